@@ -94,7 +94,7 @@ def cost(config: dict[str, Any]) -> float:
     decoder = size["decoder_depth"] if config["task"]["name"] == "translation" else 0
     attention, feed_forward = 4 * size["width"] ** 2, 2 * size["width"] * size["feed_forward"]
     layers = size["encoder_depth"] * (attention + feed_forward) + decoder * (2 * attention + feed_forward)
-    return float(config["steps"] * config["training"]["batch_tokens"] * layers)
+    return float(max(1, config["steps"]) * config["training"]["batch_tokens"] * layers)
 
 
 def _value(config: dict[str, Any], key: str) -> Any:

@@ -80,6 +80,22 @@ def sweep(
     _run("sweep", line, config_dir, name, jobs, dry_run)
 
 
+@app.command(epilog=KEYS)
+def probe(
+    line: Line = None,
+    config_dir: ConfigDir = [],  # noqa: B006
+    name: Name = "",
+    jobs: Annotated[int, typer.Option(help="Models at a time; 0 is one per core, or one on a GPU.", min=0)] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the cells and what each would cost.")] = False,
+) -> None:
+    """Measure models as they start, without training: [bold]normexp probe depth=6,18 probe=\\[stream,dependency][/].
+
+    Any size will do, up to the papers' own: [bold]model=base[/]. The same probes measure a training every
+    [bold]probe.every[/] steps: [bold]normexp sweep depth=6 probe=\\[gradient_norm,stream][/].
+    """
+    _run("probe", line, config_dir, name, jobs, dry_run)
+
+
 @app.command()
 def show(line: Line = None, config_dir: ConfigDir = []) -> None:  # noqa: B006
     """Print what a config means: all keys, the graph at every kind of site, constants, parameters."""

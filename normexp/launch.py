@@ -36,7 +36,7 @@ _TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or 
 class Composer:
     """Hydra, opened on the package's configs, with the user's own folders in front of them.
 
-    command: train or sweep, the config that Hydra starts from.
+    command: train, sweep or probe, the config that Hydra starts from.
     """
 
     def __init__(self, command: str, config_dirs: Sequence[str]) -> None:
@@ -71,13 +71,14 @@ class Composer:
         key = override.get_key_element().lstrip("+~")
         group = key.partition(".")[0]
         keys = [name for name, _ in described()] + list(GROUPS)
-        if group.partition("/")[0] != "hydra" and key not in keys and group not in CLASSES:
+        if group.partition("/")[0] != "hydra" and key not in keys and group not in (*CLASSES, "probes"):
             raise BadInput(f"{key}: there is no such key{_did_you_mean(key, keys)}")
         if key == "config_dirs":
             raise BadInput("config_dirs: --config-dir DIR is right")
-        if key in GROUPS or "/" in key:
+        if key in GROUPS or key == "probe" or "/" in key:
             swept = override.is_sweep_override()
-            for value in override.sweep_string_iterator() if swept else [str(override.value())]:
+            chosen = override.sweep_string_iterator() if swept else [override.value()]
+            for value in (str(each) for one in chosen for each in (one if isinstance(one, list) else [one])):
                 options = self.options(key)
                 if value not in options:
                     hint = _did_you_mean(value, options)
@@ -124,12 +125,12 @@ def compose(
 ) -> tuple[Sweep, Composer]:
     """What a command line means: its cells, in the order of the line.
 
-    command: sweep, or train, which is a sweep of one cell.
+    command: sweep, probe, or train, which is a sweep of one cell.
     Raises BadInput, with nothing written, when any cell is not right.
     """
     composer = Composer(command, config_dirs)
     parsed = composer.parse(line)
-    if command == "sweep":
+    if command != "train":
         parsed = composer.parse(composer.default_sweep(parsed)) + parsed
     several = [override for override in parsed if override.is_sweep_override()]
     if command == "train" and several:
@@ -140,7 +141,9 @@ def compose(
     swept = tuple(override.get_key_element() for override in several)
     cells = {cell.name: cell for cell in _cells(composer, parsed, swept)}.values()
     first = next(iter(cells)).config
-    own_name = sweep_name([o.input_line or "" for o in parsed], swept, first) if swept else "train"
+    own_name = sweep_name([o.input_line or "" for o in parsed], swept, first) if swept else command
+    if swept and command == "probe":
+        own_name = f"probe-{own_name}"
     sweep = Sweep(
         name=clean(name or first["name"]) or own_name,
         results=Path(first["results"]),

@@ -84,7 +84,7 @@ class Record:
 
 @dataclass
 class Probe:
-    every: int = key(10, "steps between gradient-norm measurements; 0 is off", least=0)
+    every: int = key(10, "steps between measurements; 0 is off", least=0)
 
 
 @dataclass
@@ -93,7 +93,7 @@ class Config:
     lr: float = key(1e-3, "peak learning rate", above=0)
     warmup: str = key("10%", "linear warm-up: steps (0 is off) or a share of all steps (10%)")
     seed: int = key(0, "of weights, data order and dropout, each with a generator of its own", least=0)
-    steps: int = key(400, "training steps", least=1)
+    steps: int = key(400, "training steps; 0 only measures the model as it starts", least=0)
     task: Task = field(default_factory=Task)
     model: Model = field(default_factory=Model)
     variant: Any = key(None, "how a branch joins the residual stream")
@@ -105,6 +105,9 @@ class Config:
     training: Training = field(default_factory=Training)
     record: Record = field(default_factory=Record)
     probe: Probe = field(default_factory=Probe)
+    probes: Any = field(
+        default_factory=dict, metadata={"help": "what is measured, with its options: probe=[…] chooses"}
+    )
     name: str = key("", "name of the sweep; empty: made from the keys on the line")
     results: str = key("${oc.env:NORMEXP_RESULTS,results}", "where runs land")
     config_dirs: list[str] = field(
@@ -112,10 +115,12 @@ class Config:
     )
 
 
-CLASSES = tuple(f.name for f in fields(Config) if f.type is Any)  # groups whose YAML names a class
+CLASSES = tuple(
+    f.name for f in fields(Config) if f.type is Any and f.name != "probes"
+)  # groups whose YAML names a class
 GROUPS = ("task", "model", *CLASSES)
 # What does not change a run's result, and so is no part of its identity.
-NO_IDENTITY = ("name", "results", "config_dirs", "probe")
+NO_IDENTITY = ("name", "results", "config_dirs", "probe", "probes")
 
 
 def configs_folder() -> Path:

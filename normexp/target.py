@@ -54,8 +54,8 @@ def import_from(folders: list[str]) -> None:
             sys.path.insert(0, folder)
 
 
-def user_sources(config: dict[str, Any]) -> dict[str, str]:
-    """Source text of every module of the user's that this config leads to, by file name.
+def user_sources(config: dict[str, Any], part: str = "") -> dict[str, str]:
+    """Source text of every module of the user's that this config (or one part of it) leads to, by file name.
 
     Follows `import x` and `from x import y` from module to module inside the user's folders, so that editing
     any of them gives the run a new identity.
@@ -80,7 +80,7 @@ def user_sources(config: dict[str, Any]) -> dict[str, str]:
                         for alias in node.names:
                             visit(f"{node.module}.{alias.name}")
 
-    for node in config.values():
+    for node in (config[part] if part else config).values():
         if isinstance(node, dict) and "_target_" in node:
             visit(str(node["_target_"]).rpartition(".")[0])
     return dict(sorted(found.items()))

@@ -27,6 +27,12 @@ class Context:
     memory_mask: Tensor | None = None
     trace: Trace | None = None
 
+    def note(self, name: str, value: Tensor) -> Tensor:
+        """Name an intermediate value of this forward pass, for probes that asked to see it."""
+        if self.trace is not None:
+            self.trace[name] = value
+        return value
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -73,13 +79,12 @@ class Site(nn.Module):
 
     def branch(self, x: Tensor) -> Tensor:
         """F(x): the sub-layer's output before it is joined, after dropout.   batch, token, width"""
+        self.note("input", x)
         return self.note("branch", self.dropout(self.sublayer(x, self.context)))
 
     def note(self, what: str, value: Tensor) -> Tensor:
-        """Name an intermediate value of this forward pass, for probes that asked to see it."""
-        if self.context.trace is not None:
-            self.context.trace[f"{self.name}/{what}"] = value
-        return value
+        """Name an intermediate value at this site (see Context.note)."""
+        return self.context.note(f"{self.name}/{what}", value)
 
 
 @dataclass(frozen=True)

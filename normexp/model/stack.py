@@ -75,10 +75,11 @@ class Stack(nn.Module):
         """Embedded tokens → the stack's output.   batch, token, width"""
         self.fill(Context(mask, memory, memory_mask, trace))
         try:
+            self.context.note(f"{self.shape.stack}/input", x)
             stream = self.variant.open(x)
             for sites in self.sites_by_layer:
                 stream = self.variant.layer(stream, sites)
-            return self.variant.close(stream)
+            return self.context.note(f"{self.shape.stack}/output", self.variant.close(stream))
         finally:
             self.fill(Context())  # else the last batch and its graph would live on
 

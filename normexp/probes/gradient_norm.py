@@ -1,11 +1,13 @@
 """The gradient norm of every parameter, and one number per site."""
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-LABELS = ["stack", "layer", "site", "parameter"]
+from normexp.probes.moment import Moment
+from normexp.probes.probe import KEY, Probe, Readings
+
+PLACE = ["stack", "layer", "site"]
 
 
 def address(name: str) -> tuple[str, int, str, str]:
@@ -22,27 +24,32 @@ def address(name: str) -> tuple[str, int, str, str]:
     return "model", 0, parts[0], ".".join(parts[1:])
 
 
-class GradientNorm:
-    """√Σ g² of every parameter's .grad as the backward left it: before clipping, in float32.
+class GradientNorm(Probe):
+    """√Σ g² of every parameter's and every site's gradient, before clipping, in float32   any optimiser's log
 
-    measure() stays on the device, so that it never waits for it; frame() turns what it gave into tidy rows.
+    The gradients are those of the training step itself, as its backward left them in .grad. A site's row has
+    parameter ''.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        named = list(model.named_parameters())
-        self.parameters = [p for _, p in named]
-        self.labels = pd.DataFrame([address(name) for name, _ in named], columns=LABELS)
-        self.sites = self.labels[LABELS[:3]].drop_duplicates(ignore_index=True)
-        self._site_of = self.labels.groupby(LABELS[:3], sort=False).ngroup().to_numpy()
+    waits, reads_grad = False, True
 
-    def measure(self) -> Tensor:
-        """One number per parameter, in the order of named_parameters; 0 where nothing flowed back."""
-        grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters]
-        return torch.stack(torch._foreach_norm(grads, 2, torch.float32))
+    def __init__(self) -> None:
+        self._known: nn.Module | None = None
 
-    def frame(self, step: int, norms: np.ndarray) -> pd.DataFrame:
-        """Rows of step, stack, layer, site, parameter, statistic, value; a site's own row has parameter ''."""
-        squares = np.bincount(self._site_of, weights=norms.astype(np.float64) ** 2)
-        sites = self.sites.assign(parameter="", value=np.sqrt(squares))
-        rows = pd.concat([sites, self.labels.assign(value=norms.astype(np.float64))], ignore_index=True)
-        return rows.assign(step=step, statistic="grad_norm")
+    def measure(self, moment: Moment) -> Readings:
+        """0 where nothing flowed back."""
+        if moment.model is not self._known:
+            self._learn(moment.model)
+        grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in moment.model.parameters()]
+        norms = torch.stack(torch._foreach_norm(grads, 2, torch.float32)).double()
+        squares = norms.new_zeros(self._sites).index_add_(0, self._site_of, norms.square())
+        return Readings(self._keys, torch.cat([squares.sqrt(), norms]))
+
+    def _learn(self, model: nn.Module) -> None:
+        """Names of a model's rows, made once."""
+        labels = pd.DataFrame([address(name) for name, _ in model.named_parameters()], columns=KEY[:-1])
+        sites = labels[PLACE].drop_duplicates(ignore_index=True)
+        self._known, self._sites = model, len(sites)
+        self._keys = pd.concat([sites.assign(parameter=""), labels], ignore_index=True).assign(statistic="grad_norm")
+        site_of = labels.groupby(PLACE, sort=False).ngroup().tolist()
+        self._site_of: Tensor = torch.tensor(site_of, device=next(model.parameters()).device)

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from normexp.records.tables import SCHEMAS
+from normexp.target import user_sources
 
 UNFINISHED = ("pending", "running", "killed")
 
@@ -98,7 +99,8 @@ class RunFolder:
 
 def measured(config: dict[str, Any]) -> str:
     """What a config asks to be measured, as text: other keys say what is trained."""
-    return json.dumps(config["probe"], sort_keys=True)
+    asked = [config["probe"], config["probes"], user_sources(config, "probes")]
+    return json.dumps(asked, sort_keys=True)
 
 
 def _write(path: Path, text: str) -> None:

@@ -16,7 +16,10 @@ log = logging.getLogger("normexp")
 
 
 def train(folder: RunFolder, config: dict[str, Any], corpus: Corpus) -> None:
-    """Train the run of `folder` to its end, from its checkpoint where it has one, and record the result."""
+    """Train the run of `folder` to its end, from its checkpoint where it has one, and record the result.
+
+    With steps=0 there is nothing to train: the probes look at the model as it starts.
+    """
     trainer = Trainer(config, corpus)
     if folder.checkpoint.is_file():
         trainer.load(folder.checkpoint)
@@ -24,6 +27,8 @@ def train(folder: RunFolder, config: dict[str, Any], corpus: Corpus) -> None:
     else:
         trainer.calibrate()
     recorder = Recorder(folder, trainer)
+    if not config["steps"]:
+        return look(trainer, recorder, corpus)
     valid = Batches(corpus.examples("valid"), config["training"]["batch_tokens"]).epoch(None)
     diverged: dict[str, Any] = {"diverged_at": None, "first_to_go": None}
     try:
@@ -36,13 +41,27 @@ def train(folder: RunFolder, config: dict[str, Any], corpus: Corpus) -> None:
     log.info("completed: %s", folder.status["verdict"])
 
 
+def look(trainer: Trainer, recorder: Recorder, corpus: Corpus) -> None:
+    """Measure the model before its first update, and no more."""
+    batch, probes = next(trainer.data()), recorder.probes
+    if any(probe.reads_grad for probe in probes.probes.values()):
+        seen = trainer.look(batch, probes.measure)
+    else:
+        moment = trainer.moment(batch)
+        seen = moment.nll.detach(), probes.measure(moment)
+    recorder.note(1, *seen)
+    recorder.flush()
+    recorder.write_tables()
+    recorder.finish({"levels": corpus.levels, "parameters": sum(p.numel() for p in trainer.model.parameters())})
+
+
 def run_steps(trainer: Trainer, recorder: Recorder, valid: list[Batch]) -> None:
     """From the trainer's step to the last."""
     config = trainer.config["record"]
     steps, data = trainer.config["steps"], trainer.data()
     while trainer.done < steps:
         step = trainer.done + 1
-        measure = recorder.probe.measure if recorder.probe_due(step) else None
+        measure = recorder.probes.measure if recorder.probes.due(step) else None
         recorder.note(step, *trainer.step(next(data), measure))
 
         def due(every: str, step: int = step) -> bool:

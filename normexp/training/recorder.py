@@ -4,10 +4,12 @@ import math
 import time
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from normexp.probes.gradient_norm import GradientNorm
+from normexp.probes.chosen import Chosen, Measured
+from normexp.probes.probe import KEY
 from normexp.records.events import Events, curve_tag, layer_tag
 from normexp.records.folder import RunFolder
 from normexp.records.tables import Table
@@ -32,8 +34,7 @@ class Recorder:
 
     def __init__(self, folder: RunFolder, trainer: Trainer) -> None:
         self.folder, self.trainer = folder, trainer
-        self.probe = GradientNorm(trainer.model)
-        self.probe_every = trainer.config["probe"]["every"]
+        self.probes = Chosen(trainer.config)
         self.curves, self.layers, self.timing = tables = [
             Table(folder.path, name) for name in ("curves", "layers", "timing")
         ]
@@ -41,8 +42,9 @@ class Recorder:
             for table in tables:
                 table.load(trainer.done)
         self.events = self._open_events()
-        self._waiting: list[tuple[int, Tensor, Tensor | None]] = []
-        times = self.timing.frame()["value"]
+        self._waiting: list[tuple[int, Tensor, Measured | None]] = []
+        timing = self.timing.frame()
+        times = timing.loc[timing["statistic"] == "seconds", "value"]
         self._earlier = float(times.iloc[-1]) if len(times) else 0.0
         self._started, self._told = time.perf_counter(), 0.0
 
@@ -51,13 +53,9 @@ class Recorder:
         """Wall-clock time of this run so far, earlier attempts included as far as a checkpoint kept them."""
         return self._earlier + time.perf_counter() - self._started
 
-    def probe_due(self, step: int) -> bool:
-        first_or_last = step in (1, self.trainer.config["steps"])
-        return bool(self.probe_every) and (first_or_last or step % self.probe_every == 0)
-
-    def note(self, step: int, nll: Tensor, norms: Tensor | None) -> None:
-        """Keep a step's loss and gradient norms, where they are."""
-        self._waiting.append((step, nll, norms))
+    def note(self, step: int, nll: Tensor, measured: Measured | None) -> None:
+        """Keep a step's loss and what its probes read, where they are."""
+        self._waiting.append((step, nll, measured))
 
     def flush(self) -> None:
         """Read what waits off the device, all at once.
@@ -66,16 +64,18 @@ class Recorder:
         """
         waiting, self._waiting = self._waiting, []
         losses = torch.stack([nll for _, nll, _ in waiting]).tolist() if waiting else []
-        for (step, _, norms), loss in zip(waiting, losses, strict=True):
-            rows = [("nll", loss), ("lr", self.trainer.lr(step))]
-            values = {}
-            if norms is not None:
-                on_host = norms.cpu().numpy()
-                rows.append(("grad_norm", math.sqrt(float((on_host.astype("float64") ** 2).sum()))))
-                frame = self.probe.frame(step, on_host)
+        for (step, _, measured), loss in zip(waiting, losses, strict=True):
+            rows = [("nll", loss)]
+            if self.trainer.config["steps"]:
+                rows.append(("lr", self.trainer.lr(step)))
+            values: dict[str, float] = {}
+            for frame in measured.frames() if measured else ():
                 self.layers.add(frame)
-                columns = (frame[c] for c in ("stack", "layer", "site", "parameter", "statistic"))
-                values = dict(zip(map(layer_tag, *columns), frame["value"], strict=True))
+                values |= dict(zip(map(layer_tag, *(frame[c] for c in KEY)), frame["value"], strict=True))
+                norms = frame.loc[(frame["statistic"] == "grad_norm") & (frame["parameter"] != ""), "value"]
+                rows += [("grad_norm", float(np.sqrt(np.square(norms).sum())))] if len(norms) else []
+            if measured and measured.seconds:
+                self.timing.extend((step, f"probe.{name}", seconds) for name, seconds in measured.seconds.items())
             self.curves.extend((step, "train", name, value) for name, value in rows)
             self.events.write(step, values | {curve_tag(name, "train"): value for name, value in rows})
             if not math.isfinite(loss):
@@ -102,7 +102,8 @@ class Recorder:
 
     def finish(self, result: dict[str, Any]) -> None:
         """The run is over: its status holds the result, its weights stay, its checkpoint goes."""
-        torch.save(self.trainer.model.state_dict(), self.folder.weights)
+        if self.trainer.done:  # else the seed alone gives them
+            torch.save(self.trainer.model.state_dict(), self.folder.weights)
         status = {"state": "completed", "step": self.trainer.done, "seconds": self.seconds, **result}
         self.events.finish(status)
         self.events.close()

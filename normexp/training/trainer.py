@@ -13,6 +13,7 @@ from normexp.data.corpus import Corpus
 from normexp.init import derive
 from normexp.model.build import build
 from normexp.model.seam import Trace
+from normexp.probes.moment import Moment
 from normexp.schema import warmup_steps
 from normexp.target import maker
 from normexp.training.evaluate import cross_entropy, logits
@@ -65,11 +66,21 @@ class Trainer:
     def lr(self, step: int) -> float:
         return self.config["lr"] * self.schedule(step, self.warmup, self.config["steps"])
 
-    def step(self, batch: Batch, measure: Callable[[], Any] | None = None) -> tuple[Tensor, Any]:
+    def step(self, batch: Batch, measure: Callable[[Moment], Any] | None = None) -> tuple[Tensor, Any]:
         """One update: the batch's unsmoothed loss (on the device) and what `measure` saw between backward and clip."""
         step = self.done + 1
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr(step)
+        seen = self.look(batch, measure)
+        if self.settings["clip"]:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings["clip"])
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.done = step
+        return seen
+
+    def look(self, batch: Batch, measure: Callable[[Moment], Any] | None = None) -> tuple[Tensor, Any]:
+        """Forward and backward without an update: the batch's loss and what `measure` sees of the gradients."""
         scores = self._logits(self.forward, batch)
         nll = cross_entropy(scores, batch.labels)
         smoothing = self.settings["label_smoothing"]
@@ -77,13 +88,20 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
-        measured = measure() if measure else None
-        if self.settings["clip"]:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings["clip"])
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.done = step
-        return nll.detach(), measured
+        return nll.detach(), measure(self.moment(batch)) if measure else None
+
+    def moment(self, batch: Batch) -> Moment:
+        """What probes may look at before the step that comes next."""
+        return Moment(
+            model=self.model,
+            batch=batch,
+            step=self.done + 1,
+            logits=lambda model, batch, trace: self._logits(model, batch, trace=trace),
+            loss=cross_entropy,
+            optimizer=self.optimizer,
+            lr=self.config["lr"],
+            seed=self.seed,
+        )
 
     def _logits(self, model: Any, batch: Batch, **more: Any) -> Tensor:
         """The forward of the step that comes next: with its dropout, its constants, its precision."""
@@ -97,10 +115,15 @@ class Trainer:
         """The first site, in the forward's order, that is not finite on this batch; output where all of them are."""
         trace: Trace = {}
         self._logits(self.model, batch, trace=trace)
-        gone = (name.partition("/")[0] for name, value in trace.items() if not value.isfinite().all())
+        sites = {site.name for stack in self.model.stacks for site in stack.sites}
+        gone = (
+            place
+            for name, value in trace.items()
+            if (place := name.partition("/")[0]) in sites and not value.isfinite().all()
+        )
         return next(gone, "output")
 
-    def first_to_go_back(self) -> str:
+    def first_to_go_back(self, _: Moment | None = None) -> str:
         """The first site, in the backward's order, whose gradient is not finite; empty where all of them are."""
         for site in reversed([site for stack in self.model.stacks for site in stack.sites]):
             if any(p.grad is not None and not p.grad.isfinite().all() for p in site.parameters()):

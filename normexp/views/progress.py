@@ -65,7 +65,7 @@ class Progress:
     def _done(self, statuses: Sequence[dict[str, Any]]) -> float:
         """Cost of what is done, a running cell counted by its steps."""
         return sum(
-            cost * (1.0 if status["state"] in ENDED else (status.get("step") or 0) / steps)
+            cost * (1.0 if status["state"] in ENDED else (status.get("step") or 0) / max(1, steps))
             for cost, steps, status in zip(self.costs, self.steps, statuses, strict=True)
         )
 
@@ -103,7 +103,7 @@ class Progress:
                 continue
             self._said[run.name], changed = state, True
             about = ""
-            if state == "completed":
+            if state == "completed" and "verdict" in status:  # a look at a model that is not trained has none
                 about = f": {status['verdict']}, final loss {status['final_loss']:.3f}"
             elif state == "failed":
                 about = f": {status['error']} (log: {run.log})"

@@ -1,0 +1,105 @@
+"""One look at a model: its weights as they are, one batch, and what a forward and a backward of it leave."""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from normexp.data.batches import Batch
+from normexp.init import derive
+from normexp.model.build import Model
+from normexp.model.seam import Site, Trace
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """What probes may look at. Every forward sees the same dropout, so two of them differ only by what was changed.
+
+    model: in training mode. batch: on the model's device. step: the update that comes next, from 1.
+    logits(model, batch, trace): the training forward of this step, with its dropout and its precision.
+    loss(scores, labels): mean unsmoothed negative log-likelihood, nats.
+    optimizer: as it is before this update. lr: peak learning rate. seed: of the run.
+    """
+
+    model: Model
+    batch: Batch
+    step: int
+    logits: Callable[[Model, Batch, Trace | None], Tensor]
+    loss: Callable[[Tensor, Tensor], Tensor]
+    optimizer: torch.optim.Optimizer
+    lr: float
+    seed: int
+
+    def scores(self, batch: Batch | None = None, trace: Trace | None = None) -> Tensor:
+        """Logits of a forward.   batch, target token, word  or  batch, class"""
+        with unchanged_buffers(self.model):
+            return self.logits(self.model, batch or self.batch, trace)
+
+    @cached_property
+    def _pass(self) -> tuple[Trace, Tensor]:
+        trace: Trace = {}
+        scores = self.scores(trace=trace)
+        return trace, self.loss(scores, self.batch.labels)
+
+    @property
+    def trace(self) -> Trace:
+        """What one forward named on its way (`decoder.05.attention/branch`), its graph kept for gradients."""
+        return self._pass[0]
+
+    @property
+    def nll(self) -> Tensor:
+        """The loss of that forward."""
+        return self._pass[1]
+
+    def gradients(self, tensors: Sequence[Tensor]) -> list[Tensor | None]:
+        """Gradient of the loss for each tensor of the trace or parameter; None where the loss does not come from it."""
+        with unchanged_buffers(self.model):
+            return list(torch.autograd.grad(self.nll, tensors, retain_graph=True, allow_unused=True))
+
+    @property
+    def sites(self) -> list[Site]:
+        """Every site of the model, encoder first, in the order of the forward."""
+        return [site for stack in self.model.stacks for site in stack.sites]
+
+    def mask_of(self, stack: str) -> Tensor | None:
+        """True at a stack's real tokens.   batch, token"""
+        return self.batch.source_mask if stack == "encoder" else self.batch.target_mask
+
+    def generator(self, *words: object) -> torch.Generator:
+        """A generator for one purpose of one probe: the same words give the same numbers in every run of this seed."""
+        return torch.Generator().manual_seed(derive(self.seed, "probe", *words))
+
+    def copied(self) -> "Moment":
+        """The same moment over a copy of the model, free to be changed. The optimizer is still the original's."""
+        return replace(self, model=copy.deepcopy(self.model))
+
+
+@contextmanager
+def unchanged_buffers(model: nn.Module) -> Iterator[None]:
+    """What a forward or backward in training mode writes into the model (running statistics) is dropped.
+
+    Copies, not values put back: the forward's graph may still need what it wrote.
+    """
+    own = [(module, dict(module._buffers)) for module in model.modules() if module._buffers]
+    try:
+        for module, buffers in own:
+            module._buffers.update({name: None if b is None else b.clone() for name, b in buffers.items()})
+        yield
+    finally:
+        for module, buffers in own:
+            module._buffers.update(buffers)
+
+
+def real(x: Tensor, mask: Tensor | None) -> Tensor:
+    """The vectors of the real tokens, in float32 or better.   batch, token, width → token, width"""
+    x = x if x.dtype == torch.float64 else x.float()
+    return x.flatten(0, 1) if mask is None else x[mask]
+
+
+def squared_norm(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean squared norm of the real tokens' vectors."""
+    return real(x, mask).square().sum(dim=-1).mean()

@@ -1,0 +1,50 @@
+"""Looking changes nothing: not the model, not its gradients, not the run."""
+
+import pytest
+import torch
+from tiny import tiny_config
+
+from normexp.probes.moment import unchanged_buffers
+from normexp.run import corpus_of
+from normexp.training.trainer import Trainer
+
+
+@pytest.fixture(params=["norm=layer_norm", "norm=batch_norm", "norm=power_norm"])
+def trainer(request):
+    config = tiny_config(request.param, "variant=post_ln", "model.dropout=0.1")
+    return Trainer(config, corpus_of(config))
+
+
+def test_every_forward_of_a_moment_is_the_same(trainer):
+    moment = trainer.moment(next(trainer.data()))
+    assert torch.equal(moment.scores(), moment.scores())
+
+
+def test_the_loss_is_the_next_steps(trainer):
+    batch = next(trainer.data())
+    moment = trainer.moment(batch)
+    before = moment.nll.item()
+    assert trainer.step(batch)[0].item() == before
+
+
+def test_looking_leaves_weights_buffers_and_gradients(trainer):
+    batch = next(trainer.data())
+    trainer.step(batch)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    grads = [p.grad.clone() for p in trainer.model.parameters()]
+    moment = trainer.moment(batch)
+    moment.gradients(list(moment.trace.values()))
+    with unchanged_buffers(trainer.model):
+        moment.scores(batch.permuted())
+    after = trainer.model.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert all(torch.equal(g, p.grad) for g, p in zip(grads, trainer.model.parameters(), strict=True))
+
+
+def test_the_gradient_of_a_branch_is_autograds(trainer):
+    moment = trainer.moment(next(trainer.data()))
+    branch = moment.trace["decoder.01.feed_forward/branch"]
+    (gradient,) = moment.gradients([branch])
+    branch.retain_grad()
+    moment.nll.backward()
+    assert torch.allclose(gradient, branch.grad)
