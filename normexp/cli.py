@@ -119,6 +119,39 @@ def variants(config_dir: ConfigDir = []) -> None:  # noqa: B006
 
 
 @app.command()
+def reproduce(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="Without it: the studies that there are.")] = "",
+    quick: Annotated[bool, typer.Option("--quick", help="Minutes, five variants; else all, hours.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Also copy report, tables and figures there.")] = None,
+    jobs: Annotated[int, typer.Option(help="Runs at a time; 0 is one per core, or one on a GPU.", min=0)] = 0,
+    config_dir: ConfigDir = [],  # noqa: B006
+) -> None:
+    """Redraw the figures of a paper and say which of its claims hold: [bold]normexp reproduce xiong2020 --quick[/].
+
+    The same command again continues what was interrupted, or redraws what is finished. Verdicts are results: the exit
+    code is 0 whatever they are, and 1 only where a run failed.
+    """
+    with _bad_input():
+        from normexp import reproduce as room
+        from normexp.studies import report, table
+
+        if not study:
+            _print(room.list_studies(config_dir))
+            return
+        results = Path(os.environ.get("NORMEXP_RESULTS") or "results")
+        with _interruptible():
+            done = room.reproduce(
+                study, "quick" if quick else "full", results, config_dir, jobs, lambda line: typer.echo(line, err=True)
+            )
+        _print(table.table(done.claims, done.title, done.notes))
+        for path in (done.folder / "report.md", *done.figures):
+            typer.echo(path)
+        if out:
+            report.publish(done.folder, out)
+        raise typer.Exit(0 if done.complete else 1)
+
+
+@app.command()
 def results(
     folder: Folder = None,
     csv: Annotated[bool, typer.Option("--csv", help="One row per run, all columns, as CSV.")] = False,
@@ -174,17 +207,11 @@ def _run(command: str, line: list[str] | None, config_dir: list[str], name: str,
 
             _print(estimate(planned, jobs))
             return
-        from normexp.sweep import LauncherFailed, run_sweep
+        from normexp.sweep import run_sweep
 
         typer.echo(f"{len(planned.cells)} {'cell' if len(planned.cells) == 1 else 'cells'} in {planned.path}", err=True)
-        try:
+        with _interruptible():
             complete = run_sweep(planned, composer, jobs)
-        except LauncherFailed as error:
-            typer.echo(f"error: {error}", err=True)
-            raise typer.Exit(1) from error
-        except KeyboardInterrupt as error:  # Typer itself would end without a word
-            typer.echo("interrupted; the same command goes on from here", err=True)
-            raise typer.Exit(130) from error
         _report(planned.path if planned.swept else planned.folder(planned.cells[0]).path)
         raise typer.Exit(0 if complete else 1)
 
@@ -212,6 +239,21 @@ def _print(what: object) -> None:
     from rich.console import Console
 
     Console(soft_wrap=isinstance(what, str), highlight=False).print(what)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Runs that stop early say so in one line: exit code 1 where the launcher failed, 130 where they were asked to."""
+    from normexp.sweep import LauncherFailed
+
+    try:
+        yield
+    except LauncherFailed as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt as error:  # Typer itself would end without a word
+        typer.echo("interrupted; the same command goes on from here", err=True)
+        raise typer.Exit(130) from error
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The one file that talks to Hydra: compose configs, expand a grid, hand the cells to a Hydra launcher."""
 
+import copy
 import difflib
 import os
 import re
@@ -30,6 +31,7 @@ from normexp.rehearsal import rehearse
 from normexp.schema import CLASSES, GROUPS, BadInput, Config, check, check_read, configs_folder, described
 from normexp.target import import_from
 
+_SEED = re.compile(r"seed=\d+")
 _TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 
 
@@ -70,7 +72,7 @@ class Composer:
     def _check_choice(self, override: Override) -> None:
         key = override.get_key_element().lstrip("+~")
         group = key.partition(".")[0]
-        keys = [name for name, _ in described()] + list(GROUPS)
+        keys = [name for name, _ in described()] + [*GROUPS, "probe"]
         if group.partition("/")[0] != "hydra" and key not in keys and group not in (*CLASSES, "probes"):
             raise BadInput(f"{key}: there is no such key{_did_you_mean(key, keys)}")
         if key == "config_dirs":
@@ -155,9 +157,24 @@ def compose(
 
 
 def _cells(composer: Composer, parsed: list[Override], swept: Sequence[str]) -> Iterator[Cell]:
-    for overrides in BasicSweeper.split_arguments(parsed, None)[0]:
-        config = composer.resolve(overrides)
+    seen: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for overrides in combinations(parsed):
+        # Ten seeds are composed twice, not ten times: Hydra takes most of the time of a large sweep that is done. The
+        # second time shows whether anything but the seed follows from the seed.
+        rest = tuple(text for text in overrides if not _SEED.fullmatch(text))
+        known = seen.setdefault(rest, [])
+        if len(known) == 2 and {**known[0], "seed": 0} == {**known[1], "seed": 0}:
+            seed = next(text for text in overrides if text not in rest).partition("=")[2]
+            config = {**copy.deepcopy(known[0]), "seed": int(seed)}
+        else:
+            config = composer.resolve(overrides)
+            seen[rest] = [*known, config][-2:]
         yield Cell(tuple(overrides), config, run_name(config, swept))
+
+
+def combinations(parsed: list[Override]) -> list[list[str]]:
+    """Every combination of the swept values, in the order of the line."""
+    return [list(overrides) for overrides in BasicSweeper.split_arguments(parsed, None)[0]]
 
 
 def launch(sweep: Sweep, cells: Sequence[Cell], composer: Composer, jobs: int) -> None:

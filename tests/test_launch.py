@@ -190,3 +190,11 @@ def test_a_users_yaml_that_is_wrong_is_refused_in_one_sentence(yaml, message, tm
     with pytest.raises(BadInput, match=message) as refusal:
         cells("variant=mine", config_dirs=[str(tmp_path)])
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("data_seed", ["7", "${seed}"])
+def test_what_follows_from_the_seed_follows_it_in_every_cell(data_seed):
+    found = cells("seed=range(4)", "variant=post_ln", f"data.seed={data_seed}")
+    assert [config["seed"] for config in found] == [0, 1, 2, 3]
+    assert [config["data"]["seed"] for config in found] == ([7] * 4 if data_seed == "7" else [0, 1, 2, 3])
+    assert len({id(config["model"]) for config in found}) == 4

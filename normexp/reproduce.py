@@ -1,0 +1,108 @@
+"""A study from its name to its figures and claims: run its parts, or go on with them, then draw from the tables."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import RenderableType
+from rich.table import Table
+
+from normexp.launch import compose, default_jobs
+from normexp.schema import BadInput, configs_folder
+from normexp.studies import report
+from normexp.studies.claim import Claim
+from normexp.studies.study import Part, Runs, Study, parts_of
+from normexp.sweep import run_sweep
+from normexp.target import import_from, locate
+from normexp.views import style
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """What a study left: the folder with its runs and figures, its claims, and whether every run completed."""
+
+    title: str
+    folder: Path
+    figures: list[Path]
+    claims: list[Claim]
+    notes: dict[str, str]
+    complete: bool
+
+
+def studies(config_dirs: Sequence[str] = ()) -> dict[str, Path]:
+    """Every study by name, with its YAML; a user's own folder wins."""
+    folders = [configs_folder(), *map(Path, reversed(config_dirs))]
+    return {path.stem: path for folder in folders for path in sorted(folder.joinpath("study").glob("*.yaml"))}
+
+
+def load(name: str, size: str, config_dirs: Sequence[str] = ()) -> tuple[Study, dict[str, str]]:
+    """The study at a size, and its notes on claims by the claim's name.
+
+    Raises BadInput for a name that no folder has.
+    """
+    known = studies(config_dirs)
+    if name not in known:
+        raise BadInput(f"{name}: there is no such study; one of {', '.join(sorted(known))} is right")
+    import_from([str(Path(folder).absolute()) for folder in config_dirs])
+    node: dict[str, Any] = yaml.safe_load(known[name].read_text())
+    make = locate("study", {"name": name, **node})
+    return make(parts_of(node["parts"], size), size), node.get("notes") or {}
+
+
+def reproduce(
+    name: str, size: str, results: Path, config_dirs: Sequence[str], jobs: int, say: Callable[[str], None]
+) -> Reproduced:
+    """Bring every part of the study to its end, then draw its figures and check its claims.
+
+    Runs that are complete are kept as they are, so this continues an interrupted study and redraws a finished one.
+    say: called with a line about each part before it starts.
+    """
+    study, notes = load(name, size, config_dirs)
+    folder = (results / f"{name}-{size}").absolute()
+    runs: dict[str, Runs] = {}
+    parts: dict[str, Part] = {}
+    complete = True
+
+    def bring(part: Part) -> Runs:
+        nonlocal complete
+        line = [*part.line, f"results={folder}"]
+        sweep, composer = compose(part.command, line, config_dirs=config_dirs, name=part.name)
+        todo = sum(not (sweep.path / cell.name).is_dir() or not sweep.folder(cell).finished for cell in sweep.cells)
+        say(f"{name} {size}, {part.name}: {len(sweep.cells)} cells, {todo} to do")
+        complete &= not todo or run_sweep(sweep, composer, jobs or default_jobs(sweep))
+        parts[part.name], runs[part.name] = part, Runs(sweep.path)
+        return runs[part.name]
+
+    plan = study.plan()
+    part = next(plan, None)
+    while part is not None:
+        try:
+            part = plan.send(bring(part))
+        except StopIteration:
+            part = None
+    drawn = []
+    with style.context():
+        for stem, figure in study.figures(runs):
+            drawn += style.save(figure, folder / "figures" / stem)
+    claims = list(study.claims(runs))
+    title = f"{title_of(type(study))} ({size})"
+    report.write(folder, title, parts, runs, drawn, claims, notes)
+    return Reproduced(title, folder, drawn, claims, notes, complete)
+
+
+def title_of(study: type) -> str:
+    """The first line of a study's docstring."""
+    return (study.__doc__ or study.__name__).strip().partition("\n")[0].rstrip(".")
+
+
+def list_studies(config_dirs: Sequence[str] = ()) -> RenderableType:
+    """Every study: its name and its paper or question."""
+    out = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("study", "about"):
+        out.add_column(column)
+    import_from([str(Path(folder).absolute()) for folder in config_dirs])
+    for name, path in sorted(studies(config_dirs).items()):
+        out.add_row(name, title_of(locate("study", {"name": name, **yaml.safe_load(path.read_text())})))
+    return out

@@ -1,0 +1,104 @@
+"""What a study is: the sweeps that it needs, the figures that it draws from them, the claims that it checks."""
+
+import shlex
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from normexp.schema import BadInput
+from normexp.studies.claim import Claim
+from normexp.views.runs import load_runs, load_table
+
+KEYS = ("variant", "depth", "init", "norm", "lr", "warmup", "seed", "task", "steps")
+SIZES = ("quick", "full")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One sweep of a study, by the command and the line that a person would type."""
+
+    name: str
+    command: str  # sweep or probe
+    line: tuple[str, ...]
+
+    def with_keys(self, name: str = "", **keys: Any) -> "Part":
+        """The same with other values for some keys, under another name."""
+        kept = [text for text in self.line if text.partition("=")[0] not in keys]
+        return Part(name or self.name, self.command, (*kept, *(f"{key}={value}" for key, value in keys.items())))
+
+    def __str__(self) -> str:
+        return " ".join(["normexp", self.command, *map(shlex.quote, self.line)])
+
+
+class Runs:
+    """The runs of one part, and their tables with the keys that people compare joined to every row."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.frame = folder, load_runs(folder)
+
+    def layers(self, *statistics: str, **where: Any) -> pd.DataFrame:
+        """Rows of the layers table: KEYS, swept keys, step, stack, layer, site, parameter, statistic, value."""
+        return self._table("layers", statistics, where)
+
+    def curves(self, *statistics: str, **where: Any) -> pd.DataFrame:
+        """Rows of the curves table: KEYS, swept keys, step, split, statistic, value."""
+        return self._table("curves", statistics, where)
+
+    def _table(self, name: str, statistics: tuple[str, ...], where: dict[str, Any]) -> pd.DataFrame:
+        filters = [(key, "==", value) for key, value in where.items()]
+        rows = load_table(self.frame, name, [("statistic", "in", list(statistics)), *filters])
+        keys = [key for key in KEYS if key not in rows and key in self.frame]
+        return rows.merge(self.frame[["folder", *keys]], on="folder")
+
+
+class Study(ABC):
+    """One paper (or one question). Subclass it: `figures` and `claims`, and `plan` where a sweep depends on another.
+
+    The first line of the docstring names the paper. parts: the grid of configs/study/<name>.yaml at one of SIZES.
+    """
+
+    def __init__(self, parts: Mapping[str, Part], size: str) -> None:
+        self.parts, self.size = parts, size
+
+    def plan(self) -> Generator[Part, Runs, None]:
+        """The parts in their order. Each `yield` gives back the runs of the part, so a later one may depend on them."""
+        for part in self.parts.values():  # noqa: UP028  a dict's iterator cannot be sent the runs
+            yield part
+
+    @abstractmethod
+    def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
+        """Name and figure, drawn from the tables on disk alone."""
+
+    @abstractmethod
+    def claims(self, runs: Mapping[str, Runs]) -> Iterator[Claim]:
+        """Every claim, with its threshold, whatever its verdict."""
+
+
+def parts_of(grid: Mapping[str, Any], size: str) -> dict[str, Part]:
+    """The parts of a study at a size. A part's line is `line` and then what the size adds; a size may leave one out.
+
+    Raises BadInput for a part that is written wrongly.
+    """
+    parts = {}
+    for name, about in grid.items():
+        unknown = set(about) - {"command", "line", *SIZES}
+        if unknown or about.get("command") not in ("sweep", "probe"):
+            raise BadInput(f"study part {name}: command (sweep or probe), line, quick and full are right")
+        if size in about:
+            line = shlex.split(f"{about.get('line') or ''} {about[size] or ''}")
+            parts[name] = Part(name, about["command"], tuple(line))
+    return parts
+
+
+def best_lr(frame: pd.DataFrame) -> dict[str, float]:
+    """Per variant, the learning rate with the lowest mean final loss over seeds and depths; a diverged run counts as
+    infinite. Ties go to the smaller rate."""
+    losses = frame.assign(loss=frame["final_loss"].astype(float).fillna(float("inf")))
+    means = losses.groupby(["variant", "lr"], sort=True)["loss"].mean().reset_index()
+    best = means.loc[means.groupby("variant")["loss"].idxmin()]
+    return dict(zip(best["variant"], best["lr"], strict=True))
