@@ -1,0 +1,57 @@
+"""All arrangements under one roof: who trains at which depth, each at the learning rate that suits it best."""
+
+from collections.abc import Generator, Iterator, Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from normexp.studies.claim import Claim
+from normexp.studies.study import Part, Runs, Study, best_lr
+from normexp.views import words
+from normexp.views.verdict_map import verdict_map
+
+
+class SideBySide(Study):
+    """Every arrangement side by side: final loss and verdict at two depths, at a learning rate chosen per variant."""
+
+    def plan(self) -> Generator[Part, Runs, None]:
+        """First the rates; then the runs, one sweep per chosen rate."""
+        rates = yield self.parts["rates"]
+        chosen = best_lr(rates.frame)
+        for name in ("runs", "seeds"):
+            if name not in self.parts:
+                continue
+            asked = _variants(self.parts[name], list(chosen))
+            for lr in sorted(set(chosen.values())):
+                if variants := [variant for variant in asked if chosen[variant] == lr]:
+                    yield self.parts[name].with_keys(f"{name}-lr{words.number(lr)}", variant=",".join(variants), lr=lr)
+
+    def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
+        rates = runs["rates"].frame
+        done = pd.concat([part.frame for name, part in runs.items() if name != "rates"], ignore_index=True)
+        seeds = sorted(done["seed"].unique())
+        depths = sorted(done["depth"].unique())
+        several = f", seeds {', '.join(map(str, seeds))} where ± stands" if len(seeds) > 1 else ""
+        yield (
+            "side_by_side",
+            verdict_map(
+                rates,
+                done,
+                title=f"Every arrangement at depths {' and '.join(map(str, depths))} ({self.size})",
+                settings=words.heading(done.drop(columns="lr"), ["variant", "depth", "seed"]),
+                caption="Colour and number: final training loss. Letter: verdict within the step budget (T trained, "
+                "P partial, S stuck, D diverged; one per seed where they differ). Left: the learning rates tried at "
+                "depth 6, seed 100; the lowest loss, framed, chose the variant's rate. Right: with that rate, "
+                f"seed {seeds[0]}{several}. White lines on the colour bar: the levels, what a model reaches that "
+                "ignores part of the problem.",
+            ),
+        )
+
+    def claims(self, runs: Mapping[str, Runs]) -> Iterator[Claim]:
+        yield from ()
+
+
+def _variants(part: Part, known: list[str]) -> list[str]:
+    """The variants that a part asks for; a glob means all that the rates were chosen for."""
+    asked = next(text.partition("=")[2] for text in part.line if text.startswith("variant="))
+    return known if "(" in asked else asked.split(",")
