@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from normexp.records.folder import RunFolder
-from normexp.schema import GROUPS, NO_IDENTITY
+from normexp.schema import GROUPS, NO_IDENTITY, depths
 from normexp.target import user_sources
 
 FORMAT = 1  # raise it when a change of ours alters what a config means: an old result is then never taken for a new
@@ -88,12 +88,13 @@ def clean(name: str) -> str:
 def cost(config: dict[str, Any]) -> float:
     """Relative cost of a run: steps × tokens × multiply-adds of its layers.
 
-    A decoder layer has one attention more than an encoder layer.
+    A decoder layer that reads an encoder has one attention more than an encoder layer.
     """
     size = config["model"]
-    decoder = size["decoder_depth"] if config["task"]["name"] == "translation" else 0
+    encoder, decoder = depths(config)
     attention, feed_forward = 4 * size["width"] ** 2, 2 * size["width"] * size["feed_forward"]
-    layers = size["encoder_depth"] * (attention + feed_forward) + decoder * (2 * attention + feed_forward)
+    attentions = 2 if encoder else 1  # in a decoder's layer
+    layers = encoder * (attention + feed_forward) + decoder * (attentions * attention + feed_forward)
     return float(max(1, config["steps"]) * config["training"]["batch_tokens"] * layers)
 
 

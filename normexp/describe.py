@@ -19,6 +19,7 @@ from normexp.model.stack import Stack
 from normexp.norms import Norm
 from normexp.probes.graph import BRANCHES, graph
 from normexp.run import corpus_of
+from normexp.schema import depths
 from normexp.target import locate, maker
 from normexp.training.trainer import Trainer
 from normexp.views.progress import clock
@@ -123,7 +124,8 @@ def estimate(sweep: Sweep, jobs: int) -> RenderableType:
         if key not in measured:
             measured[key] = _seconds_per_step(shallow, deeper)
         one, more = measured[key]
-        depth = (config["model"]["encoder_depth"] + config["model"]["decoder_depth"]) / 2
+        layers = [depth for depth in depths(config) if depth]
+        depth = sum(layers) / len(layers)
         seconds = config["steps"] * (one + max(more - one, 0) / STRIDE * (depth - 1))
         folder = sweep.folder(cell)
         done = folder.path.is_dir() and folder.finished

@@ -6,6 +6,7 @@ What takes time is built only for a line that sets a key of it.
 from collections.abc import Sequence
 from typing import Any
 
+from normexp.norms import NoNorm
 from normexp.run import corpus_of
 from normexp.schema import CLASSES, BadInput
 from normexp.target import locate, maker
@@ -23,6 +24,10 @@ def rehearse(config: dict[str, Any], line: Sequence[str]) -> None:
     placed = getattr(variant, "uses_norm", True) or config["model"]["attention_norm"] != "none"
     if "norm" in groups and not placed:
         raise BadInput(f"norm is set, but variant={config['variant']['name']} takes none from the line: drop it")
+    if getattr(variant, "needs_norm", False) and norm is NoNorm:
+        raise BadInput(
+            f"norm=none: under variant={config['variant']['name']} the stream grows without bound; name a norm"
+        )
     if getattr(norm, "refuses_causal", False) and config["task"]["name"] != "classification":
         name = config["norm"]["name"]
         raise BadInput(f"norm={name}: in a causal stack {norm.leak}; task=classification is right")
@@ -37,10 +42,13 @@ def _check_data(config: dict[str, Any]) -> None:
         corpus = corpus_of(config)
     except ValueError as error:
         raise BadInput(str(error)) from error
+    task, data = config["task"]["name"], config["data"]["name"]
+    if (corpus.task == "classification") != (task == "classification"):
+        raise BadInput(f"data={data} is a corpus for {corpus.task}: task={task} needs other data")
     sizes = [
         (len(example.source), len(example.target) if isinstance(example.target, list) else 0)
         for split in corpus.splits
-        for example in corpus.examples(split)
+        for example in corpus.examples(split, task)
     ]
     for key, section, longest in (
         ("batch_tokens", "training", max(map(sum, sizes))),

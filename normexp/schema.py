@@ -22,11 +22,11 @@ def key(
     above: float | None = None,
     below: float | None = None,
     options: Sequence[str] = (),
-    within: str = "",
+    within: Sequence[str] = (),
 ) -> Any:
     """A config key: its default, its meaning and what it accepts.
 
-    within: the one task whose runs read this key; empty means all of them.
+    within: the tasks whose runs read this key; empty means all of them.
     """
     rules = {
         "help": help,
@@ -39,9 +39,13 @@ def key(
     return field(default=default, metadata=rules)
 
 
+GENERATING = ("translation", "language_modelling")  # a decoder writes
+TASKS = (*GENERATING, "classification")
+
+
 @dataclass
 class Task:
-    name: str = key("translation", "what the model learns", options=("translation", "classification"))
+    name: str = key("translation", "what the model learns", options=TASKS)
 
 
 @dataclass
@@ -49,11 +53,11 @@ class Model:
     width: int = key(64, "width of the residual stream (d_model)", least=1)
     heads: int = key(4, "attention heads", least=1)
     feed_forward: int = key(256, "hidden width of the feed-forward sub-layer", least=1)
-    encoder_depth: int = key("${depth}", "layers in the encoder", least=1)
-    decoder_depth: int = key("${depth}", "layers in the decoder", least=1, within="translation")
+    encoder_depth: int = key("${depth}", "layers in the encoder", least=1, within=("translation", "classification"))
+    decoder_depth: int = key("${depth}", "layers in the decoder", least=1, within=GENERATING)
     activation: str = key("relu", "of the feed-forward sub-layer", options=("relu", "gelu"))
     positions: str = key("sinusoidal", "how positions are told", options=("sinusoidal", "learned"))
-    tied: bool = key(True, "the output matrix is the embedding", within="translation")
+    tied: bool = key(True, "the output matrix is the embedding", within=GENERATING)
     fix_norm: bool = key(False, "word vectors of norm 1, read (times √width) and, where tied, written")
     attention_norm: str = key(
         "none", "norms on the heads' queries and keys (qk), values too (qkv)", options=("none", "qk", "qkv")
@@ -79,7 +83,7 @@ class Record:
     flush_every: int = key(10, "steps between reading losses off the device", least=1)
     evaluate_every: int = key(100, "steps between validations", least=1)
     checkpoint_every: int = key(50, "steps between checkpoints", least=1)
-    sentences: int = key(200, "test sentences translated for BLEU and chrF", least=1, within="translation")
+    sentences: int = key(200, "test sentences translated for BLEU and chrF", least=1, within=("translation",))
 
 
 @dataclass
@@ -166,8 +170,16 @@ def check_read(config: dict[str, Any], line: Sequence[str]) -> None:
     """Raise BadInput for a key on the line that runs of this task never read."""
     task = config["task"]["name"]
     for name, f in described():
-        if (within := f.metadata.get("within")) and within != task and name in line:
-            raise BadInput(f"{name} is set, but task={task} does not read it: drop it or set task={within}")
+        if (within := f.metadata.get("within")) and task not in within and name in line:
+            right = " or ".join(f"task={each}" for each in within)
+            raise BadInput(f"{name} is set, but task={task} does not read it: drop it or set {right}")
+
+
+def depths(config: dict[str, Any]) -> tuple[int, int]:
+    """Layers in the encoder and in the decoder; 0 where the task has no such stack."""
+    task, size = config["task"]["name"], config["model"]
+    encoder = 0 if task == "language_modelling" else size["encoder_depth"]
+    return encoder, size["decoder_depth"] if task in GENERATING else 0
 
 
 def warmup_steps(warmup: str, steps: int) -> int:

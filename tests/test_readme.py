@@ -1,43 +1,85 @@
-"""The README's way to add a variant, followed to the letter."""
+"""The README's way to add a variant, followed to the letter, in a copy of the checkout and in a folder of one's own."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
-README = Path(__file__).parents[1] / "README.md"
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+SECTION = README[README.index("## Add your own variant") : README.index("## Commands")]
+SMALL = "steps=4 data.pairs=300 model.width=16 model.feed_forward=16 record.sentences=4"
+DEPTHS = "model.encoder_depth=1 model.decoder_depth=1"
 
 
 def files_of_the_readme() -> dict[str, str]:
     """Every block that names a file in its first line, by that name."""
-    text = README.read_text()
-    blocks = re.findall(r"^( *)```(?:python|yaml)\n(.*?)^ *```", text, flags=re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^( *)```(?:python|yaml)\n(.*?)^ *```", SECTION, flags=re.MULTILINE | re.DOTALL)
     plain = [textwrap.dedent(block) for _, block in blocks]
     return {match[1]: block for block in plain if (match := re.match(r"# (\S+)\n", block))}
 
 
-def commands_of_the_readme() -> list[str]:
-    return re.findall(r"^ +normexp (.*--config-dir lab)$", README.read_text(), flags=re.MULTILINE)
+def commands_of_the_readme(word: str) -> list[list[str]]:
+    return [line.split() for line in re.findall(rf"^ *({word} .*)$", SECTION, flags=re.MULTILINE)]
 
 
-def normexp(line: str, folder: Path) -> str:
-    command = [sys.executable, "-m", "normexp", *line.split()]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    return done.stdout
-
-
-def test_a_variant_of_ones_own_takes_three_steps_and_twenty_lines(tmp_path):
-    files = files_of_the_readme()
-    assert list(files) == ["lab/half.py", "lab/variant/half.yaml"]
-    assert sum(len(text.splitlines()) for text in files.values()) <= 20
+def write(files: dict[str, str], folder: Path) -> None:
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    show, sweep = commands_of_the_readme()
-    shown = normexp(show, tmp_path)
-    assert "h₁ = LN(0.5·x + A(x))" in shown
-    assert "x ← LN(x/2 + F(x))   (an example)" in shown
-    small = "steps=4 data.pairs=300 model.width=16 model.feed_forward=16 record.sentences=4 model.encoder_depth=1"
-    table = normexp(f"{sweep} {small} model.decoder_depth=1", tmp_path)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Python in a folder whose own normexp, where it has one, comes first."""
+    environment = {**os.environ, "PYTHONPATH": str(cwd), "COLUMNS": "200"}
+    return subprocess.run([sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """The checkout without its results."""
+    for name in ("normexp", "configs", "scripts", "tests"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_a_variant_takes_three_steps_and_twenty_lines(checkout):
+    files = files_of_the_readme()
+    assert list(files) == ["normexp/variants/half.py", "configs/variant/half.yaml"]
+    assert sum(len(text.splitlines()) for text in files.values()) <= 20
+    write(files, checkout)
+    tests = ("-m", "pytest", "-q", "tests/test_groups.py", "tests/variants/test_references.py")
+    # Of the new variant alone: every other one has its own turn.
+    chosen = ("-k", "half or cites", "-p", "no:cacheprovider")
+    missing = run(*tests, *chosen, cwd=checkout)
+    assert "variant=half has no golden numbers: python scripts/golden.py half" in missing.stdout
+    assert missing.stdout.count("FAILED") == 1
+
+    ((_, *golden),) = commands_of_the_readme("python")
+    written = run(*golden, cwd=checkout)
+    assert written.stdout == "half: new\n", written.stderr
+    passed = run(*tests, *chosen, cwd=checkout)
+    assert passed.returncode == 0, passed.stdout
+    shown, swept = commands_of_the_readme("normexp")
+    assert "h₁ = LN(0.5·x + A(x))" in run("-m", *shown, cwd=checkout).stdout
+    table = run("-m", *swept, *SMALL.split(), *DEPTHS.split(), cwd=checkout).stdout
     assert [line.split()[0] for line in table.splitlines() if " completed" in line] == ["half", "post_ln", "pre_ln"]
+
+
+def test_the_same_two_files_work_from_a_folder_of_ones_own(tmp_path):
+    half, yaml = files_of_the_readme().values()
+    assert "`_target_: half.Half`" in SECTION
+    assert "`--config-dir lab`" in SECTION
+    own = {"lab/half.py": half, "lab/variant/half.yaml": yaml.replace("normexp.variants.half.Half", "half.Half")}
+    write(own, tmp_path)
+    ((*shown,), (*swept,)) = commands_of_the_readme("normexp")
+    assert "x ← LN(x/2 + F(x))   (an example)" in run("-m", *shown, "--config-dir", "lab", cwd=tmp_path).stdout
+    done = run("-m", *swept, *SMALL.split(), *DEPTHS.split(), "--config-dir", "lab", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(" completed") == 3

@@ -14,7 +14,8 @@ from normexp.data.vocabulary import Vocabulary
 class Example:
     """What a model reads and should answer, as ids.
 
-    `source` ends in <eos>. `target` is a class, or tokens that end in <eos> and do not start with <bos>.
+    `source` ends in <eos>, or is empty where nothing is read. `target` is a class, or tokens that end in <eos> and do
+    not start with <bos>.
     """
 
     source: list[int]
@@ -41,10 +42,14 @@ class Corpus:
     levels: dict[str, float]
     digest: str
 
-    def examples(self, split: str) -> list[Example]:
-        """The examples of `train`, `valid` or `test`, in the order in which they were drawn."""
+    def examples(self, split: str, task: str = "") -> list[Example]:
+        """The examples of `train`, `valid` or `test`, in the order in which they were drawn.
+
+        task: language_modelling reads the targets of a translation corpus alone, with empty sources.
+        """
         rows = self.splits[split][:]
-        return [Example(*row) for row in zip(rows["source"], rows["target"], strict=True)]
+        sources = [[]] * len(rows["target"]) if task == "language_modelling" else rows["source"]
+        return [Example(*row) for row in zip(sources, rows["target"], strict=True)]
 
 
 def corpus(

@@ -9,10 +9,11 @@ from normexp.init import Init, initialise
 from normexp.model.embedding import Embedding
 from normexp.model.seam import Shape
 from normexp.model.stack import Stack
-from normexp.model.transformer import Classifier, Translator
+from normexp.model.transformer import Classifier, LanguageModel, Translator
+from normexp.schema import depths
 from normexp.target import maker
 
-Model = Classifier | Translator
+Model = Classifier | LanguageModel | Translator
 HEAD_NORMS = {"none": (), "qk": ("query", "key"), "qkv": ("query", "key", "value")}  # slots, by model.attention_norm
 
 
@@ -23,13 +24,13 @@ def build(config: dict[str, Any], vocabulary: int, classes: int = 0) -> Model:
     """
     size = config["model"]
     make_norm, make_variant = maker("norm", config["norm"]), maker("variant", config["variant"])
-    translates = config["task"]["name"] == "translation"
-    decoder_depth = size["decoder_depth"] if translates else 0
+    task = config["task"]["name"]
+    encoder_depth, decoder_depth = depths(config)
     slots = HEAD_NORMS[size["attention_norm"]]
 
     def stack(name: str) -> Stack:
         return Stack(
-            Shape(name, size["encoder_depth"], decoder_depth, size["width"], size["heads"], size["feed_forward"]),
+            Shape(name, encoder_depth, decoder_depth, size["width"], size["heads"], size["feed_forward"]),
             lambda shape: make_variant(shape, make_norm),
             activation=size["activation"],
             dropout=size["dropout"],
@@ -41,8 +42,10 @@ def build(config: dict[str, Any], vocabulary: int, classes: int = 0) -> Model:
         vocabulary, size["width"], size["positions"], size["max_length"], size["dropout"], size["fix_norm"]
     )
     model: Model
-    if translates:
+    if task == "translation":
         model = Translator(embedding, stack("encoder"), stack("decoder"), vocabulary, size["tied"])
+    elif task == "language_modelling":
+        model = LanguageModel(embedding, stack("decoder"), vocabulary, size["tied"])
     else:
         model = Classifier(embedding, stack("encoder"), classes)
     init = maker("init", config["init"])()

@@ -104,6 +104,7 @@ class Variant(nn.Module):
     """
 
     uses_norm = True  # False: this variant places no norm, and setting one on the line is an error
+    needs_norm = False  # True: without one its stream grows without bound, so norm=none is an error
 
     def __init__(self, shape: Shape, norm: Callable[[int], nn.Module]) -> None:
         super().__init__()

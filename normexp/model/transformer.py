@@ -37,25 +37,25 @@ class Classifier(nn.Module):
         return self.head((x * real).sum(dim=1) / real.sum(dim=1))
 
 
-class Translator(nn.Module):
-    """Encoder-decoder over one joint vocabulary: the next target token at every position.
+class LanguageModel(nn.Module):
+    """Decoder on its own, without anything to read: the next token at every position.
 
     The head shares the word vectors when `tied`: with vectors of variance 1/width and a normed output, logits
     start with variance near 1. Without tying it is a matrix of its own.
     """
 
-    def __init__(self, embedding: Embedding, encoder: Stack, decoder: Stack, vocabulary: int, tied: bool) -> None:
+    def __init__(self, embedding: Embedding, decoder: Stack, vocabulary: int, tied: bool) -> None:
         super().__init__()
-        self.embedding, self.encoder, self.decoder = embedding, encoder, decoder
+        self.embedding, self.decoder = embedding, decoder
         self.head = None if tied else nn.Linear(decoder.shape.width, vocabulary, bias=False)
 
     @property
     def stacks(self) -> list[Stack]:
-        return [self.encoder, self.decoder]
+        return [self.decoder]
 
     def forward(
         self,
-        source: Tensor,
+        source: Tensor | None,
         source_mask: Tensor | None,
         target: Tensor,
         trace: Trace | None = None,
@@ -63,8 +63,36 @@ class Translator(nn.Module):
     ) -> Tensor:
         """Logits.   batch, target token, word
 
-        target_mask: True at real target tokens; attention needs none, norms that pool over tokens do.
+        source: not read. target_mask: True at real tokens; attention needs none, norms that pool over tokens do.
         """
+        return self.predict(self.decoder(self.embedding(target), target_mask, trace=trace))
+
+    def predict(self, x: Tensor) -> Tensor:
+        """The decoder's output → logits.   batch, token, word"""
+        return F.linear(x, self.embedding.words.vectors) if self.head is None else self.head(x)
+
+
+class Translator(LanguageModel):
+    """Encoder-decoder over one joint vocabulary: the next target token at every position."""
+
+    def __init__(self, embedding: Embedding, encoder: Stack, decoder: Stack, vocabulary: int, tied: bool) -> None:
+        super().__init__(embedding, decoder, vocabulary, tied)
+        self.encoder = encoder
+
+    @property
+    def stacks(self) -> list[Stack]:
+        return [self.encoder, self.decoder]
+
+    def forward(
+        self,
+        source: Tensor | None,
+        source_mask: Tensor | None,
+        target: Tensor,
+        trace: Trace | None = None,
+        target_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Logits, as LanguageModel's.   batch, target token, word"""
+        assert source is not None, "a translator reads a source"
         return self.decode(target, self.encode(source, source_mask, trace), source_mask, trace, target_mask)
 
     def encode(self, source: Tensor, mask: Tensor | None, trace: Trace | None = None) -> Tensor:
@@ -80,8 +108,7 @@ class Translator(nn.Module):
         target_mask: Tensor | None = None,
     ) -> Tensor:
         """Logits for the token after each target token.   batch, target token, word"""
-        x = self.decoder(self.embedding(target), target_mask, memory, memory_mask, trace)
-        return F.linear(x, self.embedding.words.vectors) if self.head is None else self.head(x)
+        return self.predict(self.decoder(self.embedding(target), target_mask, memory, memory_mask, trace))
 
     @torch.no_grad()
     def translate(self, source: Tensor, mask: Tensor | None, *, begin: int, end: int) -> list[list[int]]:

@@ -25,6 +25,9 @@ def judge(task: str, losses: Sequence[float], levels: dict[str, float], source_g
         return "diverged"
     if task == "classification":
         trained, blind = final <= levels["class_prior"] / 2, levels["class_prior"]
+    elif task == "language_modelling":  # more than the token before and more than the place, for there is no source
+        blind = levels["position_only"]
+        trained = final < levels["target_bigram"] and final < STUCK_SHARE * blind
     else:
         reads = source_gap is not None and source_gap >= SOURCE_GAP
         trained, blind = final < levels["target_bigram"] and reads, levels["position_only"]

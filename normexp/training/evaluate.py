@@ -12,7 +12,7 @@ from normexp.data.batches import IGNORE, Batch, Batches
 from normexp.data.corpus import Corpus, Example
 from normexp.data.vocabulary import BOS, EOS
 from normexp.model.build import Model
-from normexp.model.transformer import Translator
+from normexp.model.transformer import LanguageModel, Translator
 
 
 def logits(model: Model, batch: Batch, **more: Any) -> Tensor:
@@ -21,8 +21,9 @@ def logits(model: Model, batch: Batch, **more: Any) -> Tensor:
 
 
 def cross_entropy(scores: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Mean over the labels that count, in float32.   nats per token or per text"""
-    flat = scores.flatten(0, -2).float()
+    """Mean over the labels that count, in float32 or better.   nats per token or per text"""
+    flat = scores.flatten(0, -2)
+    flat = flat if flat.dtype == torch.float64 else flat.float()
     return F.cross_entropy(flat, labels.flatten(), ignore_index=IGNORE, label_smoothing=smoothing)
 
 
@@ -48,10 +49,10 @@ def losses(model: Model, batches: Iterable[Batch], device: torch.device) -> dict
         count += batch.tokens
     model.train()
     mean = {name: float(value) / count for name, value in sums.items()}
-    if translates:
-        right = mean.pop("right")
-        return {**mean, "token_accuracy": right}
-    return {"nll": mean["nll"], "accuracy": mean["right"]}
+    if not translates:
+        del mean["permuted_nll"]
+    mean["token_accuracy" if isinstance(model, LanguageModel) else "accuracy"] = mean.pop("right")
+    return mean
 
 
 @torch.no_grad()

@@ -29,7 +29,7 @@ def train(folder: RunFolder, config: dict[str, Any], corpus: Corpus) -> None:
     recorder = Recorder(folder, trainer)
     if not config["steps"]:
         return look(trainer, recorder, corpus)
-    valid = Batches(corpus.examples("valid"), config["training"]["batch_tokens"]).epoch(None)
+    valid = Batches(corpus.examples("valid", config["task"]["name"]), config["training"]["batch_tokens"]).epoch(None)
     diverged: dict[str, Any] = {"diverged_at": None, "first_to_go": None}
     try:
         run_steps(trainer, recorder, valid)
@@ -83,7 +83,7 @@ def result(trainer: Trainer, recorder: Recorder, corpus: Corpus) -> dict[str, An
     valid = dict(zip(last["statistic"], last["value"], strict=True))
     gap = valid["permuted_nll"] - valid["nll"] if "permuted_nll" in valid else None
     out = {
-        "verdict": judge(corpus.task, nll, corpus.levels, gap),
+        "verdict": judge(trainer.config["task"]["name"], nll, corpus.levels, gap),
         "final_loss": final_loss(nll),
         "levels": corpus.levels,
         "parameters": sum(p.numel() for p in trainer.model.parameters()),

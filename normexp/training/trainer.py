@@ -38,7 +38,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.settings["amp"] == "fp16")
         self.schedule = maker("schedule", config["schedule"])
         self.warmup = warmup_steps(config["warmup"], config["steps"])
-        self.batches = Batches(corpus.examples("train"), self.settings["batch_tokens"])
+        self.batches = Batches(corpus.examples("train", config["task"]["name"]), self.settings["batch_tokens"])
         self.done = 0  # steps
 
     def calibrate(self) -> None:

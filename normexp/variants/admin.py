@@ -19,6 +19,8 @@ class Admin(Variant):
     ω²ᵢ = Σⱼ﹤ᵢ Var(Fⱼ) from memory, lacks the variance of the embedding.
     """
 
+    needs_norm = True  # each ω is as large as the stream below it: only a norm brings that back
+
     def equip(self, site: Site) -> None:
         super().equip(site)
         site.omega = nn.Parameter(torch.ones(site.width))

@@ -13,7 +13,7 @@ TORCH_NAMES = {"attention": "self_attn", "cross_attention": "multihead_attn"}
 def torch_twin(stack, norm_first):
     """torch.nn's stack with the same weights."""
     size = {"d_model": 16, "nhead": 4, "dim_feedforward": 32, "dropout": 0.0, "batch_first": True}
-    decoder = stack.shape.stack == "decoder"
+    decoder = bool(stack.shape.stack == "decoder" and stack.shape.encoder_depth)  # one that reads an encoder
     layer = (nn.TransformerDecoderLayer if decoder else nn.TransformerEncoderLayer)(**size, norm_first=norm_first)
     final = nn.LayerNorm(16) if norm_first else None
     if decoder:

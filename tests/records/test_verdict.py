@@ -53,6 +53,21 @@ def test_a_classification_is_judged_by_the_class_prior(final, verdict):
     assert judge("classification", [4.0] * 19 + [final], CLASSES, None) == verdict
 
 
+@pytest.mark.parametrize(
+    ("final", "bigram", "verdict"),
+    [
+        (just_below(0.98 * 2.0), 2.5, "trained"),
+        (0.98 * 2.0, 2.5, "stuck"),
+        (just_below(1.5), 1.5, "trained"),
+        (1.5, 1.5, "partial"),
+        (4.0001, 2.5, "diverged"),
+    ],
+)
+def test_a_language_model_is_judged_by_more_than_place_and_token_before(final, bigram, verdict):
+    levels = {"position_only": 2.0, "target_bigram": bigram}
+    assert judge("language_modelling", [4.0] * 19 + [final], levels, None) == verdict
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("step", [0, 7, 19])
 def test_one_loss_that_is_not_finite_is_divergence(step, value):

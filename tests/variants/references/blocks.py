@@ -33,7 +33,7 @@ class Weights:
     @property
     def kinds(self) -> list[str]:
         """The usual sub-layers of a layer."""
-        cross = ["cross_attention"] if self.stack == "decoder" else []
+        cross = ["cross_attention"] if self.stack == "decoder" and self.encoder_depth else []
         return ["attention", *cross, "feed_forward"]
 
     def get(self, layer: int, site: str, name: str) -> Tensor:

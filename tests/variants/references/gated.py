@@ -79,7 +79,7 @@ def fixup(x: Tensor, w: Weights) -> Tensor:
     """Zhang et al. 2019, the arrangement of their transformer_zero.py."""
     for layer in range(1, w.depth + 1):
         x = x + fixup_attention(x, w, layer, "attention")
-        if w.stack == "decoder":
+        if "cross_attention" in w.kinds:
             x = x + fixup_attention(x, w, layer, "cross_attention")
         x = x + fixup_feed_forward(x, w, layer)
     x = x + w.own("end.0.bias")
@@ -89,7 +89,7 @@ def fixup(x: Tensor, w: Weights) -> Tensor:
 def fixup_without_its_end(x: Tensor, w: Weights) -> Tensor:
     for layer in range(1, w.depth + 1):
         x = x + fixup_attention(x, w, layer, "attention")
-        if w.stack == "decoder":
+        if "cross_attention" in w.kinds:
             x = x + fixup_attention(x, w, layer, "cross_attention")
         x = x + fixup_feed_forward(x, w, layer)
     return x

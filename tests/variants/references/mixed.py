@@ -84,7 +84,7 @@ def norm_former(x: Tensor, w: Weights, gains: bool = True) -> Tensor:
             heads = heads * w.get(layer, "attention", "sublayer.inside.heads.gain").reshape(1, w.heads, 1, 1)
         y = linear(heads.transpose(1, 2).flatten(2), w, layer, "attention", "out")
         x = x + layer_norm(y, w, layer, "attention", "sublayer.inside.output")
-        if w.stack == "decoder":
+        if "cross_attention" in w.kinds:
             x = x + attention(layer_norm(x, w, layer, "cross_attention"), w, layer, "cross_attention")
         hidden = linear(layer_norm(x, w, layer, "feed_forward"), w, layer, "feed_forward", "fc1").clamp(min=0)
         hidden = layer_norm(hidden, w, layer, "feed_forward", "sublayer.inside.before_fc2")
@@ -101,7 +101,7 @@ def sub_ln(x: Tensor, w: Weights, before_the_activation: bool = False) -> Tensor
         y = attend(q, k, v, not_seen(w, "attention", x.shape[1]))
         y = layer_norm(y, w, layer, "attention", "sublayer.inside.before_out")
         x = x + linear(y, w, layer, "attention", "out")
-        if w.stack == "decoder":
+        if "cross_attention" in w.kinds:
             x = x + attention(layer_norm(x, w, layer, "cross_attention"), w, layer, "cross_attention")
         hidden = linear(layer_norm(x, w, layer, "feed_forward"), w, layer, "feed_forward", "fc1")
         if before_the_activation:

@@ -27,8 +27,8 @@ def scaled_branch(x: Tensor, w: Weights) -> Tensor:
 def deep_norm(x: Tensor, w: Weights) -> Tensor:
     """Wang et al. 2022, figure 2: N encoder and M decoder layers."""
     n, m = w.encoder_depth, w.decoder_depth
-    if m == 0:
-        return weighted_post_ln(x, w, (2 * n) ** (1 / 4))
+    if m == 0 or n == 0:
+        return weighted_post_ln(x, w, (2 * (n or m)) ** (1 / 4))
     return weighted_post_ln(x, w, 0.81 * (n**4 * m) ** (1 / 16) if w.stack == "encoder" else (3 * m) ** (1 / 4))
 
 
@@ -53,7 +53,7 @@ def admin_on_the_branch(x: Tensor, w: Weights) -> Tensor:
 
 
 def sublayers(w: Weights) -> int:
-    return w.depth * (3 if w.stack == "decoder" else 2)
+    return w.depth * len(w.kinds)
 
 
 def admin_constant(x: Tensor, w: Weights) -> Tensor:
