@@ -1,4 +1,4 @@
-"""What made the runs of a sweep: commit, versions, processor, data; one JSON object, nothing of paths or hosts.
+"""What made the runs of a sweep or a study: commit, versions, processor, data; one JSON object, nothing of paths or hosts.
 
 python3 scripts/origin.py results/main
 """
@@ -12,7 +12,7 @@ KEYS = ("git", "python", "packages", "platform", "processor", "cores", "gpu", "d
 
 def main(folder: Path) -> None:
     found = []
-    for path in sorted(folder.glob("*/provenance.json")):
+    for path in sorted(folder.glob("**/provenance.json")):
         for attempt in json.loads(path.read_text()):
             origin = {key: attempt[key] for key in KEYS}
             git = origin["git"]

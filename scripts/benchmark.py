@@ -1,0 +1,96 @@
+"""Time and memory of what must stay fast, as Markdown tables; exit code 1 where a check fails.
+
+    python scripts/benchmark.py thousand_layers
+
+Each section is a function of this name; without a name all are run. Numbers are of this machine, on this day.
+"""
+
+import argparse
+import os
+import platform
+import resource
+import sys
+import time
+
+import torch
+from torch import Tensor
+
+from normexp.data.batches import Batch
+from normexp.launch import Composer
+from normexp.run import corpus_of
+from normexp.training.trainer import Trainer
+
+TOKENS, STEPS, LR = 16, 20, "1e-4"
+SECTIONS = {}
+
+
+def section(function):
+    SECTIONS[function.__name__] = function
+    return function
+
+
+@section
+def thousand_layers(depth: int = 1000) -> bool:
+    """deep_norm and pre_ln of 1,000 + 1,000 layers: finite gradients everywhere, and a loss that falls.
+
+    Width 64, 4 heads, feed-forward 256, Xavier weights, 16 tokens of source and of target, 20 Adam steps at 1e-4 on one
+    batch. Each in a process of its own, so that memory is its own.
+    """
+    print(f"\n### {depth:,} + {depth:,} layers (width 64, {TOKENS} + {TOKENS} tokens, {STEPS} Adam steps at lr {LR})\n")
+    columns = "variant | precision | parameters | tensors with gradient 0 | smallest, largest gradient norm"
+    print(f"| {columns} | loss, first → last | s per step | peak memory | holds |")
+    print("|---" * 9 + "|", flush=True)
+    good = True
+    for variant in ("deep_norm", "pre_ln"):
+        for amp in ("none", "bf16"):
+            pid = os.fork()
+            if not pid:
+                os._exit(0 if _thousand_layers(variant, amp, depth) else 1)
+            good &= os.waitpid(pid, 0)[1] == 0
+    return good
+
+
+def _thousand_layers(variant: str, amp: str, depth: int) -> bool:
+    line = [f"variant={variant}", f"depth={depth}", f"training.amp={amp}", f"lr={LR}", "schedule=constant", "warmup=0"]
+    config = Composer("train", []).resolve([*line, f"steps={STEPS}", "data.pairs=200", "training.device=cpu"])
+    corpus = corpus_of(config)
+    trainer = Trainer(config, corpus)
+    generator = torch.Generator().manual_seed(0)
+    source, target = torch.randint(4, len(corpus.vocabulary), (2, 1, TOKENS + 1), generator=generator)
+    batch = Batch(source[:, 1:], None, target[:, :-1], target[:, 1:], TOKENS)
+    _, norms = trainer.look(batch, lambda moment: _gradient_norms(trainer))
+    start = time.perf_counter()
+    losses = torch.stack([trainer.step(batch)[0] for _ in range(STEPS)])
+    seconds = (time.perf_counter() - start) / STEPS
+    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    zero = int((norms == 0).sum())
+    holds = bool(norms.isfinite().all() and losses.isfinite().all()) and zero == 0 and losses[-1] < losses[0]
+    count = sum(p.numel() for p in trainer.model.parameters())
+    print(
+        f"| {variant} | {'float32' if amp == 'none' else 'bfloat16'} | {count:,} | {zero} of {len(norms):,} "
+        f"| {norms.min():.1e}, {norms.max():.1e} | {losses[0]:.3f} → {losses[-1]:.3f} | {seconds:.1f} "
+        f"| {gigabytes:.1f} GiB | {'yes' if holds else 'no'} |",
+        flush=True,
+    )
+    return holds
+
+
+def _gradient_norms(trainer: Trainer) -> Tensor:
+    return torch.stack([p.grad.norm() if p.grad is not None else torch.zeros(()) for p in trainer.model.parameters()])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("section", nargs="*", choices=[*SECTIONS, []], help=", ".join(SECTIONS))
+    parser.add_argument("--depth", type=int, default=1000, help="layers of thousand_layers")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}"
+    )
+    good = [SECTIONS[name](asked.depth) for name in asked.section or SECTIONS]
+    sys.exit(0 if all(good) else 1)
+
+
+if __name__ == "__main__":
+    main()
