@@ -1,4 +1,4 @@
-"""What made the runs of a sweep or a study: commit, versions, processor, data; one JSON object, nothing of paths or hosts.
+"""What made the runs of a sweep or a study: commit, versions, processor, data; as JSON, nothing of paths or hosts.
 
 python3 scripts/origin.py results/main
 """

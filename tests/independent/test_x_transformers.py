@@ -1,9 +1,9 @@
 """Our arrangements against those of x-transformers, which shares no code with us: same weights, outputs and gradients.
 
 What differs, and is set alike here because it is no part of an arrangement: its norms and attention have no biases
-(ours are at 0), its softmax rounds to float32 (here it does not), its gains may be stored less 1, its RMSNorm has no eps (ours is set to 0), and what
-it calls scale_residual_constant is a plain number, which the test computes from the paper's formula. It draws other
-initial weights, so nothing is said of gains here.
+(ours are at 0), its softmax rounds to float32 (here it does not), its gains may be stored less 1, its RMSNorm has no
+eps (ours is set to 0), and scale_residual_constant is a plain number, which the test computes from the paper's formula. It
+draws other initial weights, so nothing is said of gains here.
 """
 
 import math
