@@ -143,7 +143,8 @@ def reproduce(
             done = room.reproduce(
                 study, "quick" if quick else "full", results, config_dir, jobs, lambda line: typer.echo(line, err=True)
             )
-        _print(table.table(done.claims, done.title, done.notes))
+        if done.claims:
+            _print(table.table(done.claims, done.title, done.notes))
         for path in (done.folder / "report.md", *done.figures):
             typer.echo(path)
         if out:

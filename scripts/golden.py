@@ -1,10 +1,11 @@
-"""Write the golden numbers of variants: what a tiny model of each computes in float64, for tests/test_groups.py.
+"""Golden numbers of variants: what a tiny model of each computes in float64. Writes tests/golden/NAME.json.
 
-    python scripts/golden.py half       the variant `half`
-    python scripts/golden.py            every variant that has none yet
-    python scripts/golden.py --all      every variant anew; says which numbers changed
+    python scripts/golden.py half       of the variant `half`, anew where it has some
+    python scripts/golden.py            of every variant that has none yet
+    python scripts/golden.py --all      of every variant, anew
 
-A variant in a folder of your own: --config-dir lab; its numbers then go to lab/golden.
+Says what changed, old → new; a file whose numbers agree to 1e-6 is left as it is. tests/test_groups.py compares.
+Of variants in a folder of your own: --config-dir lab; their numbers then lie in lab/golden.
 """
 
 import argparse
@@ -17,25 +18,40 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import golden_numbers as golden  # noqa: E402
 
 from normexp.launch import Composer  # noqa: E402
+from normexp.schema import BadInput  # noqa: E402
+
+
+def renew(names: list[str], everything: bool, config_dir: str) -> None:
+    """Write what is missing or asked for; raises BadInput."""
+    config_dirs = [config_dir] if config_dir else []
+    offered = Composer("train", config_dirs).options("variant")
+    if unknown := [name for name in names if name not in offered]:
+        raise BadInput(f"variant={unknown[0]}: one of {', '.join(offered)} is right")
+    folder = Path(config_dir) / "golden" if config_dir else golden.FOLDER
+    own = sorted(path.stem for path in Path(config_dir).glob("variant/*.yaml")) if config_dir else offered
+    chosen = names or [name for name in own if everything or golden.read(name, folder) is None]
+    for name in chosen:
+        kept, now = golden.read(name, folder), golden.numbers(name, config_dirs)
+        changes = golden.differences(kept, now) if kept else []
+        if changes or not kept:
+            golden.write(name, now, folder)
+        print(f"{name}: {'new' if not kept else 'changed' if changes else 'unchanged'}", *changes, sep="\n  ")
+    if not chosen:
+        print("every variant has its golden numbers")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("variant", nargs="*", help="their names, as on the command line")
-    parser.add_argument("--all", action="store_true", help="every variant, those that have numbers too")
-    parser.add_argument("--config-dir", default="", help="a folder of your own with variant/NAME.yaml")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("names", metavar="NAME", nargs="*", default=[], help="variants, as on the command line")
+    which.add_argument("--all", action="store_true", help="those that have numbers, too")
+    parser.add_argument("--config-dir", metavar="DIR", default="", help="a folder of your own with variant/NAME.yaml")
     asked = parser.parse_args()
-    config_dirs = [asked.config_dir] if asked.config_dir else []
-    folder = Path(asked.config_dir) / "golden" if asked.config_dir else golden.FOLDER
-    known = Composer("train", config_dirs).options("variant")
-    if unknown := sorted(set(asked.variant) - set(known)):
-        sys.exit(f"error: {unknown[0]}: there is no such variant; one of {', '.join(known)} is right")
-    for name in asked.variant or [n for n in known if asked.all or not golden.path(n, folder).is_file()]:
-        before = golden.read(name, folder) if golden.path(name, folder).is_file() else None
-        golden.write(name, config_dirs, folder)
-        after = golden.read(name, folder)
-        changed = [task for task in after if before and after[task] != before.get(task)]
-        print(f"{name}: {'new' if before is None else 'changed in ' + ', '.join(changed) if changed else 'unchanged'}")
+    try:
+        renew(asked.names, asked.all, asked.config_dir)
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -19,16 +19,21 @@ def write(
     claims: Sequence[Claim],
     notes: Mapping[str, str],
 ) -> Path:
-    """Write report.md (commands, claims, figures), claims.csv and <part>.csv; return the report's path."""
-    lines = [f"# {title}", "", f"{table.count(claims)[:1].upper()}{table.count(claims)[1:]}.", ""]
-    lines += [table.markdown(claims, notes), "## Figures", ""]
+    """Write report.md (commands, claims, figures), claims.csv and <part>.csv; return the report's path.
+
+    A study that only looks has no claims, and no table of them.
+    """
+    lines = [f"# {title}", ""]
+    if claims:
+        lines += [f"{table.count(claims)}.", "", table.markdown(claims, notes)]
+        (folder / "claims.csv").write_text(table.csv(claims))
+    lines += ["## Figures", ""]
     for path in figures:
         if path.suffix == ".png":
             lines += [f"![{path.stem}]({path.relative_to(folder)})", ""]
     lines += ["## Commands", "", "```sh", *(str(parts[name]) for name in runs), "```", ""]
     report = folder / "report.md"
     report.write_text("\n".join(lines))
-    (folder / "claims.csv").write_text(table.csv(claims))
     for name, part in runs.items():
         (folder / f"{name}.csv").write_text(runs_table.csv(part.frame))
     return report

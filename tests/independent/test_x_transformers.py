@@ -2,7 +2,7 @@
 
 What differs, and is set alike here because it is no part of an arrangement: its norms and attention have no biases
 (ours are at 0), its softmax rounds to float32 (here it does not), its gains may be stored less 1, its RMSNorm has no
-eps (ours is set to 0), and scale_residual_constant is a plain number, which the test computes from the paper's formula. It
+eps (ours is set to 0), and scale_residual_constant is a plain number, here by the paper's formula. It
 draws other initial weights, so nothing is said of gains here.
 """
 
