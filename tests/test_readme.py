@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from normexp.schema import TASKS
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 SECTION = README[README.index("## Add your own variant") : README.index("## Commands")]
@@ -49,12 +51,19 @@ def checkout(tmp_path):
     return tmp_path
 
 
-def test_a_variant_takes_three_steps_and_twenty_lines(checkout):
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file that somebody wrote, by its path in the folder."""
+    files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def test_a_variant_takes_three_steps_and_three_files(checkout):
+    before = contents(checkout)
     files = files_of_the_readme()
     assert list(files) == ["normexp/variants/half.py", "configs/variant/half.yaml"]
     assert sum(len(text.splitlines()) for text in files.values()) <= 20
     write(files, checkout)
-    tests = ("-m", "pytest", "-q", "tests/test_groups.py", "tests/variants/test_references.py")
+    tests = ("-m", "pytest", "tests/test_groups.py", "tests/variants/test_references.py")
     # Of the new variant alone: every other one has its own turn.
     chosen = ("-k", "half or cites", "-p", "no:cacheprovider")
     missing = run(*tests, *chosen, cwd=checkout)
@@ -66,6 +75,12 @@ def test_a_variant_takes_three_steps_and_twenty_lines(checkout):
     assert written.stdout == "half: new\n", written.stderr
     passed = run(*tests, *chosen, cwd=checkout)
     assert passed.returncode == 0, passed.stdout
+    # Of the group, one for every task; its golden numbers; and the rule that papers want references.
+    assert f"{len(TASKS) + 2} passed" in passed.stdout
+    after = contents(checkout)
+    assert {name for name in after if after[name] != before.get(name)} == {*files, "tests/golden/half.json"}
+    assert "`tests/golden/half.json`" in SECTION
+
     shown, swept = commands_of_the_readme("normexp")
     assert "h₁ = LN(0.5·x + A(x))" in run("-m", *shown, cwd=checkout).stdout
     table = run("-m", *swept, *SMALL.split(), *DEPTHS.split(), cwd=checkout).stdout
