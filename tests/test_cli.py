@@ -76,7 +76,7 @@ def test_help_imports_nothing_heavy(words, tmp_path):
         ("train warmup=200%", "warmup=200% is 800 steps: 0 to steps=400 is right"),
         ("train warmup=soon", "warmup=soon: a number of steps or a share such as 10% is right"),
         ("train training.device=gpu", "training.device=gpu: this machine cannot use it"),
-        ("train task=translate", "task=translate: one of classification, translation is right"),
+        ("train task=translate", "task=translate: one of classification, language_modelling, translation is right"),
         ("show depth=0", "depth=0 is too small"),
         ("results nowhere", "nowhere: there is no such folder"),
         ("figures nowhere", "nowhere: there is no such folder"),
