@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from normexp.model.seam import Context
+from normexp.model.seam import Context, Note, unheard
 from normexp.model.slots import Slots
 from normexp.norms import Norm
 
@@ -41,15 +41,15 @@ class Attention(nn.Module):
                 norm.token_dim = 2
                 norm.tokens = "memory_mask" if cross and slot in ("key", "value") else "mask"
 
-    def forward(self, x: Tensor, context: Context) -> Tensor:
+    def forward(self, x: Tensor, context: Context, note: Note = unheard) -> Tensor:
         put = self.inside.put
         x = put("input", x)
         memory, mask = x, None if self.causal else context.mask
         if self.cross:
             assert context.memory is not None, "cross-attention needs a memory"
             memory, mask = context.memory, context.memory_mask
-        query = put("query", self.split(self.query(x)))  # batch, head, token, head width
-        key = put("key", self.split(self.key(memory)))
+        query = note("query", put("query", self.split(self.query(x))))  # batch, head, token, head width
+        key = note("key", put("key", self.split(self.key(memory))))
         value = put("value", self.split(self.value(memory)))
         heads = F.scaled_dot_product_attention(
             query,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from normexp.model.seam import Context
+from normexp.model.seam import Context, Note, unheard
 from normexp.model.slots import Slots
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu}
@@ -27,7 +27,7 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.inside = Slots(self.slots, inside)
 
-    def forward(self, x: Tensor, context: Context) -> Tensor:
+    def forward(self, x: Tensor, context: Context, note: Note = unheard) -> Tensor:
         put = self.inside.put
-        hidden = put("hidden", self.fc1(put("input", x)))
-        return put("output", self.fc2(put("before_fc2", self.dropout(self.activation(hidden)))))
+        hidden = note("hidden", self.activation(put("hidden", self.fc1(put("input", x)))))
+        return put("output", self.fc2(put("before_fc2", self.dropout(hidden))))

@@ -11,6 +11,12 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 Trace = dict[str, Tensor]
+Note = Callable[[str, Tensor], Tensor]  # names an intermediate value of a forward pass, and hands it back
+
+
+def unheard(name: str, value: Tensor) -> Tensor:
+    """What a sub-layer that stands alone does with its intermediate values: nothing."""
+    return value
 
 
 @dataclass
@@ -80,7 +86,7 @@ class Site(nn.Module):
     def branch(self, x: Tensor) -> Tensor:
         """F(x): the sub-layer's output before it is joined, after dropout.   batch, token, width"""
         self.note("input", x)
-        return self.note("branch", self.dropout(self.sublayer(x, self.context)))
+        return self.note("branch", self.dropout(self.sublayer(x, self.context, self.note)))
 
     def note(self, what: str, value: Tensor) -> Tensor:
         """Name an intermediate value at this site (see Context.note)."""

@@ -30,6 +30,15 @@ class Norm(nn.Module):
         """Called once by the stack that it stands in: what each forward knows beside x is found in `context`."""
         self.context = context
 
+    def along(self, x: Tensor, part: Tensor) -> Tensor:
+        """What becomes of `part`, a summand of x, when x is normed: the norm as the linear map that it is at x.
+
+        Statistics are those of x, and constants added are left out, so that the parts of x add up to what it becomes.
+        A norm that is no such map counts as the factor by which it changes a token's length.
+        """
+        length = torch.linalg.vector_norm
+        return part * length(self(x), dim=-1, keepdim=True) / length(x, dim=-1, keepdim=True)
+
     @property
     def mask(self) -> Tensor | None:
         """True at real tokens, None when nothing is padded or nobody said.   batch, token"""

@@ -21,6 +21,10 @@ class LayerNorm(Norm):
     def forward(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
+    def along(self, x: Tensor, part: Tensor) -> Tensor:
+        centred = part - part.mean(-1, keepdim=True)
+        return self.weight * centred / torch.sqrt(x.var(-1, correction=0, keepdim=True) + self.eps)
+
 
 class RMSNorm(Norm):
     """g · x / √(mean(x²) + eps), with g = 1 at the start.   Zhang & Sennrich 2019"""
@@ -34,6 +38,9 @@ class RMSNorm(Norm):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.rms_norm(precise(x), self.weight.shape, self.weight, self.eps)
+
+    def along(self, x: Tensor, part: Tensor) -> Tensor:
+        return self.weight * part / torch.sqrt(x.square().mean(-1, keepdim=True) + self.eps)
 
 
 class ScaleNorm(Norm):

@@ -151,7 +151,7 @@ def symbolic(model: nn.Module) -> Iterator[None]:
             elif hasattr(module, "sublayer"):
                 letter = BRANCHES[str(module.kind)]
                 memory = ", memory" if module.kind == "cross_attention" else ""
-                _answer(undo, module.sublayer, lambda x, _, f=letter, m=memory: Symbol(f"{f}({_text(x)}{m})"))
+                _answer(undo, module.sublayer, lambda x, *_, f=letter, m=memory: Symbol(f"{f}({_text(x)}{m})"))
             elif isinstance(module, nn.Dropout):
                 _answer(undo, module, lambda x: x)
         _NAMES.update({id(p): _short(name) for name, p in model.named_parameters()})

@@ -22,7 +22,9 @@ class Moment:
     model: in training mode. batch: on the model's device. step: the update that comes next, from 1.
     logits(model, batch, trace): the training forward of this step, with its dropout and its precision.
     loss(scores, labels): mean unsmoothed negative log-likelihood, nats.
-    optimizer: as it is before this update. lr: peak learning rate. seed: of the run.
+    stepped(): a copy of the model after the update that comes next, made from the gradients in .grad.
+    start(): the model as it was before its first update.
+    lr: of that update; the peak rate where there is no training. seed: of the run.
     """
 
     model: Model
@@ -30,7 +32,8 @@ class Moment:
     step: int
     logits: Callable[[Model, Batch, Trace | None], Tensor]
     loss: Callable[[Tensor, Tensor], Tensor]
-    optimizer: torch.optim.Optimizer
+    stepped: Callable[[], Model]
+    start: Callable[[], Model]
     lr: float
     seed: int
 
@@ -73,9 +76,13 @@ class Moment:
         """A generator for one purpose of one probe: the same words give the same numbers in every run of this seed."""
         return torch.Generator().manual_seed(derive(self.seed, "probe", *words))
 
+    def over(self, model: Model) -> "Moment":
+        """The same batch, dropout and precision over another model."""
+        return replace(self, model=model)
+
     def copied(self) -> "Moment":
-        """The same moment over a copy of the model, free to be changed. The optimizer is still the original's."""
-        return replace(self, model=copy.deepcopy(self.model))
+        """The same moment over a copy of the model, free to be changed."""
+        return self.over(copy.deepcopy(self.model))
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """One model in training: the step, and everything that a checkpoint must hold to go on bit for bit."""
 
+import copy
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from torch import Tensor
 from normexp.data.batches import Batch, Batches
 from normexp.data.corpus import Corpus
 from normexp.init import derive
-from normexp.model.build import build
+from normexp.model.build import Model, build
 from normexp.model.seam import Trace
 from normexp.probes.moment import Moment
 from normexp.schema import warmup_steps
@@ -31,6 +32,7 @@ class Trainer:
 
     def __init__(self, config: dict[str, Any], corpus: Corpus) -> None:
         self.config, self.settings, self.seed = config, config["training"], config["seed"]
+        self.corpus = corpus
         self.device = torch.device(self.settings["device"])
         self.model = build(config, len(corpus.vocabulary.tokens), len(corpus.classes)).to(self.device).train()
         self.forward = torch.compile(self.model) if self.settings["compile"] else self.model
@@ -41,7 +43,7 @@ class Trainer:
         self.batches = Batches(corpus.examples("train", config["task"]["name"]), self.settings["batch_tokens"])
         self.done = 0  # steps
 
-    def calibrate(self) -> None:
+    def calibrate(self) -> "Trainer":
         """Let the variants set what they take from data: one batch in training mode, a generator of its own."""
         order = torch.Generator().manual_seed(derive(self.seed, "calibration"))
         batch = self.batches.epoch(order)[0].to(self.device)
@@ -53,6 +55,7 @@ class Trainer:
         with torch.no_grad():
             for stack in self.model.stacks:
                 stack.variant.calibrate(forward)
+        return self
 
     def data(self) -> Iterator[Batch]:
         """The batches from the next step on, without end."""
@@ -98,10 +101,23 @@ class Trainer:
             step=self.done + 1,
             logits=lambda model, batch, trace: self._logits(model, batch, trace=trace),
             loss=cross_entropy,
-            optimizer=self.optimizer,
-            lr=self.config["lr"],
+            stepped=self.stepped,
+            start=lambda: Trainer(self.config, self.corpus).calibrate().model,
+            lr=self.optimizer.param_groups[0]["lr"],
             seed=self.seed,
         )
+
+    def stepped(self) -> Model:
+        """A copy of the model after the update that its gradients ask for; neither it nor the optimizer changes."""
+        model = copy.deepcopy(self.model)
+        for ours, its in zip(self.model.parameters(), model.parameters(), strict=True):
+            its.grad = None if ours.grad is None else ours.grad.clone()
+        if self.settings["clip"]:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), self.settings["clip"])
+        optimizer = build_optimizer(self.config, model)
+        optimizer.load_state_dict(copy.deepcopy(self.optimizer.state_dict()))  # it would share the state's tensors
+        optimizer.step()
+        return model
 
     def _logits(self, model: Any, batch: Batch, **more: Any) -> Tensor:
         """The forward of the step that comes next: with its dropout, its constants, its precision."""
