@@ -57,6 +57,7 @@ def reproduce(
     """Bring every part of the study to its end, then draw its figures and check its claims.
 
     Runs that are complete are kept as they are, so this continues an interrupted study and redraws a finished one.
+    They lie in results/parts, where two studies that ask for the same part in the same words share it.
     say: called with a line about each part before it starts.
     """
     study, notes = load(name, size, config_dirs)
@@ -67,8 +68,8 @@ def reproduce(
 
     def bring(part: Part) -> Runs:
         nonlocal complete
-        line = [*part.line, f"results={folder}"]
-        sweep, composer = compose(part.command, line, config_dirs=config_dirs, name=part.name)
+        line = [*part.line, f"results={results.absolute() / 'parts'}"]
+        sweep, composer = compose(part.command, line, config_dirs=config_dirs, name=part.folder)
         todo = sum(not (sweep.path / cell.name).is_dir() or not sweep.folder(cell).finished for cell in sweep.cells)
         say(f"{name} {size}, {part.name}: {len(sweep.cells)} cells, {todo} to do")
         complete &= not todo or run_sweep(sweep, composer, jobs or default_jobs(sweep))

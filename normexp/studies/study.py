@@ -1,5 +1,6 @@
 """What a study is: the sweeps that it needs, the figures that it draws from them, the claims that it checks."""
 
+import hashlib
 import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping
@@ -30,6 +31,12 @@ class Part:
         """The same with other values for some keys, under another name."""
         kept = [text for text in self.line if text.partition("=")[0] not in keys]
         return Part(name or self.name, self.command, (*kept, *(f"{key}={value}" for key, value in keys.items())))
+
+    @property
+    def folder(self) -> str:
+        """Where its runs lie: the same words give the same folder, whichever study asks for them."""
+        digest = hashlib.sha256(str(self).encode()).hexdigest()[:6]
+        return f"{self.name}-{digest}"
 
     def __str__(self) -> str:
         return " ".join(["normexp", self.command, *map(shlex.quote, self.line)])
