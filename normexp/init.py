@@ -62,6 +62,20 @@ class XavierNormal(Init):
         return torch.empty(rows, columns).normal_(0, std, generator=generator)
 
 
+class UniformAttention(XavierNormal):
+    """Xavier normal, but query and key 0: every token attends to all alike.   Xiong et al. 2020, section 3.3
+
+    The simplified setting of its lemmas, with one head and a feed-forward as wide as the stream; the output
+    projection that they leave out keeps the size of vectors here.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def factor(self, site: Any, role: str, sites: int) -> float:
+        return 0.0 if role in ("query", "key") else 1.0
+
+
 class TorchDefault(Init):
     """U(−1/√in, 1/√in) for matrices and biases: what torch.nn.Linear does by itself."""
 

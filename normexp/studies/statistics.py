@@ -1,6 +1,7 @@
 """The few numbers that claims are made of: exponents, rates, fits, one value per seed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,3 +47,36 @@ def ratio(y: ArrayLike) -> float:
 def per_seed(rows: pd.DataFrame, statistic: Callable[[pd.DataFrame], float]) -> list[float]:
     """The statistic of each seed's rows, in the order of the seeds; none where there are no rows."""
     return [float(statistic(part)) for _, part in rows.groupby("seed", sort=True)]
+
+
+def finals(frame: pd.DataFrame, **where: Any) -> pd.Series:
+    """Final loss by seed of the runs with these values; infinite where a run diverged to what is no number."""
+    rows = _chosen(frame, where).sort_values("seed")
+    loss = rows["final_loss"].astype(float)
+    loss = loss.where(~((rows["verdict"] == "diverged") & loss.isna()), np.inf)
+    return pd.Series(loss.to_numpy(), index=rows["seed"].to_numpy())
+
+
+def trained(frame: pd.DataFrame, **where: Any) -> list[float]:
+    """1 for every seed whose verdict is trained, 0 for the others."""
+    rows = _chosen(frame, where).sort_values("seed")
+    return [float(verdict == "trained") for verdict in rows["verdict"]]
+
+
+def paired(one: pd.Series, other: pd.Series) -> list[float]:
+    """one − other, seed by seed; infinite where one diverged alone, NaN where both did or a seed is missing."""
+    with np.errstate(invalid="ignore"):
+        return [float(value) for value in (one - other).dropna()]
+
+
+def steps_to(curve: pd.DataFrame, level: float, window: int = 20) -> float:
+    """First step at which the mean loss of the last `window` steps is at most `level`; the last step where none is."""
+    rows = curve.sort_values("step")
+    below = rows.loc[rows["value"].rolling(window).mean() <= level, "step"]
+    return float(below.iloc[0] if len(below) else rows["step"].iloc[-1])
+
+
+def _chosen(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
+    for key, value in where.items():
+        frame = frame[frame[key] == value]
+    return frame

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from normexp.schema import BadInput
 from normexp.studies.claim import Claim
+from normexp.views import words
 from normexp.views.runs import load_runs, load_table
 
 KEYS = ("variant", "depth", "init", "norm", "lr", "warmup", "seed", "task", "steps")
@@ -55,6 +56,10 @@ class Runs:
     def curves(self, *statistics: str, **where: Any) -> pd.DataFrame:
         """Rows of the curves table: KEYS, swept keys, step, split, statistic, value."""
         return self._table("curves", statistics, where)
+
+    def heading(self, *shown: str) -> str:
+        """The settings that these runs share and the number of seeds, for a figure that shows the keys `shown`."""
+        return words.heading(self.frame, [*shown, "seed"])
 
     def _table(self, name: str, statistics: tuple[str, ...], where: dict[str, Any]) -> pd.DataFrame:
         filters = [(key, "==", value) for key, value in where.items()]

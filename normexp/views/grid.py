@@ -83,11 +83,11 @@ def panel_titles(axes: Sequence[Axes], key: str | None, values: Sequence[Any]) -
             axis.set_title(words.setting(key, value), loc="left")
 
 
-def panels(rows: int, columns: int, row_height: float) -> tuple[Figure, np.ndarray]:
-    """Return a figure with rows × columns panels that share their axes; `frame_in` then frames it."""
+def panels(rows: int, columns: int, row_height: float, shared: bool = True) -> tuple[Figure, np.ndarray]:
+    """Return a figure with rows × columns panels, which share their axes or not; `frame_in` then frames it."""
     width = 4.6 if columns == 1 else 1.1 + 2.35 * columns
     figure = Figure(figsize=(width, row_height * rows))
-    return figure, figure.subplots(rows, columns, sharex="col", sharey=True, squeeze=False)
+    return figure, figure.subplots(rows, columns, sharex="col" if shared else False, sharey=shared, squeeze=False)
 
 
 def frame_in(figure: Figure, title: str, settings: str, caption: str, handles: Sequence[Artist]) -> None:

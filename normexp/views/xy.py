@@ -1,6 +1,6 @@
 """One value against one number, a panel per value of a key: the figure that most papers draw."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,10 +8,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
 
+from normexp.views import words
 from normexp.views.grid import colours, frame_in, panels, values_of, where
 from normexp.views.style import Look
+
+Curve = Callable[[np.ndarray], np.ndarray]
 
 
 def xy(
@@ -26,44 +29,53 @@ def xy(
     x_label: str = "",
     colour: str = "variant",
     column: str | None = None,
+    row: str | None = None,
     log: str = "",
     shared: bool = True,
-    height: float = 2.5,
+    height: float = 2.2,
+    lines: Mapping[str, Curve] | None = None,
 ) -> Figure:
     """Draw y over x: mean over the seeds as a line, smallest to largest seed as a band.
 
-    rows: one per measurement, with the columns x, y, `colour`, `column` and seed. log: "", "x", "y" or "xy"; on a
-    logarithmic y the mean is geometric. Values that are not finite stand as crosses at the top edge.
-    shared: one y axis for all panels. title, settings, caption: see grid.frame_in.
+    rows: one per measurement, with the columns x, y, `colour`, `column`, `row` and seed. log: "", "x", "y" or "xy"; on
+    a logarithmic y the mean is geometric, and what is 0 or negative is left out. Values that are not finite stand as
+    crosses at the top edge. shared: one y axis for all panels.
+    lines: curves of theory by name, thin and grey in every panel. title, settings, caption: see grid.frame_in.
     """
-    columns = values_of(rows, column)
+    columns, down = values_of(rows, column), values_of(rows, row)
     look = colours(rows, colour)
-    figure, grid = panels(1, len(columns), row_height=height)
-    for axis, value in zip(grid[0], columns, strict=True):
-        part = rows if column is None else where(rows, **{column: value})
-        if "x" in log:
-            axis.set_xscale("log")
-        if "y" in log:
-            axis.set_yscale("log")
-        for key, one in look.items():
-            _line(axis, where(part, **{colour: key}), x, y, one, geometric="y" in log)
-        if column is not None:
-            axis.set_title(str(value), loc="left")
-        axis.set_xlabel(x_label or x)
-        _ticks(axis, sorted(part[x].unique()), "x" in log)
-        if not shared:
-            axis.yaxis.set_tick_params(labelleft=True)
-    grid[0][0].set_ylabel(label)
+    figure, grid = panels(len(down), len(columns), row_height=height, shared=shared)
+    for axes, level in zip(grid, down, strict=True):
+        for axis, value in zip(axes, columns, strict=True):
+            part = rows if column is None else where(rows, **{column: value})
+            part = part if row is None else where(part, **{row: level})
+            if "x" in log:
+                axis.set_xscale("log")
+            if "y" in log:
+                axis.set_yscale("log")
+            for key, one in look.items():
+                _line(axis, where(part, **{colour: key}), x, y, one, geometric="y" in log)
+            places = np.array(sorted(part[x].unique()), dtype=float)
+            for curve in (lines or {}).values():
+                axis.plot(places, curve(places), color="0.45", lw=0.8, ls=(0, (4, 2)), zorder=1)
+            if axes is grid[0] and column is not None and len(columns) > 1:
+                axis.set_title(words.setting(column, value), loc="left")
+            if axes is grid[-1]:
+                axis.set_xlabel(x_label or x)
+            _ticks(axis, places.tolist(), "x" in log)
+        axes[0].set_ylabel(label if row is None else f"{level}\n{label}")
     handles = [
-        Line2D([], [], color=one.colour, ls=one.line, marker=one.marker, ms=3, lw=1.3, label=str(key))
+        Line2D([], [], color=one.colour, ls=one.line, marker=one.marker, ms=3, lw=1.3, label=words.setting(colour, key))
         for key, one in look.items()
     ]
+    handles += [Line2D([], [], color="0.45", lw=0.8, ls=(0, (4, 2)), label=name) for name in lines or {}]
     frame_in(figure, title, settings, caption, handles)
     return figure
 
 
 def _line(axis: Axes, rows: pd.DataFrame, x: str, y: str, look: Look, geometric: bool) -> None:
-    finite = rows[np.isfinite(rows[y]) & (rows[y] > 0)] if geometric else rows[np.isfinite(rows[y])]
+    finite = rows[np.isfinite(rows[y])]
+    finite = finite[finite[y] > 0] if geometric else finite
     gone = sorted(rows.loc[~np.isfinite(rows[y]), x].unique())
     groups = finite.groupby(x, sort=True)[y]
 
@@ -71,7 +83,9 @@ def _line(axis: Axes, rows: pd.DataFrame, x: str, y: str, look: Look, geometric:
         return float(np.exp(np.log(values).mean())) if geometric else float(values.mean())
 
     mean = groups.agg(centre)
-    axis.plot(mean.index, mean, color=look.colour, ls=look.line, marker=look.marker, ms=3, lw=1.3, zorder=3)
+    # A marker at every point tells measured places; over many of them it would hide the line.
+    marker = look.marker if len(mean) <= 24 else ""
+    axis.plot(mean.index, mean, color=look.colour, ls=look.line, marker=marker, ms=3, lw=1.3, zorder=3)
     if (groups.max() > groups.min()).any():
         axis.fill_between(mean.index, groups.min(), groups.max(), color=look.colour, alpha=0.16, lw=0, zorder=2)
     for place in gone:
@@ -85,3 +99,5 @@ def _ticks(axis: Axes, values: Sequence[Any], log: bool) -> None:
         axis.xaxis.set_minor_locator(NullLocator())
         if not log or all(float(value) >= 1 for value in values):
             axis.xaxis.set_major_formatter(ScalarFormatter())
+    elif not log and all(float(value).is_integer() for value in values):
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))

@@ -1,0 +1,92 @@
+"""A matrix as colours, a panel per value of a key: dependency maps, grids of two settings."""
+
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+
+from normexp.views import words
+from normexp.views.grid import frame_in, panels, values_of, where
+
+
+def heat_map(
+    rows: pd.DataFrame,
+    x: str,
+    y: str,
+    value: str = "value",
+    *,
+    title: str,
+    settings: str,
+    caption: str,
+    label: str,
+    x_label: str = "",
+    y_label: str = "",
+    column: str = "variant",
+    row: str | None = None,
+    log: bool = False,
+    letters: str = "",
+    size: float = 2.1,
+) -> Figure:
+    """Draw the mean over the seeds of `value` at every (x, y), a panel per `column` and `row`.
+
+    rows: one per measurement. letters: a column whose text stands in the cells (verdicts), one letter per seed where
+    seeds differ. Cells that were not measured stay white, values that are not finite are grey with a cross.
+    title, settings, caption: see grid.frame_in.
+    """
+    columns, down = values_of(rows, column), values_of(rows, row)
+    finite = rows.loc[np.isfinite(rows[value]), value]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    norm = LogNorm(max(low, 1e-3), max(high, 2e-3), clip=True) if log else Normalize(min(low, 0.0), high)
+    per_row = min(len(columns), 5)
+    lines = -(-len(columns) // per_row)
+    figure, grid = panels(len(down) * lines, per_row, row_height=size, shared=False)
+    for axis in grid.flat:
+        axis.set_visible(False)
+    for i, level in enumerate(down):
+        for j, key in enumerate(columns):
+            axis = grid[i * lines + j // per_row][j % per_row]
+            axis.set_visible(True)
+            part = where(rows, **{column: key})
+            part = part if row is None else where(part, **{row: level})
+            _panel(axis, part, x, y, value, norm, letters)
+            axis.set_title(words.setting(column, key), loc="left")
+            if j % per_row == 0:
+                axis.set_ylabel((y_label or y) if row is None else f"{words.setting(row, level)}\n{y_label or y}")
+            if i * lines + j // per_row == len(down) * lines - 1 or j + per_row >= len(columns):
+                axis.set_xlabel(x_label or x)
+    figure.colorbar(matplotlib.cm.ScalarMappable(norm, "viridis_r"), ax=grid, aspect=30, pad=0.02, label=label)
+    frame_in(figure, title, settings, caption, [])
+    return figure
+
+
+def _panel(axis: Axes, rows: pd.DataFrame, x: str, y: str, value: str, norm: Normalize, letters: str) -> None:
+    xs, ys = values_of(rows, x), values_of(rows, y)
+    mean = rows.pivot_table(index=y, columns=x, values=value, aggfunc="mean", sort=False, dropna=False)
+    mean = mean.reindex(index=ys, columns=xs)
+    matrix = np.ma.masked_invalid(mean.to_numpy(dtype=float))
+    axis.imshow(matrix, norm=norm, cmap="viridis_r", aspect="auto", origin="upper", interpolation="nearest")
+    _labels(axis, xs, ys)
+    if not letters:
+        return
+    for (column, row), cell in rows.groupby([x, y], sort=False):
+        texts = [str(text)[:1].upper() for text in cell.sort_values("seed")[letters]]
+        text = texts[0] if len(set(texts)) == 1 else "".join(texts)
+        level = float(cell[value].mean())
+        face = matplotlib.colormaps["viridis_r"](norm(level)) if np.isfinite(level) else (1, 1, 1, 1)
+        colour = "white" if np.dot(face[:3], (0.299, 0.587, 0.114)) < 0.55 else "black"
+        number = f"{level:.2g}" if np.isfinite(level) else "✕"
+        place = xs.index(column), ys.index(row)
+        axis.text(*place, f"{text}\n{number}", ha="center", va="center", fontsize=5.5, color=colour)
+
+
+def _labels(axis: Axes, xs: list[Any], ys: list[Any]) -> None:
+    """Every value where they are few, whole numbers at a distance where they are many."""
+    for values, set_ticks in ((xs, axis.set_xticks), (ys, axis.set_yticks)):
+        stride = 1 if len(values) <= 8 else -(-len(values) // 6)
+        places = list(range(0, len(values), stride))
+        set_ticks(places, [words.number(values[place]) for place in places])
+    axis.tick_params(length=2)

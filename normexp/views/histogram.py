@@ -1,0 +1,50 @@
+"""How a value is spread over the layers: a histogram per variant, on a logarithmic axis."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from normexp.views import words
+from normexp.views.grid import colours, frame_in, panels, values_of, where
+
+
+def histogram(
+    rows: pd.DataFrame,
+    value: str = "value",
+    *,
+    title: str,
+    settings: str,
+    caption: str,
+    label: str,
+    colour: str = "stack",
+    column: str = "variant",
+    bins: int = 24,
+) -> Figure:
+    """Draw how many of the rows fall where, a panel per `column`, outlines of `colour`.
+
+    Values of 0, which a logarithmic axis has no place for, are counted in the lowest bin.
+    title, settings, caption: see grid.frame_in.
+    """
+    columns, look = values_of(rows, column), colours(rows, colour)
+    positive = rows.loc[rows[value] > 0, value]
+    edges = np.geomspace(max(positive.min(), positive.max() * 1e-8), positive.max() * 1.0001, bins + 1)
+    per_row = min(len(columns), 5)
+    figure, grid = panels(-(-len(columns) // per_row), per_row, row_height=1.7)
+    for axis in grid.flat[len(columns) :]:
+        axis.set_visible(False)
+    for axis, key in zip(grid.flat, columns, strict=False):
+        axis.set_xscale("log")
+        for one, drawn in look.items():
+            part = where(rows, **{column: key, colour: one})[value].clip(lower=edges[0] * 1.0001)
+            share = np.histogram(part, edges)[0] / max(1, len(part))
+            axis.stairs(share, edges, color=drawn.colour, fill=True, alpha=0.25)
+            axis.stairs(share, edges, color=drawn.colour, lw=1.2)
+        axis.set_title(words.setting(column, key), loc="left")
+    for axis in grid[-1]:
+        axis.set_xlabel(label)
+    for axes in grid:
+        axes[0].set_ylabel("share of the sites")
+    handles = [Line2D([], [], color=one.colour, lw=1.3, label=words.setting(colour, key)) for key, one in look.items()]
+    frame_in(figure, title, settings, caption, handles)
+    return figure
