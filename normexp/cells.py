@@ -92,9 +92,10 @@ def cost(config: dict[str, Any]) -> float:
     """
     size = config["model"]
     encoder, decoder = depths(config)
-    attention, feed_forward = 4 * size["width"] ** 2, 2 * size["width"] * size["feed_forward"]
+    attention = 4 * size["width"] ** 2
+    others = 2 * size["width"] * (size["feed_forward"] + size["persistent"])
     attentions = 2 if encoder else 1  # in a decoder's layer
-    layers = encoder * (attention + feed_forward) + decoder * (attentions * attention + feed_forward)
+    layers = encoder * (attention + others) + decoder * (attentions * attention + others)
     return float(max(1, config["steps"]) * config["training"]["batch_tokens"] * layers)
 
 

@@ -31,7 +31,7 @@ def _keys() -> str:
         choices = sorted(path.stem for path in configs_folder().joinpath(name).glob("*.yaml"))
         if "." not in name and name not in HOUSEKEEPING:
             lines.append(f"[bold]{name}[/]  {field.metadata['help']}" + (f": {', '.join(choices)}" if choices else ""))
-    for group in ("task", "model"):
+    for group in ("task", "model", "attention"):
         lines.append(
             f"[bold]{group}[/]  {', '.join(sorted(p.stem for p in configs_folder().joinpath(group).glob('*')))}"
         )

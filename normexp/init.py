@@ -3,7 +3,8 @@
 A matrix is drawn from (seed, its name) alone, so two variants start from the same weights wherever their
 parameters have the same names, and no two layers start alike. Word and learned position vectors are drawn from
 N(0, 1/width) under every init, since the models scale them by √width; norms and a variant's own scalars start as
-their class says.
+their class says. Persistent keys and values (see Attention) are drawn alike under every init, and no variant scales
+them.
 """
 
 import hashlib
@@ -149,6 +150,10 @@ class PostLNInit(XavierNormal):
         return 1 / (site.shape.depth - site.layer + 1)
 
 
+# Parameters that are vectors and no matrices: drawn from N(0, 1/size of this dimension).
+VECTORS = {"positions": -1, "persistent_key": -1, "persistent_value": -2}
+
+
 @torch.no_grad()
 def initialise(model: nn.Module, init: Init, seed: int, gain: Callable[[nn.Module], float]) -> None:
     """Draw every matrix, bias and embedding of the model in place.
@@ -165,12 +170,12 @@ def initialise(model: nn.Module, init: Init, seed: int, gain: Callable[[nn.Modul
         elif isinstance(module, nn.Embedding):
             module.weight.copy_(gain(module) * _vectors(module.weight, seed, f"{name}.weight"))
         for kind, parameter in module.named_parameters(recurse=False):
-            if kind == "positions":
-                parameter.copy_(_vectors(parameter, seed, f"{name}.{kind}"))
+            if kind in VECTORS:
+                parameter.copy_(_vectors(parameter, seed, f"{name}.{kind}", VECTORS[kind]))
 
 
-def _vectors(like: Tensor, seed: int, name: str) -> Tensor:
-    std = like.shape[-1] ** -0.5
+def _vectors(like: Tensor, seed: int, name: str, dim: int = -1) -> Tensor:
+    std = like.shape[dim] ** -0.5
     return torch.empty(like.shape).normal_(0, std, generator=_generator(seed, name))
 
 

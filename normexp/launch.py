@@ -28,7 +28,18 @@ from omegaconf.errors import OmegaConfBaseException
 from normexp import run
 from normexp.cells import Cell, Sweep, clean, run_name, sweep_name
 from normexp.rehearsal import rehearse
-from normexp.schema import CLASSES, GROUPS, BadInput, Config, check, check_read, configs_folder, described
+from normexp.schema import (
+    CHOICES,
+    CLASSES,
+    GROUPS,
+    SETS,
+    BadInput,
+    Config,
+    check,
+    check_read,
+    configs_folder,
+    described,
+)
 from normexp.target import import_from
 
 _SEED = re.compile(r"seed=\d+")
@@ -72,12 +83,12 @@ class Composer:
     def _check_choice(self, override: Override) -> None:
         key = override.get_key_element().lstrip("+~")
         group = key.partition(".")[0]
-        keys = [name for name, _ in described()] + [*GROUPS, "probe"]
+        keys = [name for name, _ in described()] + [*CHOICES]
         if group.partition("/")[0] != "hydra" and key not in keys and group not in (*CLASSES, "probes"):
             raise BadInput(f"{key}: there is no such key{_did_you_mean(key, keys)}")
         if key == "config_dirs":
             raise BadInput("config_dirs: --config-dir DIR is right")
-        if key in GROUPS or key == "probe" or "/" in key:
+        if key in CHOICES or "/" in key:
             swept = override.is_sweep_override()
             chosen = override.sweep_string_iterator() if swept else [override.value()]
             for value in (str(each) for one in chosen for each in (one if isinstance(one, list) else [one])):
@@ -140,10 +151,11 @@ def compose(
     for override in several:
         if next(override.sweep_string_iterator(), None) is None:
             raise BadInput(f"{override.input_line} names no value at all: one or more is right")
-    swept = tuple(override.get_key_element() for override in several)
+    named = [override.get_key_element() for override in several]
+    swept = tuple(dict.fromkeys(key for name in named for key in SETS.get(name, (name,))))
     cells = {cell.name: cell for cell in _cells(composer, parsed, swept)}.values()
     first = next(iter(cells)).config
-    own_name = sweep_name([o.input_line or "" for o in parsed], swept, first) if swept else command
+    own_name = sweep_name([o.input_line or "" for o in parsed], named, first) if swept else command
     if swept and command == "probe":
         own_name = f"probe-{own_name}"
     sweep = Sweep(

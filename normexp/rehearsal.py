@@ -28,6 +28,8 @@ def rehearse(config: dict[str, Any], line: Sequence[str]) -> None:
         raise BadInput(
             f"norm=none: under variant={config['variant']['name']} the stream grows without bound; name a norm"
         )
+    if not config["model"]["feed_forward"]:
+        _check_without_feed_forward(config, variant, line)
     if getattr(norm, "refuses_causal", False) and config["task"]["name"] != "classification":
         name = config["norm"]["name"]
         raise BadInput(f"norm={name}: in a causal stack {norm.leak}; task=classification is right")
@@ -35,6 +37,17 @@ def rehearse(config: dict[str, Any], line: Sequence[str]) -> None:
         _check_data(config)
     if "optimizer" in groups:
         _check_optimizer(config)
+
+
+def _check_without_feed_forward(config: dict[str, Any], variant: Any, line: Sequence[str]) -> None:
+    if getattr(variant, "needs_feed_forward", False):
+        name = config["variant"]["name"]
+        raise BadInput(
+            f"model.feed_forward=0: variant={name} counts on a feed-forward in its equation or its constants; 1 or more"
+            " is right"
+        )
+    if "model.activation" in line:
+        raise BadInput("model.activation is set, but without a feed-forward nothing reads it: drop it")
 
 
 def _check_data(config: dict[str, Any]) -> None:

@@ -52,7 +52,8 @@ class Task:
 class Model:
     width: int = key(64, "width of the residual stream (d_model)", least=1)
     heads: int = key(4, "attention heads", least=1)
-    feed_forward: int = key(256, "hidden width of the feed-forward sub-layer", least=1)
+    feed_forward: int = key(256, "hidden width of the feed-forward sub-layer; 0: layers have none", least=0)
+    persistent: int = key(0, "learned key-value pairs per head of every self-attention (all-attention)", least=0)
     encoder_depth: int = key("${depth}", "layers in the encoder", least=1, within=("translation", "classification"))
     decoder_depth: int = key("${depth}", "layers in the decoder", least=1, within=GENERATING)
     activation: str = key("relu", "of the feed-forward sub-layer", options=("relu", "gelu"))
@@ -123,6 +124,9 @@ CLASSES = tuple(
     f.name for f in fields(Config) if f.type is Any and f.name != "probes"
 )  # groups whose YAML names a class
 GROUPS = ("task", "model", *CLASSES)
+# Groups of which the config keeps what they set and not their name; a sweep over one of these varies such keys.
+SETS = {"attention": ("model.feed_forward", "model.persistent")}
+CHOICES = (*GROUPS, *SETS, "probe")
 # What does not change a run's result, and so is no part of its identity.
 NO_IDENTITY = ("name", "results", "config_dirs", "probe", "probes")
 

@@ -14,7 +14,7 @@ def small_config(**changes: Any) -> dict[str, Any]:
         "model": {
             "width": 16, "heads": 4, "feed_forward": 32, "encoder_depth": 3, "decoder_depth": 3, "activation": "relu",
             "positions": "sinusoidal", "tied": True, "dropout": 0.0, "attention_dropout": 0.0, "max_length": 64,
-            "fix_norm": False, "attention_norm": "none",
+            "fix_norm": False, "attention_norm": "none", "persistent": 0,
         },
         "variant": {"name": "post_ln", "_target_": "normexp.variants.post_ln.PostLN"},
         "norm": {"name": "layer_norm", "_target_": "normexp.norms.LayerNorm", "eps": 1e-5},

@@ -67,6 +67,15 @@ def test_help_imports_nothing_heavy(words, tmp_path):
         ("train model.wdith=3", "model.wdith: there is no such key; did you mean model.width?"),
         ("train model.width=65", "model.width=65 does not divide into model.heads=4"),
         ("train variant=plain norm=rms_norm", "norm is set, but variant=plain takes none from the line: drop it"),
+        ("train attention=all", "attention=all: one of all_attention, plain is right"),
+        (
+            "train attention=all_attention variant=macaron",
+            "model.feed_forward=0: variant=macaron counts on a feed-forward",
+        ),
+        (
+            "train model.feed_forward=0 model.activation=gelu",
+            "model.activation is set, but without a feed-forward nothing",
+        ),
         ("train training.batch_tokens=10", "training.batch_tokens=10 is too small for the longest example: 20 or more"),
         ("train model.max_length=5", "model.max_length=5 is too small for the longest example: 11 or more"),
         ("train data.source=xx", "data.source must be a CLDR language code"),
@@ -109,6 +118,24 @@ def test_show_prints_keys_graph_constants_and_size(here):
     assert "Parameters: 12,048\n" in shown.output
     assert "Levels of cldr_dates: unigram 2.9" in shown.output
     assert list(here.iterdir()) == []
+
+
+def test_show_draws_layers_without_a_feed_forward(here):
+    tiny = [key for key in TINY if not key.startswith("model.feed_forward")]
+    shown = in_process("show", *tiny, "attention=all_attention", "model.persistent=32").output
+    assert "  feed_forward: 0\n  persistent: 32\n" in shown
+    inside = "    inside A: 32 persistent keys and values per head beside the tokens'\n"
+    assert f"  encoder layer 1\n    x ← LN(x + A(x))\n{inside}  encoder closes\n" in shown
+    decoder = "    h₁ = LN(x + A(x))\n    x ← LN(h₁ + C(h₁, memory))\n"
+    assert f"  decoder layer 1\n{decoder}{inside}  decoder closes\n" in shown
+    # What post_ln has with as wide a feed-forward, less that sub-layer's biases and norm in both layers.
+    assert f"Parameters: {6_416 - 2 * (32 + 16 + 2 * 16):,}\n" in shown
+
+
+def test_help_lists_what_the_groups_offer():
+    shown = in_process("train", "--help").output
+    assert "attention  all_attention, plain" in shown
+    assert "model  base, small, tiny" in shown
 
 
 def test_show_tells_constants_that_come_from_data(here):

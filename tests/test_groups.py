@@ -13,7 +13,7 @@ import torch
 from normexp.launch import Composer
 from normexp.norms import NoNorm
 from normexp.rehearsal import rehearse
-from normexp.schema import GENERATING, BadInput
+from normexp.schema import GENERATING, SETS, BadInput
 from normexp.target import locate
 
 COMPOSER = Composer("train", [])
@@ -34,6 +34,14 @@ def norms():
     """The nodes of all norms. Composed under a task that lets any of them stand alone."""
     task = next(task for task in TASKS if task not in GENERATING)
     return {name: composed(f"task={task}", f"norm={name}")["norm"] for name in COMPOSER.options("norm")}
+
+
+@cache
+def attentions():
+    """What each choice of attention sets."""
+    keys = [key.removeprefix("model.") for key in SETS["attention"]]
+    sizes = {name: composed(f"attention={name}")["model"] for name in COMPOSER.options("attention")}
+    return {name: {key: size[key] for key in keys} for name, size in sizes.items()}
 
 
 def go_together(variant, norm, task):
@@ -79,6 +87,20 @@ def test_every_variant_under_every_norm_in_every_task_takes_a_step_or_is_refused
             one_step(chosen)
         else:
             assert sentence.startswith("norm"), name
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_under_every_attention_in_every_task_takes_a_step_or_is_refused(variant, task):
+    config = golden.config_of(variant, task)
+    for sizes in attentions().values():
+        chosen = {**config, "model": {**config["model"], **TINIEST, **sizes}}
+        sentence = refusal(rehearse, chosen, ["attention"])
+        if locate("variant", config["variant"]).needs_feed_forward and not sizes["feed_forward"]:
+            assert sentence.startswith(f"model.feed_forward=0: variant={variant} ")
+        else:
+            assert not sentence
+            one_step(chosen)
 
 
 @pytest.mark.parametrize("choice", OTHERS)

@@ -59,6 +59,15 @@ def test_three_variants_are_compared_unless_the_line_names_one():
     assert [config["variant"]["name"] for config in cells(command="train")] == ["post_ln"]
 
 
+def test_a_group_that_sets_keys_of_the_model_can_be_swept():
+    tiny = [key for key in TINY if not key.startswith("model.feed_forward")]
+    sweep, _ = compose("sweep", [*tiny, "attention=plain,all_attention", "variant=post_ln"])
+    assert sweep.name.startswith("attention-translation-")
+    assert sweep.swept == ("model.feed_forward", "model.persistent")
+    names = [cell.name.rpartition("-")[0] for cell in sweep.cells]
+    assert names == ["feed_forward256-persistent00", "feed_forward00-persistent256"]
+
+
 def test_a_value_given_twice_is_one_cell():
     assert [config["seed"] for config in cells("variant=post_ln", "seed=1,1,0")] == [1, 0]
 
@@ -114,6 +123,7 @@ OTHERS = (
     "optimizer.eps=1e-6", "schedule=cosine", "training.batch_tokens=500", "training.label_smoothing=0.1",
     "training.clip=1", "training.amp=bf16", "training.compile=true", "training.threads=2", "record.flush_every=5",
     "record.evaluate_every=50", "record.checkpoint_every=25", "record.sentences=5", "task=classification",
+    "model.persistent=4", "attention=all_attention",
 )  # fmt: skip
 
 

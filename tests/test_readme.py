@@ -75,8 +75,9 @@ def test_a_variant_takes_three_steps_and_three_files(checkout):
     assert written.stdout == "half: new\n", written.stderr
     passed = run(*tests, *chosen, cwd=checkout)
     assert passed.returncode == 0, passed.stdout
-    # Of the group, one for every task; its golden numbers; and the rule that papers want references.
-    assert f"{len(TASKS) + 2} passed" in passed.stdout
+    # For every task, one under the norms and one under the attentions; its golden numbers; the rule that papers want
+    # references.
+    assert f"{2 * len(TASKS) + 2} passed" in passed.stdout
     after = contents(checkout)
     assert {name for name in after if after[name] != before.get(name)} == {*files, "tests/golden/half.json"}
     assert "`tests/golden/half.json`" in SECTION

@@ -1,5 +1,8 @@
 """Multi-head attention over the stream itself or over a memory."""
 
+import math
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -14,6 +17,10 @@ class Attention(nn.Module):
     Query, key and value are three width × width matrices, each drawn as its own.
     causal: a token sees itself and what stands before it; padding sits at the end, so real tokens never see it.
     cross: keys and values come from the context's memory.
+    persistent: so many learned keys and values per head stand before the tokens', in one softmax, seen by every query:
+    a feed-forward with a softmax for its activation (Sukhbaatar et al. 2019, all-attention). They are used times √head
+    width and √persistent, and are N(0, 1) then at the start, as in the authors' code (adaptive-span). Norms on keys and
+    values act on the tokens' alone. Left out: adaptive span, relative positions.
     Slots: input, query, key, value, heads (all three: batch, head, token, head width), before_out, output.
     """
 
@@ -28,13 +35,18 @@ class Attention(nn.Module):
         *,
         causal: bool = False,
         cross: bool = False,
+        persistent: int = 0,
     ) -> None:
         super().__init__()
-        self.heads, self.dropout, self.causal, self.cross = heads, dropout, causal, cross
+        self.heads, self.dropout, self.causal, self.cross, self.persistent = heads, dropout, causal, cross, persistent
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
+        if persistent:
+            self.persistent_key, self.persistent_value = (
+                nn.Parameter(torch.empty(heads, persistent, width // heads)) for _ in range(2)
+            )
         self.inside = Slots(self.slots, inside)
         for slot in ("query", "key", "value", "heads"):
             if isinstance(norm := inside.get(slot), Norm):  # one that pools over tokens must find them, and their mask
@@ -44,20 +56,28 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, context: Context, note: Note = unheard) -> Tensor:
         put = self.inside.put
         x = put("input", x)
-        memory, mask = x, None if self.causal else context.mask
+        memory, real = x, None if self.causal else context.mask
         if self.cross:
             assert context.memory is not None, "cross-attention needs a memory"
-            memory, mask = context.memory, context.memory_mask
+            memory, real = context.memory, context.memory_mask
         query = note("query", put("query", self.split(self.query(x))))  # batch, head, token, head width
         key = note("key", put("key", self.split(self.key(memory))))
         value = put("value", self.split(self.value(memory)))
+        seen = None if real is None else real[:, None, None, :]
+        if self.persistent:
+            key = beside(self.persistent_key * math.sqrt(key.shape[-1]), key)
+            value = beside(self.persistent_value * math.sqrt(self.persistent), value)
+            if self.causal:  # is_causal counts from the first key, which is no token's now
+                seen = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()
+            if seen is not None:
+                seen = F.pad(seen, (self.persistent, 0), value=True)
         heads = F.scaled_dot_product_attention(
             query,
             key,
             value,
-            attn_mask=None if mask is None else mask[:, None, None, :],
+            attn_mask=seen,
             dropout_p=self.dropout if self.training else 0.0,
-            is_causal=self.causal,
+            is_causal=self.causal and not self.persistent,
         )
         joined = put("heads", heads).transpose(1, 2).flatten(2)  # batch, token, width
         return put("output", self.out(put("before_out", joined)))
@@ -65,3 +85,8 @@ class Attention(nn.Module):
     def split(self, x: Tensor) -> Tensor:
         """batch, token, width → batch, head, token, head width"""
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def beside(persistent: Tensor, x: Tensor) -> Tensor:
+    """The persistent vectors, then those of the tokens.   batch, head, persistent + token, head width"""
+    return torch.cat([persistent.to(x.dtype).expand(len(x), -1, -1, -1), x], dim=2)

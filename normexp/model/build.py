@@ -27,10 +27,11 @@ def build(config: dict[str, Any], vocabulary: int, classes: int = 0) -> Model:
     task = config["task"]["name"]
     encoder_depth, decoder_depth = depths(config)
     slots = HEAD_NORMS[size["attention_norm"]]
+    sizes = ("width", "heads", "feed_forward", "persistent")
 
     def stack(name: str) -> Stack:
         return Stack(
-            Shape(name, encoder_depth, decoder_depth, size["width"], size["heads"], size["feed_forward"]),
+            Shape(name, encoder_depth, decoder_depth, **{key: size[key] for key in sizes}),
             lambda shape: make_variant(shape, make_norm),
             activation=size["activation"],
             dropout=size["dropout"],

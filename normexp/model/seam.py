@@ -52,7 +52,8 @@ class Shape:
     decoder_depth: int
     width: int
     heads: int
-    feed_forward: int  # hidden width
+    feed_forward: int  # hidden width; 0: layers have no such sub-layer
+    persistent: int = 0  # key-value pairs per head of every self-attention, see Attention
 
     @property
     def depth(self) -> int:
@@ -111,6 +112,7 @@ class Variant(nn.Module):
 
     uses_norm = True  # False: this variant places no norm, and setting one on the line is an error
     needs_norm = False  # True: without one its stream grows without bound, so norm=none is an error
+    needs_feed_forward = False  # True: its equation or its constants count on one, so model.feed_forward=0 is an error
 
     def __init__(self, shape: Shape, norm: Callable[[int], nn.Module]) -> None:
         super().__init__()
@@ -121,10 +123,9 @@ class Variant(nn.Module):
 
     def sites(self, layer: int) -> dict[str, str]:
         """Name and kind (attention, cross_attention, feed_forward) of a layer's sub-layers, in order."""
-        cross = {"cross_attention": "cross_attention"} if self.shape.stack == "decoder" else {}
-        if not self.shape.encoder_depth:
-            cross = {}  # a decoder on its own has nothing to read
-        return {"attention": "attention", **cross, "feed_forward": "feed_forward"}
+        cross = self.shape.stack == "decoder" and self.shape.encoder_depth  # on its own it has nothing to read
+        there = {"attention": True, "cross_attention": cross, "feed_forward": self.shape.feed_forward}
+        return {kind: kind for kind in there if there[kind]}
 
     def equip(self, site: Site) -> None:
         """Give a site what this variant owns there: by default one norm."""

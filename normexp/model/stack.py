@@ -38,7 +38,10 @@ class Stack(nn.Module):
             cross = kind == "cross_attention"
             causal = shape.stack == "decoder" and not cross
             inside = head_norms() | inside
-            return Attention(shape.width, shape.heads, attention_dropout, inside, causal=causal, cross=cross)
+            persistent = 0 if cross else shape.persistent
+            return Attention(
+                shape.width, shape.heads, attention_dropout, inside, causal=causal, cross=cross, persistent=persistent
+            )
 
         digits = max(2, len(str(shape.depth)))  # zero-padded, so that layers sort as they stand
         self.layers = nn.ModuleDict()

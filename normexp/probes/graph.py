@@ -126,8 +126,10 @@ _SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
 
 
 def _inside(sites: list[Any]) -> Iterator[str]:
-    """What a variant put inside the branches, slot by slot."""
+    """What stands inside the branches: persistent vectors, then what a variant put there, slot by slot."""
     for site in sites:
+        if count := getattr(site.sublayer, "persistent", 0):
+            yield f"inside {BRANCHES[site.kind]}: {count} persistent keys and values per head beside the tokens'"
         for slot, module in site.sublayer.inside.items():
             what = module.symbol if isinstance(module, Norm) else type(module).__name__
             yield f"inside {BRANCHES[site.kind]}: {what} at {slot}"

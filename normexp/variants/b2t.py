@@ -16,6 +16,8 @@ class B2T(PostLN):
     of its own stack; it changes the gradients at the start strongly, so it is a switch.
     """
 
+    needs_feed_forward = True
+
     def __init__(self, *shape_and_norm: Any, weight_scaling: bool = False) -> None:
         super().__init__(*shape_and_norm)
         self.weight_scaling = weight_scaling

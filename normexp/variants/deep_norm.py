@@ -18,6 +18,8 @@ class DeepNorm(Variant):
     the inverse of 0.87, in the encoder's β and scales biases too; this is the paper.
     """
 
+    needs_feed_forward = True
+
     def __init__(self, *shape_and_norm: Any) -> None:
         super().__init__(*shape_and_norm)
         n, m = self.shape.encoder_depth, self.shape.decoder_depth

@@ -44,6 +44,7 @@ class Fixup(Variant):
     """
 
     uses_norm = False
+    needs_feed_forward = True
 
     def __init__(self, *shape_and_norm: Any) -> None:
         super().__init__(*shape_and_norm)

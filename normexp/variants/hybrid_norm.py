@@ -56,6 +56,8 @@ class HybridNorm(Mixed):
     They draw weights with Megatron's init (output projections divided by √(2L)), which stays a choice of the init here.
     """
 
+    needs_feed_forward = True
+
     def __init__(self, *shape_and_norm: Any) -> None:
         super().__init__(*shape_and_norm)
         self.attention, self.feed_forward = QKVNorm(*shape_and_norm), NormedSkip(*shape_and_norm)

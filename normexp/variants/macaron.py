@@ -14,6 +14,8 @@ class Macaron(PreLN):
     model.feed_forward to half for that.
     """
 
+    needs_feed_forward = True
+
     def sites(self, layer: int) -> dict[str, str]:
         return {"feed_forward_in": "feed_forward", **super().sites(layer)}
 

@@ -33,6 +33,8 @@ class NormFormer(PreLN):
     residual_gain: a gain per channel, starting at 1, on the skip of every feed-forward.
     """
 
+    needs_feed_forward = True
+
     def __init__(self, *shape_and_norm: Any, residual_gain: bool = False) -> None:
         super().__init__(*shape_and_norm)
         self.residual_gain = residual_gain

@@ -13,6 +13,8 @@ class Parallel(PreLN):
     branch a norm of its own, which is left out.
     """
 
+    needs_feed_forward = True
+
     def equip(self, site: Site) -> None:
         if site.kind == "attention":  # the first of its layer
             super().equip(site)

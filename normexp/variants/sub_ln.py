@@ -17,6 +17,8 @@ class SubLN(PreLN):
     in the authors' torchscale.
     """
 
+    needs_feed_forward = True
+
     def inside(self, site: Site) -> dict[str, nn.Module]:
         slots = {"attention": ("before_out", site.width), "feed_forward": ("before_fc2", site.shape.feed_forward)}
         if site.kind not in slots:

@@ -16,6 +16,7 @@ class TFixup(Variant):
     """
 
     uses_norm = False
+    needs_feed_forward = True
 
     def gain(self, site: Site | None, role: str) -> float:
         shrunk = (9 * self.shape.depth) ** -0.25

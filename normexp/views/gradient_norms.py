@@ -15,18 +15,19 @@ from normexp.views.runs import swept_keys
 from normexp.views.style import Look
 
 DECADES = 8
-SITE_NORM = [("statistic", "==", "grad_norm"), ("site", "==", "feed_forward"), ("parameter", "==", "")]
+SITES = {"feed_forward": "a feed-forward", "attention": "an attention"}
+SITE_NORM = [("statistic", "==", "grad_norm"), ("site", "in", list(SITES)), ("parameter", "==", "")]
 
 
 def gradient_norms(runs: pd.DataFrame, layers: pd.DataFrame, roles: Roles) -> Figure:
-    """Draw the gradient norm of the feed-forward sub-layers of these runs.
+    """Draw the gradient norm of the feed-forward sub-layers of these runs, of the attentions where a run has none.
 
     `layers` holds these norms only. Zeros, and what lies more than DECADES below the largest, stand as open markers
     on a line of their own at the bottom, values that are not finite as crosses at the top: a logarithmic axis has
     room for neither, and a stack that passes nothing down would flatten all others.
     """
     runs = runs[runs["folder"].isin(layers["folder"])]
-    layers = layers.merge(_moments(runs, layers), on=["folder", "step"])
+    layers = _one_site(layers).merge(_moments(runs, layers), on=["folder", "step"])
     positive = layers.loc[(layers["value"] > 0) & np.isfinite(layers["value"]), "value"]
     low, high = (float(positive.min()), float(positive.max())) if len(positive) else (1e-3, 1.0)
     lowest = round(np.log10(high)) - DECADES
@@ -57,7 +58,8 @@ def gradient_norms(runs: pd.DataFrame, layers: pd.DataFrame, roles: Roles) -> Fi
         axis.set_xlabel("layer")
 
     several = len(runs) > runs.groupby([key for key in swept_keys(runs) if key != "seed"] or "state").ngroups
-    caption = "Norm of the gradient of all parameters of a feed-forward sub-layer, before clipping."
+    drawn = " or ".join(name for site, name in SITES.items() if site in set(layers["site"]))
+    caption = f"Norm of the gradient of all parameters of {drawn} sub-layer, before clipping."
     if several:
         caption += " Lines: geometric mean over the seeds. Bands: smallest to largest seed."
     if has_zero:
@@ -65,6 +67,12 @@ def gradient_norms(runs: pd.DataFrame, layers: pd.DataFrame, roles: Roles) -> Fi
     title = "Gradient norm by layer"
     frame_in(figure, title, words.heading(runs, swept_keys(runs)), caption, _handles(look, roles, layers))
     return figure
+
+
+def _one_site(layers: pd.DataFrame) -> pd.DataFrame:
+    """Return one site per layer: the feed-forward, or the attention in a run that has no feed-forward."""
+    feed_forward = layers["site"] == "feed_forward"
+    return layers[feed_forward | ~layers["folder"].isin(layers.loc[feed_forward, "folder"])]
 
 
 def _moments(runs: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:

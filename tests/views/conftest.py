@@ -35,7 +35,7 @@ def write_run(folder: Path, task: str = "translation", state: str = "completed",
         for at in (1, 50, 100)
         for stack in (("encoder", "decoder") if task == "translation" else ("encoder",))
         for layer in range(1, depth + 1)
-        for site in ("attention", "feed_forward")
+        for site in keys.get("sites", ("attention", "feed_forward"))  # type: ignore[attr-defined]
         for parameter in ("", "branch.fc2.weight")
         for value in [_gradient(variant, stack, layer, depth, at, diverged) * (1 + 0.2 * rng.random())]
     ]

@@ -96,6 +96,16 @@ def test_a_classifier_has_no_decoder_row(make_sweep: Callable[..., Path]) -> Non
     assert "<!-- loss (nats) -->" in files[1].read_text()
 
 
+def test_gradients_are_those_of_attention_where_there_is_no_feed_forward(
+    make_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    for number, sites in enumerate((["attention"], ["attention", "feed_forward"])):
+        make_run(tmp_path / "try" / str(number), depth=6, variant="post_ln", seed=number, sites=sites)
+    assert "of a feed-forward or an attention sub-layer" in draw(tmp_path / "try")[-1].read_text()
+    assert "of an attention sub-layer" in draw(tmp_path / "try" / "0")[-1].read_text()
+    assert "of a feed-forward sub-layer" in draw(tmp_path / "try" / "1")[-1].read_text()
+
+
 def test_an_unfinished_sweep_draws_what_is_there(make_sweep: Callable[..., Path]) -> None:
     folder = make_sweep(depth=[6, 12], variant=["post_ln"])
     done, pending = (folder / f"depth={depth},variant=post_ln-1a2b3c4d" for depth in ("06", "12"))
