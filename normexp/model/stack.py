@@ -80,6 +80,7 @@ class Stack(nn.Module):
         try:
             self.context.note(f"{self.shape.stack}/input", x)
             stream = self.variant.open(x)
+            self.context.note(f"{self.shape.stack}/stream", self.variant.view(stream))
             for sites in self.sites_by_layer:
                 stream = self.variant.layer(stream, sites)
             return self.context.note(f"{self.shape.stack}/output", self.variant.close(stream))

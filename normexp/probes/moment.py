@@ -45,8 +45,8 @@ class Moment:
     @cached_property
     def _pass(self) -> tuple[Trace, Tensor]:
         trace: Trace = {}
-        scores = self.scores(trace=trace)
-        return trace, self.loss(scores, self.batch.labels)
+        with torch.enable_grad():  # it is kept, so it must not depend on who asks first
+            return trace, self.loss(self.scores(trace=trace), self.batch.labels)
 
     @property
     def trace(self) -> Trace:
@@ -67,6 +67,14 @@ class Moment:
     def sites(self) -> list[Site]:
         """Every site of the model, encoder first, in the order of the forward."""
         return [site for stack in self.model.stacks for site in stack.sites]
+
+    def before(self, site: Site) -> Tensor | None:
+        """The stream as the site before left it, at a stack's first site as it was opened; None where nobody named it.
+
+        What `view` makes of it, so where a layer reads a mix of those below, that mix is not what is shown.
+        """
+        names = {other.index: other.name for other in self.sites if other.shape.stack == site.shape.stack}
+        return self.trace.get(f"{names.get(site.index - 1, site.shape.stack)}/stream")
 
     def mask_of(self, stack: str) -> Tensor | None:
         """True at a stack's real tokens.   batch, token"""

@@ -1,26 +1,55 @@
-"""How large the residual stream is, and what the branches add to it."""
+"""How large the residual stream is, what the branches add to it, and by how much it grows."""
+
+from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
+from normexp.model.seam import Site
+from normexp.norms.norm import precise
 from normexp.probes.moment import Moment, squared_norm
-from normexp.probes.probe import Probe, Readings, at
+from normexp.probes.probe import Probe, Readings, at, whole
 
 
 class StreamNorm(Probe):
-    """mean ‖x‖²/width of the stream after every site and of the branch that it joined   Xiong et al. 2020, Lemma 2
+    """mean ‖x‖²/width of the stream after every site and of what is added to it   Xiong et al. 2020, Lemma 2
 
-    stream_norm and branch_norm, over the real tokens of the batch. A stack's stream before its first layer is
-    stream_norm of layer 0.
+    stream_norm: the stream after the site; a stack's stream before its first layer is stream_norm of layer 0.
+    branch_norm: the branch's output. hidden_norm: the feed-forward's hidden vector after the activation, by its own
+    width.
+    sum_norm: the stream before the site plus the branch, without the factors that a variant may put on either. Where
+    the sum is normed that is what the norm reads; Lemma 2 has 1.5 at the feed-forward, at the start.
+    stream_growth: stream_norm after the site over stream_norm before it.
+    All over the real tokens of the batch. The stream before a site is Moment.before.
     """
 
+    @torch.no_grad()
     def measure(self, moment: Moment) -> Readings:
-        with torch.no_grad():
-            return Readings.of(
-                (
-                    at(site, f"{what}_norm"),
-                    squared_norm(moment.trace[name], moment.mask_of(site.shape.stack)) / site.width,
-                )
-                for site in moment.sites
-                for what in ("stream", "branch")
-                if (name := f"{site.name}/{what}") in moment.trace
-            )
+        first = [
+            (whole(name, "stream_norm"), _size(moment.trace[f"{name}/stream"], moment.mask_of(name)))
+            for name in (stack.shape.stack for stack in moment.model.stacks)
+        ]
+        at_sites = [(at(site, what), value) for site in moment.sites for what, value in _sizes(moment, site)]
+        return Readings.of(first + at_sites)
+
+
+def _sizes(moment: Moment, site: Site) -> Iterator[tuple[str, Tensor]]:
+    """Every statistic of a site whose tensors the forward named."""
+    mask = moment.mask_of(site.shape.stack)
+    before = moment.before(site)
+    after, branch, hidden = (moment.trace.get(f"{site.name}/{what}") for what in ("stream", "branch", "hidden"))
+    if after is not None:
+        yield "stream_norm", _size(after, mask)
+    if branch is not None:
+        yield "branch_norm", _size(branch, mask)
+    if branch is not None and before is not None:
+        yield "sum_norm", _size(precise(before) + branch, mask)
+    if hidden is not None:
+        yield "hidden_norm", _size(hidden, mask)
+    if after is not None and before is not None:
+        yield "stream_growth", _size(after, mask) / _size(before, mask)
+
+
+def _size(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean squared entry of the real tokens' vectors."""
+    return squared_norm(x, mask) / x.shape[-1]

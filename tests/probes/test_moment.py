@@ -27,6 +27,16 @@ def test_the_loss_is_the_next_steps(trainer):
     assert trainer.step(batch)[0].item() == before
 
 
+def test_the_stream_before_a_site_is_what_the_one_before_it_left(trainer):
+    moment = trainer.moment(next(trainer.data()))
+    first, second, *_ = trainer.model.decoder.sites
+    assert moment.before(second) is moment.trace["decoder.01.attention/stream"]
+    opened = moment.before(first)
+    embedded = trainer.model.embedding.eval()(moment.batch.target)
+    kept = opened != 0  # by dropout
+    assert torch.allclose(opened[kept], embedded[kept] / 0.9)
+
+
 def test_looking_leaves_weights_buffers_and_gradients(trainer):
     batch = next(trainer.data())
     trainer.step(batch)

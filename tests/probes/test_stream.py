@@ -1,7 +1,11 @@
-"""The stream's norm by hand, for a variant whose stream is normed, one whose stream grows, and one with two streams."""
+"""Sizes of streams, branches, sums and hidden vectors by hand, for a variant whose stream is normed, one whose stream
+grows, one with two streams, and some that open the stream or go around a layer.
+"""
 
+import golden_numbers as golden
 import pytest
 import torch
+import torch.nn.functional as F
 from tiny import tiny_config
 
 from normexp.probes.stream import StreamNorm
@@ -9,27 +13,71 @@ from normexp.run import corpus_of
 from normexp.training.trainer import Trainer
 
 
-@pytest.mark.parametrize("variant", ["post_ln", "pre_ln", "resi_dual"])
-def test_norms_are_those_of_a_forward_by_hand(variant):
-    config = tiny_config(f"variant={variant}", "depth=2")
-    trainer = Trainer(config, corpus_of(config))
-    batch = next(trainer.data())
-    rows = (
-        StreamNorm().measure(trainer.moment(batch)).frame(1).set_index(["stack", "layer", "site", "statistic"])["value"]
-    )
-    assert len(rows) == 2 * (2 * 2 + 2 * 3)
+def layer_norm(x):
+    return F.layer_norm(x, x.shape[-1:])
 
-    seen = {}
-    for site in trainer.model.encoder.sites:  # what the sub-layer gives, caught without the trace
-        site.sublayer.register_forward_hook(lambda _, args, out, name=site.name: seen.update({name: out.detach()}))
-    trainer.model.encode(batch.source, batch.source_mask)
-    real = torch.ones_like(batch.source, dtype=torch.bool) if batch.source_mask is None else batch.source_mask
-    for site in trainer.model.encoder.sites:
-        kind = site.name.rpartition(".")[2]
-        expected = seen[site.name][real].square().sum(-1).mean() / 16
-        assert rows["encoder", site.layer, kind, "branch_norm"] == pytest.approx(float(expected), rel=1e-5)
-    last = rows["encoder", 2, "feed_forward", "stream_norm"]
-    if variant == "pre_ln":
-        assert last > rows["encoder", 1, "attention", "stream_norm"]
-    else:  # a LayerNorm with gain 1 has just been there
-        assert last == pytest.approx(1, rel=1e-3)
+
+# Stream before a site, what its branch gives, stream where the layer starts → stream after it.
+JOINS = {
+    "post_ln": lambda x, f, start, last: layer_norm(x + f),
+    "pre_ln": lambda x, f, start, last: x + f,
+    "peri_ln": lambda x, f, start, last: x + layer_norm(f),
+    "resi_dual": lambda x, f, start, last: layer_norm(x + f),
+    "b2t": lambda x, f, start, last: layer_norm(x + f + start if last else x + f),
+    "deep_norm": lambda x, f, start, last: layer_norm(0.81 * (3**4 * 2) ** (1 / 16) * x + f),
+}
+
+
+def measured(moment):
+    frame = StreamNorm().measure(moment).frame(1)
+    return frame.set_index(["stack", "layer", "site", "statistic"])["value"].sort_index()
+
+
+@pytest.mark.parametrize(
+    ("variant", "task"), [*((variant, "translation") for variant in JOINS), ("post_ln", "classification")]
+)
+def test_sizes_are_those_of_a_forward_by_hand(variant, task):
+    trainer = golden.trainer_of(golden.config_of(variant, task))
+    batch = next(batch for batch in trainer.data() if batch.source_mask is not None)
+    rows = measured(trainer.moment(batch))
+    encoder = trainer.model.encoder
+
+    seen = {}  # what sub-layers give, caught without the trace
+    for site in encoder.sites:
+        site.sublayer.register_forward_hook(lambda _, args, out, name=site.name: seen.update({name: out}))
+        if site.kind == "feed_forward":
+            site.sublayer.fc2.register_forward_pre_hook(lambda _, args, n=site.name: seen.update({f"{n}/h": args[0]}))
+    with torch.no_grad():
+        x = trainer.model.embedding(batch.source)
+        encoder(x, batch.source_mask)
+
+    def size(x):
+        return float(x[batch.source_mask].square().mean())
+
+    x = start = layer_norm(x) if variant == "peri_ln" else x
+    assert rows["encoder", 0, "", "stream_norm"] == pytest.approx(size(x), rel=1e-5)
+    for site in encoder.sites:
+        kind, f = site.name.rpartition(".")[2], seen[site.name]
+        start = x if kind == "attention" else start
+        after = JOINS[variant](x, f, start, kind == "feed_forward")
+        expected = {
+            "stream_norm": size(after),
+            "branch_norm": size(f),
+            "sum_norm": size(x + f),
+            "stream_growth": size(after) / size(x),
+        }
+        if kind == "feed_forward":
+            expected["hidden_norm"] = size(seen[f"{site.name}/h"])
+        found = rows["encoder", site.layer, kind]
+        assert set(found.index) == set(expected)
+        for what, value in expected.items():
+            assert found[what] == pytest.approx(value, rel=1e-4), what
+        x = after
+
+
+def test_what_nobody_named_has_no_row(seam_path):
+    """The seam's own parallel layers join their sites without a note of the stream."""
+    config = tiny_config("depth=2") | {"variant": {"name": "Parallel", "_target_": "arrangements.Parallel"}}
+    trainer = Trainer(config, corpus_of(config))
+    statistics = measured(trainer.moment(next(trainer.data()))).reset_index()
+    assert set(statistics[statistics["layer"] > 0]["statistic"]) == {"branch_norm", "sum_norm", "hidden_norm"}

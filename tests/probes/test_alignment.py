@@ -1,0 +1,46 @@
+"""Cosines of branches and streams, from tensors caught at the modules' own doors."""
+
+import golden_numbers as golden
+import numpy as np
+import pytest
+
+from normexp.probes.alignment import Alignment
+
+
+def measured(moment):
+    frame = Alignment().measure(moment).frame(1)
+    assert (frame["statistic"] == "branch_cosine").all()
+    return frame.set_index(["stack", "layer", "site"])["value"]
+
+
+def mean_cosine(a, b, mask):
+    a, b = (x.detach()[mask].numpy().astype(float) for x in (a, b))
+    return np.mean((a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1))
+
+
+@pytest.mark.parametrize("variant", ["post_ln", "pre_ln", "resi_dual", "keel"])
+def test_the_cosine_is_that_of_what_the_modules_read_and_gave(variant):
+    """At every site, one module reads the stream: the norm before the branch, or the branch itself."""
+    trainer = golden.trainer_of(golden.config_of(variant, "translation"))
+    batch = next(batch for batch in trainer.data() if batch.source_mask is not None)
+    rows = measured(trainer.moment(batch))
+    before, branch = {}, {}
+    for site in trainer.model.encoder.sites:
+        reader = {"pre_ln": "norm", "keel": "norm_in"}.get(variant, "sublayer")
+        getattr(site, reader).register_forward_pre_hook(lambda _, args, n=site.name: before.update({n: args[0]}))
+        site.sublayer.register_forward_hook(lambda _, __, out, n=site.name: branch.update({n: out}))
+    trainer.model.encode(batch.source, batch.source_mask)
+    assert len(rows) == 3 * 2 + 2 * 3
+    for site in trainer.model.encoder.sites:
+        expected = mean_cosine(branch[site.name], before[site.name], batch.source_mask)
+        found = rows["encoder", site.layer, site.name.rpartition(".")[2]]
+        assert found == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize(("factor", "cosine"), [(2.0, 1), (-0.5, -1), (0.0, 0)])
+def test_a_branch_along_the_stream_against_it_and_none(factor, cosine):
+    trainer = golden.trainer_of(golden.config_of("post_ln", "classification"))
+    for site in trainer.model.encoder.sites:
+        site.sublayer.forward = lambda x, *_: factor * x
+    rows = measured(trainer.moment(next(trainer.data())))
+    assert rows.to_numpy() == pytest.approx(cosine, abs=1e-6)
