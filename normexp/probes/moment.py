@@ -45,8 +45,8 @@ class Moment:
     @cached_property
     def _pass(self) -> tuple[Trace, Tensor]:
         trace: Trace = {}
-        scores = self.scores(trace=trace)
-        return trace, self.loss(scores, self.batch.labels)
+        with torch.enable_grad():  # it is kept, so it must not depend on who asks first
+            return trace, self.loss(self.scores(trace=trace), self.batch.labels)
 
     @property
     def trace(self) -> Trace:
@@ -80,6 +80,13 @@ class Moment:
         """The same batch, dropout and precision over another model."""
         return replace(self, model=model)
 
+    def traced(self, model: Model) -> Trace:
+        """What the same forward over another model names, without a graph."""
+        trace: Trace = {}
+        with torch.no_grad():
+            self.over(model).scores(trace=trace)
+        return trace
+
     def copied(self) -> "Moment":
         """The same moment over a copy of the model, free to be changed."""
         return self.over(copy.deepcopy(self.model))
@@ -110,3 +117,8 @@ def real(x: Tensor, mask: Tensor | None) -> Tensor:
 def squared_norm(x: Tensor, mask: Tensor | None) -> Tensor:
     """Mean squared norm of the real tokens' vectors."""
     return real(x, mask).square().sum(dim=-1).mean()
+
+
+def distances(a: Tensor, b: Tensor, mask: Tensor | None) -> Tensor:
+    """‖a − b‖ of every real token.   batch, token, width → token"""
+    return torch.linalg.vector_norm(real(a, mask) - real(b, mask), dim=-1)
