@@ -88,6 +88,13 @@ class Moment:
         """The same batch, dropout and precision over another model."""
         return replace(self, model=model)
 
+    def traced(self, model: Model) -> Trace:
+        """What the same forward over another model names, without a graph."""
+        trace: Trace = {}
+        with torch.no_grad():
+            self.over(model).scores(trace=trace)
+        return trace
+
     def copied(self) -> "Moment":
         """The same moment over a copy of the model, free to be changed."""
         return self.over(copy.deepcopy(self.model))
@@ -118,3 +125,8 @@ def real(x: Tensor, mask: Tensor | None) -> Tensor:
 def squared_norm(x: Tensor, mask: Tensor | None) -> Tensor:
     """Mean squared norm of the real tokens' vectors."""
     return real(x, mask).square().sum(dim=-1).mean()
+
+
+def distances(a: Tensor, b: Tensor, mask: Tensor | None) -> Tensor:
+    """‖a − b‖ of every real token.   batch, token, width → token"""
+    return torch.linalg.vector_norm(real(a, mask) - real(b, mask), dim=-1)

@@ -122,7 +122,7 @@ class Trainer:
     def _logits(self, model: Any, batch: Batch, **more: Any) -> Tensor:
         """The forward of the step that comes next: with its dropout, its constants, its precision."""
         torch.manual_seed(derive(self.seed, "dropout", self.done + 1))
-        for stack in self.model.stacks:
+        for stack in model.stacks:
             stack.variant.at_step(self.done + 1)
         with torch.autocast(self.device.type, AMP.get(self.settings["amp"]), self.settings["amp"] != "none"):
             return logits(model, batch, **more)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny import tiny_config
 
-from normexp.probes.moment import unchanged_buffers
+from normexp.probes.moment import distances, unchanged_buffers
 from normexp.run import corpus_of
 from normexp.training.trainer import Trainer
 
@@ -58,3 +58,36 @@ def test_the_gradient_of_a_branch_is_autograds(trainer):
     branch.retain_grad()
     moment.nll.backward()
     assert torch.allclose(gradient, branch.grad)
+
+
+def test_the_trace_has_its_graph_whoever_asks_first(trainer):
+    moment = trainer.moment(next(trainer.data()))
+    with torch.no_grad():
+        branch = moment.trace["encoder.01.attention/branch"]
+    (gradient,) = moment.gradients([branch])
+    assert gradient.abs().sum() > 0
+
+
+def test_another_model_is_seen_as_this_one_is(trainer):
+    moment = trainer.moment(next(trainer.data()))
+    there = moment.traced(moment.copied().model)
+    assert there.keys() == moment.trace.keys()
+    assert all(torch.equal(value, moment.trace[name]) for name, value in there.items())
+    assert not any(value.requires_grad for value in there.values())
+
+
+def test_a_copy_has_the_constants_of_the_step():
+    config = tiny_config("variant=branch_norm")
+    trainer = Trainer(config, corpus_of(config))
+    trainer.done = 9
+    moment = trainer.moment(next(trainer.data()))
+    there = moment.traced(moment.copied().model)
+    assert torch.equal(there["decoder/output"], moment.trace["decoder/output"])
+    assert trainer.model.encoder.variant.alpha == pytest.approx(1 / 40)  # looking is no step
+
+
+def test_distances_are_those_of_real_tokens():
+    a, b = torch.zeros(2, 2, 2), torch.tensor([[[3.0, 4.0], [9.0, 9.0]], [[0.0, 1.0], [2.0, 0.0]]])
+    mask = torch.tensor([[True, False], [True, True]])
+    assert distances(a, b, mask).tolist() == [5, 1, 2]
+    assert len(distances(a, b, None)) == 4
