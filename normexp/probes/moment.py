@@ -13,6 +13,7 @@ from normexp.data.batches import Batch
 from normexp.init import derive
 from normexp.model.build import Model
 from normexp.model.seam import Site, Trace
+from normexp.model.stack import Stack
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +68,15 @@ class Moment:
     def sites(self) -> list[Site]:
         """Every site of the model, encoder first, in the order of the forward."""
         return [site for stack in self.model.stacks for site in stack.sites]
+
+    def streams(self, stack: Stack) -> dict[Site | None, Tensor]:
+        """A stack's stream after every site that names it, and, at None, before the first.   batch, token, width"""
+        opened = stack.variant.open(self.trace[f"{stack.shape.stack}/input"])
+        streams: dict[Site | None, Tensor] = {None: stack.variant.view(opened)}
+        for site in stack.sites:
+            if (name := f"{site.name}/stream") in self.trace:
+                streams[site] = self.trace[name]
+        return streams
 
     def mask_of(self, stack: str) -> Tensor | None:
         """True at a stack's real tokens.   batch, token"""
