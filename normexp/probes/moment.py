@@ -13,6 +13,7 @@ from normexp.data.batches import Batch
 from normexp.init import derive
 from normexp.model.build import Model
 from normexp.model.seam import Site, Trace
+from normexp.model.stack import Stack
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +76,11 @@ class Moment:
         """
         names = {other.index: other.name for other in self.sites if other.shape.stack == site.shape.stack}
         return self.trace.get(f"{names.get(site.index - 1, site.shape.stack)}/stream")
+
+    def streams(self, stack: Stack) -> dict[Site | None, Tensor]:
+        """A stack's stream after every site that names it, and, at None, before the first.   batch, token, width"""
+        places = {None: stack.shape.stack} | {site: site.name for site in stack.sites}
+        return {at: self.trace[f"{name}/stream"] for at, name in places.items() if f"{name}/stream" in self.trace}
 
     def mask_of(self, stack: str) -> Tensor | None:
         """True at a stack's real tokens.   batch, token"""

@@ -1,0 +1,131 @@
+"""How alike tokens are, text by text with numpy, from streams that hooks caught."""
+
+import copy
+from dataclasses import replace
+from itertools import permutations
+
+import numpy as np
+import pytest
+import torch
+from streams_by_hand import real_rows, streams_by_hand
+from tiny import tiny_config
+
+from normexp.probes.token_similarity import TokenSimilarity
+from normexp.run import corpus_of
+from normexp.schema import BadInput
+from normexp.training.trainer import Trainer
+
+
+def trainer_of(*line):
+    config = tiny_config("depth=2", "model.dropout=0", "model.attention_dropout=0", *line)
+    return Trainer(config, corpus_of(config)).calibrate()
+
+
+def padded(trainer):
+    return next(batch for batch in trainer.data() if batch.source_mask is not None)
+
+
+def measured(probe, moment):
+    frame = probe.measure(moment).frame(1)
+    return frame.set_index(["stack", "layer", "site", "statistic"])["value"]
+
+
+def alike(x):
+    """The three numbers of one text.   token, width"""
+    cosines = [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in permutations(x, 2)]
+    share = np.linalg.svd(x, compute_uv=False)
+    share = share[share > 0] / share.sum()
+
+    def composite(matrix):
+        return np.sqrt(np.linalg.norm(matrix, 1) * np.linalg.norm(matrix, np.inf))
+
+    return {
+        "token_cosine": np.mean(cosines),
+        "effective_rank": np.exp(-(share * np.log(share)).sum()),
+        "rank_residual": composite(x - x.mean(axis=0)) / composite(x),
+    }
+
+
+@pytest.mark.parametrize("variant", ["post_ln", "pre_ln", "b2t", "resi_dual", "admin"])
+@pytest.mark.parametrize("double", [True, False])
+def test_numbers_are_those_of_every_text_by_hand(variant, double):
+    trainer = trainer_of(f"variant={variant}")
+    batch = padded(trainer)
+    assert len(batch.source) > 5
+    rows = measured(TokenSimilarity(texts=5, float64=double), trainer.moment(batch))
+    streams = streams_by_hand(copy.deepcopy(trainer.model).double(), batch, variant)
+    assert len(rows) == 3 * len(streams) == 3 * 12
+    for (stack, layer, site), stream in streams.items():
+        texts = [alike(x[rows_].numpy()) for x, rows_ in zip(stream[:5], real_rows(batch, stack)[:5], strict=True)]
+        for statistic in texts[0]:
+            expected = np.mean([text[statistic] for text in texts])
+            tolerance = 1e-9 if double else 1e-4
+            assert rows[stack, layer, site, statistic] == pytest.approx(expected, rel=tolerance, abs=tolerance)
+
+
+def test_the_stream_before_the_first_layer_is_what_the_variant_makes_of_the_embedding():
+    trainer = trainer_of("variant=hyper_connections")
+    (decoder,) = [stack for stack in trainer.model.stacks if stack.shape.stack == "decoder"]
+    moment = trainer.moment(padded(trainer))
+    streams = moment.streams(decoder)
+    assert list(streams) == [None, *decoder.sites]
+    assert torch.allclose(streams[None], 4 * moment.trace["decoder/input"])  # the sum of four copies
+
+
+def test_a_text_of_one_token_is_left_out():
+    trainer = trainer_of("variant=pre_ln")
+    batch = padded(trainer)
+    short = batch.source_mask.clone()
+    short[0, 1:] = False
+    with_short = replace(batch, source_mask=short)
+    rows = measured(TokenSimilarity(texts=4), trainer.moment(with_short))
+    stream = streams_by_hand(copy.deepcopy(trainer.model).double(), with_short, "pre_ln")["encoder", 2, "feed_forward"]
+    expected = [alike(x[r].numpy())["token_cosine"] for x, r in zip(stream, real_rows(batch, "encoder"), strict=True)]
+    assert rows["encoder", 2, "feed_forward", "token_cosine"] == pytest.approx(np.mean(expected[1:4]), rel=1e-9)
+    alone = replace(batch, source_mask=short & (torch.arange(short.shape[1]) < 1))
+    assert np.isnan(measured(TokenSimilarity(), trainer.moment(alone))["encoder", 1, "attention", "effective_rank"])
+
+
+def test_double_precision_sees_tokens_grow_alike_below_the_floor_of_float32():
+    trainer = trainer_of("variant=no_residual", "depth=12")
+    moment = trainer.moment(padded(trainer))
+    last = ("encoder", 12, "feed_forward", "rank_residual")
+    with_double, single = (measured(TokenSimilarity(float64=double), moment)[last] for double in (True, False))
+    assert with_double < 1e-9 < 1e-8 < single
+
+
+def test_a_stream_that_is_not_finite_is_told_as_nan():
+    trainer = trainer_of("variant=pre_ln")
+    trainer.model.encoder.sites[0].sublayer.out.bias.data[0] = torch.nan
+    rows = measured(TokenSimilarity(), trainer.moment(padded(trainer)))
+    assert np.isfinite(rows["encoder", 0, "", "effective_rank"])
+    assert rows.xs(("encoder", 1), level=("stack", "layer")).isna().all()
+
+
+def test_half_precision_training_is_looked_at_in_double_precision_too():
+    trainer = trainer_of("variant=post_ln", "training.amp=bf16")
+    moment = trainer.moment(padded(trainer))
+    rows = measured(TokenSimilarity(texts=5), moment)
+    stream = streams_by_hand(copy.deepcopy(trainer.model).double(), moment.batch, "post_ln")["decoder", 2, "attention"]
+    slices = real_rows(moment.batch, "decoder")
+    expected = np.mean([alike(x[r].numpy())["effective_rank"] for x, r in zip(stream[:5], slices[:5], strict=True)])
+    assert rows["decoder", 2, "attention", "effective_rank"] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("norm", ["batch_norm", "power_norm"])
+def test_looking_changes_nothing(norm):
+    trainer = trainer_of("variant=post_ln", f"norm={norm}", "model.dropout=0.1")
+    batch = padded(trainer)
+    trainer.step(batch)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    grads = [p.grad.clone() for p in trainer.model.parameters()]
+    measured(TokenSimilarity(), trainer.moment(batch))
+    after = trainer.model.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert all(torch.equal(g, p.grad) for g, p in zip(grads, trainer.model.parameters(), strict=True))
+    assert all(p.requires_grad and p.dtype == torch.float32 for p in trainer.model.parameters())
+
+
+def test_no_text_is_refused():
+    with pytest.raises(BadInput, match=r"probes\.token_similarity\.texts=0: 1 or more is right"):
+        TokenSimilarity(texts=0)
