@@ -9,7 +9,7 @@ import yaml
 from rich.console import RenderableType
 from rich.table import Table
 
-from normexp.launch import compose, default_jobs
+from normexp.launch import Composer, compose, default_jobs
 from normexp.schema import BadInput, configs_folder
 from normexp.studies import report
 from normexp.studies.claim import Claim
@@ -48,7 +48,8 @@ def load(name: str, size: str, config_dirs: Sequence[str] = ()) -> tuple[Study, 
     import_from([str(Path(folder).absolute()) for folder in config_dirs])
     node: dict[str, Any] = yaml.safe_load(known[name].read_text())
     make = locate("study", {"name": name, **node})
-    return make(parts_of(node["parts"], size), size), node.get("notes") or {}
+    variants = Composer("train", config_dirs).options("variant")
+    return make(parts_of(node["parts"], size, variants), size), node.get("notes") or {}
 
 
 def reproduce(

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.studies.claim import Claim
-from normexp.studies.study import Part, Runs, Study, best_lr
+from normexp.studies.study import Part, Runs, Study, asked, best_lr
 from normexp.views import words
 from normexp.views.verdict_map import verdict_map
 
@@ -21,9 +21,9 @@ class SideBySide(Study):
         for name in ("runs", "seeds"):
             if name not in self.parts:
                 continue
-            asked = _variants(self.parts[name], list(chosen))
+            listed = asked(self.parts[name], "variant")
             for lr in sorted(set(chosen.values())):
-                if variants := [variant for variant in asked if chosen[variant] == lr]:
+                if variants := [variant for variant in listed if chosen[variant] == lr]:
                     yield self.parts[name].with_keys(f"{name}-lr{words.number(lr)}", variant=",".join(variants), lr=lr)
 
     def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
@@ -49,9 +49,3 @@ class SideBySide(Study):
 
     def claims(self, runs: Mapping[str, Runs]) -> Iterator[Claim]:
         yield from ()
-
-
-def _variants(part: Part, known: list[str]) -> list[str]:
-    """The variants that a part asks for; a glob means all that the rates were chosen for."""
-    asked = next(text.partition("=")[2] for text in part.line if text.startswith("variant="))
-    return known if "(" in asked else asked.split(",")

@@ -3,7 +3,7 @@
 import hashlib
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,8 +91,10 @@ class Study(ABC):
         """Every claim, with its threshold, whatever its verdict."""
 
 
-def parts_of(grid: Mapping[str, Any], size: str) -> dict[str, Part]:
+def parts_of(grid: Mapping[str, Any], size: str, variants: Sequence[str] = ()) -> dict[str, Part]:
     """The parts of a study at a size. A part's line is `line` and then what the size adds; a size may leave one out.
+
+    variants: what variant=glob(*) stands for, so that a plan can count on a list.
 
     Raises BadInput for a part that is written wrongly.
     """
@@ -102,7 +104,7 @@ def parts_of(grid: Mapping[str, Any], size: str) -> dict[str, Part]:
         if unknown or about.get("command") not in ("sweep", "probe"):
             raise BadInput(f"study part {name}: command (sweep or probe), line, quick and full are right")
         if size in about:
-            line = shlex.split(f"{about.get('line') or ''} {about[size] or ''}")
+            line = shlex.split(f"{about.get('line') or ''} {about[size] or ''}".replace("glob(*)", ",".join(variants)))
             parts[name] = Part(name, about["command"], tuple(line))
     return parts
 
@@ -114,3 +116,8 @@ def best_lr(frame: pd.DataFrame) -> dict[str, float]:
     means = losses.groupby(["variant", "lr"], sort=True)["loss"].mean().reset_index()
     best = means.loc[means.groupby("variant")["loss"].idxmin()]
     return dict(zip(best["variant"], best["lr"], strict=True))
+
+
+def asked(part: Part, key: str) -> list[str]:
+    """The values that a part's line lists for a key."""
+    return next(text.partition("=")[2] for text in part.line if text.startswith(f"{key}=")).split(",")

@@ -1,0 +1,92 @@
+"""Where every arrangement trains: is Post-LN then at least as good as Pre-LN?"""
+
+from collections.abc import Generator, Iterator, Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from normexp.studies.claim import Claim
+from normexp.studies.readings import MEANS, valid_loss
+from normexp.studies.statistics import paired, per_seed
+from normexp.studies.study import Part, Runs, Study, asked, best_lr
+from normexp.views import words
+from normexp.views.grid import where
+from normexp.views.xy import xy
+
+
+class Shallow(Study):
+    """Shallow stacks, each at the learning rate that suits it, until the validation loss is flat."""
+
+    def plan(self) -> Generator[Part, Runs, None]:
+        """First the rates; then the runs, one sweep per chosen rate."""
+        chosen = best_lr((yield self.parts["rates"]).frame)
+        for lr in sorted(set(chosen.values())):
+            variants = [variant for variant in asked(self.parts["runs"], "variant") if chosen[variant] == lr]
+            if variants:
+                yield self.parts["runs"].with_keys(f"runs-lr{words.number(lr)}", variant=",".join(variants), lr=lr)
+
+    def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
+        curves = pd.concat([part.curves("nll", split="valid") for name, part in runs.items() if name != "rates"])
+        some = next(part for name, part in runs.items() if name != "rates")
+        yield (
+            "valid_loss",
+            xy(
+                curves,
+                "step",
+                column="depth",
+                title=f"Validation loss of shallow stacks, each at its own learning rate ({self.size})",
+                settings=some.heading("variant", "depth", "lr"),
+                caption=f"The rate was chosen at depth 4 on seed 100. {MEANS}",
+                label="nats per token",
+                log="y",
+            ),
+        )
+
+    def claims(self, runs: Mapping[str, Runs]) -> Iterator[Claim]:
+        parts = {name: part for name, part in runs.items() if name != "rates"}
+        frame = pd.concat([part.frame for part in parts.values()], ignore_index=True)
+        curves = pd.concat([part.curves("nll", split="valid") for part in parts.values()])
+        nats = "validation loss at the end, Post-LN's less Pre-LN's, nats per token"
+        depths = {
+            2: "our own, after Liu et al. 2020",
+            6: "Liu et al. 2020, tables (27.8 against 27.3 BLEU at 6 layers)",
+        }
+        for depth, place in depths.items():
+            rows = where(frame, depth=depth)
+            yield Claim(
+                f"post-{depth}",
+                f"At {depth} layers, fully trained, Post-LN is at least as good as Pre-LN.",
+                place,
+                nats,
+                paired(valid_loss(rows, "post_ln"), valid_loss(rows, "pre_ln")),
+                high=0,
+                training=True,
+                own=depth != 6,
+            )
+        yield Claim(
+            "b2t-6-pre",
+            "So is B2T at 6 layers.",
+            "Takase et al. 2022, table of 6 layers",
+            "validation loss at the end, B2T's less Pre-LN's, nats per token",
+            paired(*(valid_loss(where(frame, depth=6), variant) for variant in ("b2t", "pre_ln"))),
+            high=0,
+            training=True,
+        )
+        yield Claim(
+            "flat",
+            "By then the validation loss is flat.",
+            "a check of ours",
+            "fall over the last tenth of the steps as a share of the loss, Post-LN and Pre-LN, largest",
+            per_seed(curves[curves["variant"].isin(("post_ln", "pre_ln"))], _last_fall),
+            high=0.05,
+            training=True,
+            own=True,
+        )
+
+
+def _last_fall(seed: pd.DataFrame) -> float:
+    falls = []
+    for _, run in seed.groupby("folder"):
+        loss = run.set_index("step")["value"].sort_index()
+        falls.append(1 - loss.iloc[-1] / loss[loss.index <= 0.9 * loss.index[-1]].iloc[-1])
+    return max(falls)
