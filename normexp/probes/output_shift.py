@@ -1,0 +1,57 @@
+"""How far a stack's output moves when its weights are shaken."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from normexp.probes.moment import Moment, distances
+from normexp.probes.probe import Probe, Readings, at, whole
+from normexp.schema import BadInput
+
+
+def matrices(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Name and weight of every query, key, value, out, fc1 and fc2."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear) and ".sublayer." in name:
+            yield f"{name}.weight", module.weight
+
+
+class OutputShift(Probe):
+    """mean ‖f(x, W) − f(x, W + δ)‖² over real tokens, δ Gaussian on every matrix at once   Liu et al. 2020, Theorem 2
+
+    output_shift where f is a stack, stream_shift where it is a stack up to and including a site. Matrices are those of
+    the sub-layers; embeddings, norms, biases and a variant's own parameters stay. All stacks are shaken together, so a
+    decoder's shift holds what comes to it from the encoder. The noise is the same at every moment of a run.
+    Forwards have the run's own precision: under bf16 a small shift is rounding.
+    noise: standard deviation of δ; relative: as a share of each matrix's own, so that a matrix of zeros stays.
+    """
+
+    def __init__(self, noise: float = 1e-3, relative: bool = False) -> None:
+        if not noise > 0:
+            raise BadInput(f"probes.output_shift.noise={noise}: a number above 0 is right")
+        self.noise, self.relative = noise, relative
+
+    def measure(self, moment: Moment) -> Readings:
+        here, there = moment.trace, self._shaken(moment)
+
+        def shift(name: str, stack: str) -> Tensor:
+            return distances(here[name], there[name], moment.mask_of(stack)).square().mean()
+
+        stacks = [stack.shape.stack for stack in moment.model.stacks]
+        streams = [(site, name) for site in moment.sites if (name := f"{site.name}/stream") in here]
+        with torch.no_grad():
+            return Readings.of(
+                [(whole(stack, "output_shift"), shift(f"{stack}/output", stack)) for stack in stacks]
+                + [(at(site, "stream_shift"), shift(name, site.shape.stack)) for site, name in streams]
+            )
+
+    def _shaken(self, moment: Moment) -> dict[str, Tensor]:
+        """What the forward names once the noise is in."""
+        model = moment.copied().model
+        with torch.no_grad():
+            for name, matrix in matrices(model):
+                # Drawn on the CPU by name: the same on every device, whatever else the model has.
+                noise = torch.randn(matrix.shape, generator=moment.generator("output_shift", name)).to(matrix)
+                matrix += self.noise * noise * (matrix.std(correction=0) if self.relative else 1)
+        return moment.traced(model)
