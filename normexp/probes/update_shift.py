@@ -1,0 +1,51 @@
+"""How far one update moves a stack's output."""
+
+import torch
+
+from normexp.model.build import Model
+from normexp.probes.moment import Moment, distances
+from normexp.probes.probe import Probe, Readings, whole
+from normexp.schema import BadInput
+
+OPTIMIZERS = ("own", "sgd")
+
+
+class UpdateShift(Probe):
+    """mean ‖f(x, W′) − f(x, W)‖² over real tokens, f a stack, W′ after one step   Wang et al. 2022, Theorem 4.2
+
+    The step is made on the batch that it is measured on. update_shift; update_shift_norm is the mean of ‖·‖, not
+    squared. The squared one is also Liu et al. 2020's, beside output_shift.
+    Forwards have the run's own precision: under bf16 a small shift is rounding.
+    optimizer: own is the coming update of the run, its clipping and its rate; sgd is W − lr·gradient for every
+    parameter, unclipped, for runs whose optimizers differ. lr is read by sgd alone.
+    """
+
+    reads_grad = True
+
+    def __init__(self, optimizer: str = "own", lr: float = 1e-3) -> None:
+        if optimizer not in OPTIMIZERS:
+            raise BadInput(f"probes.update_shift.optimizer={optimizer}: {' or '.join(OPTIMIZERS)} is right")
+        if not lr > 0:
+            raise BadInput(f"probes.update_shift.lr={lr}: a number above 0 is right")
+        self.optimizer, self.lr = optimizer, lr
+
+    def measure(self, moment: Moment) -> Readings:
+        """NaN where the gradient is not finite."""
+        after = moment.stepped() if self.optimizer == "own" else self._descended(moment)
+        here, there = moment.trace, moment.traced(after)
+        found = []
+        with torch.no_grad():
+            for stack in (stack.shape.stack for stack in moment.model.stacks):
+                shift = distances(here[f"{stack}/output"], there[f"{stack}/output"], moment.mask_of(stack))
+                found += [(whole(stack, "update_shift"), shift.square().mean())]
+                found += [(whole(stack, "update_shift_norm"), shift.mean())]
+        return Readings.of(found)
+
+    def _descended(self, moment: Moment) -> Model:
+        """A copy of the model after a step of plain gradient descent."""
+        model = moment.copied().model
+        with torch.no_grad():
+            for parameter, ours in zip(model.parameters(), moment.model.parameters(), strict=True):
+                if ours.grad is not None:
+                    parameter.sub_(ours.grad, alpha=self.lr)
+        return model

@@ -1,0 +1,85 @@
+"""The shift against a step that is really taken."""
+
+import pytest
+import torch
+from looking import rows_of, trainer_of, unchanged
+
+from normexp.probes.update_shift import UpdateShift
+from normexp.schema import BadInput
+
+STACKS = ("encoder", "decoder")
+
+
+def outputs(trainer, batch):
+    """What both stacks give, in training mode, for nets without dropout."""
+    model, seen = trainer.model, {}
+    hooks = [
+        getattr(model, stack).register_forward_hook(lambda _, args, out, s=stack: seen.update({s: out.detach()}))
+        for stack in STACKS
+    ]
+    model(batch.source, batch.source_mask, batch.target, target_mask=batch.target_mask)
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
+def compare(rows, before, after, moment):
+    for stack in STACKS:
+        norms = (after[stack] - before[stack]).square().sum(-1).sqrt()
+        mask = moment.mask_of(stack)
+        norms = norms.flatten() if mask is None else norms[mask]
+        assert norms.min() > 0
+        assert rows[stack, 0, "", "", "update_shift"] == pytest.approx(float((norms**2).mean()), rel=1e-3)
+        assert rows[stack, 0, "", "", "update_shift_norm"] == pytest.approx(float(norms.mean()), rel=1e-3)
+
+
+@pytest.mark.parametrize("line", ["optimizer=adam", "optimizer=sgd", "training.clip=0.01"])
+@pytest.mark.parametrize("variant", ["post_ln", "pre_ln", "admin", "resi_dual"])
+def test_the_runs_own_update_is_the_one_that_comes(variant, line):
+    trainer = trainer_of(f"variant={variant}", line, "lr=0.01")
+    data = trainer.data()
+    trainer.step(next(data))  # so that the optimizer has a past
+    batch, seen = next(data), {}
+
+    def measure(moment):
+        seen.update(rows=rows_of(UpdateShift(), moment), before=outputs(trainer, batch), moment=moment)
+
+    trainer.step(batch, measure)
+    compare(seen["rows"], seen["before"], outputs(trainer, batch), seen["moment"])
+
+
+@pytest.mark.parametrize("variant", ["post_ln", "pre_ln", "b2t"])
+def test_plain_descent_follows_the_gradient_unclipped(variant):
+    trainer = trainer_of(f"variant={variant}", "training.clip=0.01")
+    batch = next(trainer.data())
+    trainer.look(batch)
+    moment = trainer.moment(batch)
+    rows, before = rows_of(UpdateShift(optimizer="sgd", lr=0.05), moment), outputs(trainer, batch)
+    parameters = list(trainer.model.parameters())
+    torch.optim.SGD(parameters, lr=0.05).step()
+    compare(rows, before, outputs(trainer, batch), moment)
+
+
+@pytest.mark.parametrize("optimizer", ["own", "sgd"])
+def test_measuring_changes_nothing(optimizer):
+    trainer = trainer_of("norm=batch_norm")
+    batch = next(trainer.data())
+    trainer.step(batch)
+    trainer.look(batch)
+    with unchanged(trainer):
+        rows_of(UpdateShift(optimizer=optimizer), trainer.moment(batch))
+
+
+def test_a_gradient_that_is_not_finite_stops_nothing():
+    trainer = trainer_of()
+    batch = next(trainer.data())
+    trainer.look(batch)
+    next(trainer.model.parameters()).grad.fill_(float("nan"))
+    assert rows_of(UpdateShift(), trainer.moment(batch)).isna().all()
+
+
+def test_options_are_checked():
+    with pytest.raises(BadInput, match=r"probes\.update_shift\.optimizer=adam: own or sgd is right"):
+        UpdateShift(optimizer="adam")
+    with pytest.raises(BadInput, match=r"probes\.update_shift\.lr=0"):
+        UpdateShift(lr=0.0)
