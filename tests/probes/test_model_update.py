@@ -1,0 +1,59 @@
+"""The move since the start against outputs that were written down at the start."""
+
+import copy
+from itertools import islice
+
+import pytest
+from looking import rows_of, trainer_of, unchanged
+
+from normexp.probes.model_update import ModelUpdate
+
+
+def outputs(model, batch):
+    """What the stacks give, for nets without dropout."""
+    seen = {}
+    for stack in model.stacks:
+        stack.register_forward_hook(lambda _, args, out, name=stack.shape.stack: seen.update({name: out.detach()}))
+    model(batch.source, batch.source_mask, batch.target, target_mask=batch.target_mask)
+    return seen
+
+
+@pytest.mark.parametrize("task", ["translation", "classification", "language_modelling"])
+@pytest.mark.parametrize("variant", ["post_ln", "pre_ln", "admin", "resi_dual"])
+def test_the_start_is_where_training_began(variant, task):
+    trainer = trainer_of(f"variant={variant}", f"task={task}", "warmup=0")
+    first = copy.deepcopy(trainer.model)
+    for batch in islice(trainer.data(), 3):
+        trainer.step(batch)
+    batch = next(trainer.data())
+    moment = trainer.moment(batch)
+    rows, a, b = rows_of(ModelUpdate(), moment), outputs(trainer.model, batch), outputs(first, batch)
+    assert len(rows) == len(trainer.model.stacks)
+    for stack in a:
+        norms, mask = (a[stack] - b[stack]).square().sum(-1).sqrt(), moment.mask_of(stack)
+        expected = float(norms.mean() if mask is None else norms[mask].mean())
+        assert expected > 1e-3
+        assert rows[stack, 0, "", "", "model_update"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("line", ["variant=admin", "variant=branch_norm", "norm=batch_norm", "norm=power_norm"])
+def test_it_is_nothing_at_the_first_step(line):
+    trainer = trainer_of(line, "model.dropout=0.2")
+    batch, seen = next(trainer.data()), []
+    trainer.step(batch, lambda moment: seen.append(rows_of(ModelUpdate(), moment)))
+    assert (seen[0] == 0).all()
+
+
+def test_dropout_alone_is_no_move():
+    trainer = trainer_of("model.dropout=0.2")
+    trainer.done = 7
+    assert (rows_of(ModelUpdate(), trainer.moment(next(trainer.data()))) == 0).all()
+
+
+def test_measuring_changes_nothing():
+    trainer = trainer_of("variant=admin", "norm=batch_norm")
+    batch = next(trainer.data())
+    trainer.step(batch)
+    trainer.look(batch)
+    with unchanged(trainer):
+        rows_of(ModelUpdate(), trainer.moment(batch))
