@@ -23,6 +23,7 @@ class OutputShift(Probe):
     output_shift where f is a stack, stream_shift where it is a stack up to and including a site. Matrices are those of
     the sub-layers; embeddings, norms, biases and a variant's own parameters stay. All stacks are shaken together, so a
     decoder's shift holds what comes to it from the encoder. The noise is the same at every moment of a run.
+    Forwards have the run's own precision: under bf16 a small shift is rounding.
     noise: standard deviation of δ; relative: as a share of each matrix's own, so that a matrix of zeros stays.
     """
 

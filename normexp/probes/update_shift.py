@@ -14,7 +14,8 @@ class UpdateShift(Probe):
     """mean ‖f(x, W′) − f(x, W)‖² over real tokens, f a stack, W′ after one step   Wang et al. 2022, Theorem 4.2
 
     The step is made on the batch that it is measured on. update_shift; update_shift_norm is the mean of ‖·‖, not
-    squared. The squared one under the gradient is also Liu et al. 2020's, beside output_shift.
+    squared. The squared one is also Liu et al. 2020's, beside output_shift.
+    Forwards have the run's own precision: under bf16 a small shift is rounding.
     optimizer: own is the coming update of the run, its clipping and its rate; sgd is W − lr·gradient for every
     parameter, unclipped, for runs whose optimizers differ. lr is read by sgd alone.
     """

@@ -1,0 +1,98 @@
+"""The largest eigenvalue against the whole Hessian, written out by torch.autograd.functional."""
+
+import pytest
+import torch
+from looking import rows_of, trainer_of, unchanged
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from normexp.probes.sharpness import Sharpness, largest_eigenvalue
+from normexp.schema import BadInput
+
+SMALL = ("model.width=4", "model.feed_forward=4", "training.batch_tokens=100")
+
+
+def hessian(trainer, batch):
+    """Of the mean negative log-likelihood, over all parameters, for nets without dropout."""
+    names, tensors = zip(*trainer.model.named_parameters(), strict=True)
+
+    def loss(flat):
+        parts = flat.split([t.numel() for t in tensors])
+        weights = {name: part.view_as(t) for name, part, t in zip(names, parts, tensors, strict=True)}
+        inputs = (batch.source, batch.source_mask, batch.target)
+        scores = torch.func.functional_call(trainer.model, weights, inputs)
+        scores, labels = scores.flatten(0, -2), batch.labels.flatten()
+        return -scores[labels >= 0].log_softmax(-1).gather(1, labels[labels >= 0, None]).mean()
+
+    with sdpa_kernel(SDPBackend.MATH):
+        return torch.autograd.functional.hessian(loss, torch.cat([t.detach().flatten() for t in tensors]))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "variant=post_ln",
+        "variant=pre_ln",
+        "variant=admin",
+        "variant=deep_norm task=classification",
+        "variant=b2t task=translation depth=1",
+    ],
+)
+def test_it_is_the_largest_eigenvalue_of_the_hessian(line):
+    trainer = trainer_of("task=language_modelling", *SMALL, *line.split())
+    trainer.model.double()
+    batch = next(trainer.data())
+    moment = trainer.moment(batch)
+    eigenvalues = torch.linalg.eigvalsh(hessian(trainer, batch))
+    assert eigenvalues[0] < 0 < eigenvalues[-1]
+    rows = rows_of(Sharpness(iterations=60), moment)
+    assert rows["model", 0, "", "", "sharpness"] == pytest.approx(float(eigenvalues[-1]), rel=1e-6)
+    half = float(eigenvalues[-1]) * trainer.config["lr"] / 2
+    assert rows["model", 0, "", "", "sharpness_times_lr_over_2"] == pytest.approx(half, rel=1e-6)
+    default = rows_of(Sharpness(), moment)["model", 0, "", "", "sharpness"]
+    assert default == pytest.approx(float(eigenvalues[-1]), rel=0.01)
+    assert default < eigenvalues[-1] * (1 + 1e-9)
+
+
+def test_a_large_negative_eigenvalue_is_not_taken():
+    generator = torch.Generator().manual_seed(0)
+    turn, _ = torch.linalg.qr(torch.randn(40, 40, generator=generator, dtype=torch.float64))
+    values = torch.linspace(-100, 3, 40, dtype=torch.float64)
+    matrix = turn @ values.diag() @ turn.T
+    start = torch.randn(40, generator=generator, dtype=torch.float64)
+    found = [float(largest_eigenvalue(lambda v: matrix @ v, start, n)) for n in (1, 5, 20, 40, 80)]
+    assert found[0] == pytest.approx(float(start @ matrix @ start / (start @ start)))
+    assert found == sorted(found)
+    assert found[-1] == pytest.approx(3, rel=1e-6)
+
+
+def test_a_space_that_is_used_up_ends_the_search():
+    start = torch.tensor([3.0, 4.0, 0.0])
+    assert float(largest_eigenvalue(lambda v: torch.tensor([2.0, 5.0, 9.0]) * v, start, 10)) == pytest.approx(5)
+
+
+def test_dropout_is_that_of_the_step():
+    trainer = trainer_of("model.dropout=0.2", "model.attention_dropout=0.2")
+    moment = trainer.moment(next(trainer.data()))
+    one, two = (rows_of(Sharpness(iterations=5), moment) for _ in range(2))
+    assert one.equals(two)
+
+
+@pytest.mark.parametrize("norm", ["layer_norm", "batch_norm", "power_norm"])
+def test_measuring_changes_nothing(norm):
+    trainer = trainer_of(f"norm={norm}")
+    batch = next(trainer.data())
+    trainer.step(batch)
+    trainer.look(batch)
+    with unchanged(trainer):
+        rows_of(Sharpness(iterations=3), trainer.moment(batch))
+
+
+def test_weights_that_are_not_finite_stop_nothing():
+    trainer = trainer_of()
+    trainer.model.embedding.words.weight.data.fill_(float("nan"))
+    assert rows_of(Sharpness(iterations=3), trainer.moment(next(trainer.data()))).isna().all()
+
+
+def test_there_must_be_a_step():
+    with pytest.raises(BadInput, match=r"probes\.sharpness\.iterations=0"):
+        Sharpness(iterations=0)
