@@ -7,27 +7,10 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
-from streams_by_hand import real_rows, streams_by_hand
-from tiny import tiny_config
+from probed import measured, nothing_changes, padded, real_rows, streams_by_hand, trainer_of
 
 from normexp.probes.token_similarity import TokenSimilarity
-from normexp.run import corpus_of
 from normexp.schema import BadInput
-from normexp.training.trainer import Trainer
-
-
-def trainer_of(*line):
-    config = tiny_config("depth=2", "model.dropout=0", "model.attention_dropout=0", *line)
-    return Trainer(config, corpus_of(config)).calibrate()
-
-
-def padded(trainer):
-    return next(batch for batch in trainer.data() if batch.source_mask is not None)
-
-
-def measured(probe, moment):
-    frame = probe.measure(moment).frame(1)
-    return frame.set_index(["stack", "layer", "site", "statistic"])["value"]
 
 
 def alike(x):
@@ -117,12 +100,8 @@ def test_looking_changes_nothing(norm):
     trainer = trainer_of("variant=post_ln", f"norm={norm}", "model.dropout=0.1")
     batch = padded(trainer)
     trainer.step(batch)
-    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
-    grads = [p.grad.clone() for p in trainer.model.parameters()]
-    measured(TokenSimilarity(), trainer.moment(batch))
-    after = trainer.model.state_dict()
-    assert all(torch.equal(value, after[name]) for name, value in before.items())
-    assert all(torch.equal(g, p.grad) for g, p in zip(grads, trainer.model.parameters(), strict=True))
+    with nothing_changes(trainer):
+        measured(TokenSimilarity(), trainer.moment(batch))
     assert all(p.requires_grad and p.dtype == torch.float32 for p in trainer.model.parameters())
 
 
