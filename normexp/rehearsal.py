@@ -37,6 +37,9 @@ def rehearse(config: dict[str, Any], line: Sequence[str]) -> None:
         _check_data(config)
     if "optimizer" in groups:
         _check_optimizer(config)
+    if {"probe", "probes"} & groups:
+        for name, node in config["probes"].items():
+            maker("probes", {"name": name, **node})()
 
 
 def _check_without_feed_forward(config: dict[str, Any], variant: Any, line: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.schema import BadInput
-from normexp.views import style
+from normexp.views import probed, style
 from normexp.views.gradient_norms import SITE_NORM, gradient_norms
 from normexp.views.grid import colours, combinations, roles
 from normexp.views.loss_curves import TRAIN_NLL, loss_curves
@@ -43,7 +43,7 @@ def _figures(runs: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     plain = all(look.line == "-" for look in colours(runs, part.colour).values())
     dashed = part.rest[1] if len(part.rest) > 1 and plain and runs[part.rest[1]].nunique() <= 4 else None
     apart = [key for key in part.rest[1:] if key != dashed]
-    curves = load_table(runs, "curves", TRAIN_NLL)
+    curves = load_table(runs[runs["steps"] != 0], "curves", TRAIN_NLL)  # without training there is one loss, no curve
     for ending, some in combinations(runs, apart):
         seen = curves[curves["folder"].isin(some["folder"])]
         if len(seen):
@@ -54,3 +54,6 @@ def _figures(runs: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         seen = layers[layers["folder"].isin(some["folder"])]
         if len(seen):
             yield f"gradient_norms{ending}", gradient_norms(some, seen, part)
+    for ending, some in combinations(runs, part.rest):
+        for name, figure in probed.figures(some):
+            yield f"{name}{ending}", figure

@@ -45,7 +45,7 @@ def xy(
     columns, down = values_of(rows, column), values_of(rows, row)
     look = colours(rows, colour)
     figure, grid = panels(len(down), len(columns), row_height=height, shared=shared)
-    for axes, level in zip(grid, down, strict=True):
+    for place, (axes, level) in enumerate(zip(grid, down, strict=True)):
         for axis, value in zip(axes, columns, strict=True):
             part = rows if column is None else where(rows, **{column: value})
             part = part if row is None else where(part, **{row: level})
@@ -55,14 +55,14 @@ def xy(
                 axis.set_yscale("log")
             for key, one in look.items():
                 _line(axis, where(part, **{colour: key}), x, y, one, geometric="y" in log)
-            places = np.array(sorted(part[x].unique()), dtype=float)
+            measured = np.array(sorted(part[x].unique()), dtype=float)
             for curve in (lines or {}).values():
-                axis.plot(places, curve(places), color="0.45", lw=0.8, ls=(0, (4, 2)), zorder=1)
-            if axes is grid[0] and column is not None and len(columns) > 1:
+                axis.plot(measured, curve(measured), color="0.45", lw=0.8, ls=(0, (4, 2)), zorder=1)
+            if place == 0 and column is not None and len(columns) > 1:
                 axis.set_title(words.setting(column, value), loc="left")
-            if axes is grid[-1]:
+            if place == len(down) - 1:
                 axis.set_xlabel(x_label or x)
-            _ticks(axis, places.tolist(), "x" in log)
+            _ticks(axis, measured.tolist(), "x" in log)
         axes[0].set_ylabel(label if row is None else f"{level}\n{label}")
     handles = [
         Line2D([], [], color=one.colour, ls=one.line, marker=one.marker, ms=3, lw=1.3, label=words.setting(colour, key))
