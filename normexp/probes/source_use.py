@@ -1,0 +1,38 @@
+"""Whether an encoder-decoder uses its source."""
+
+import torch
+from torch import Tensor
+
+from normexp.model.transformer import Translator
+from normexp.probes.moment import Moment, real
+from normexp.probes.probe import Probe, Readings, whole
+
+
+class SourceUse(Probe):
+    """loss beside another source minus loss, nats, and √Σ g² of the loss gradient at the memory   ours
+
+    Of an encoder-decoder; other models have no rows. source_gap: every target of the batch stands beside its
+    neighbour's source; 0 where the source makes no difference, or in a batch of one text. memory_grad_norm, over the
+    real tokens of the encoder's output; memory_grad_share, that norm / (it + the same norm at the decoder's embedded
+    tokens), between 0 where the decoder's output comes from its own tokens alone and 1; nan where both are 0.
+    """
+
+    def measure(self, moment: Moment) -> Readings:
+        if not isinstance(moment.model, Translator):
+            return Readings.of(())
+        with torch.no_grad():
+            beside_another = moment.loss(moment.scores(moment.batch.permuted()), moment.batch.labels)
+        read, written = moment.trace["encoder/output"], moment.trace["decoder/input"]
+        of_read, of_written = moment.gradients([read, written])
+        memory, own = _norm(of_read, moment.mask_of("encoder")), _norm(of_written, moment.mask_of("decoder"))
+        found = {
+            "source_gap": beside_another - moment.nll,
+            "memory_grad_norm": memory,
+            "memory_grad_share": memory / (memory + own),
+        }
+        return Readings.of((whole("model", statistic), value) for statistic, value in found.items())
+
+
+def _norm(gradient: Tensor | None, mask: Tensor | None) -> Tensor:
+    """0 where the loss does not come from that tensor."""
+    return torch.zeros(()) if gradient is None else torch.linalg.vector_norm(real(gradient, mask))
