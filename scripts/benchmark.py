@@ -9,14 +9,20 @@ import argparse
 import os
 import platform
 import resource
+import statistics
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from normexp.data.batches import Batch
 from normexp.launch import Composer
+from normexp.model.seam import Context
+from normexp.probes.chosen import Chosen
+from normexp.probes.moment import Moment
 from normexp.run import corpus_of
 from normexp.training.trainer import Trainer
 
@@ -79,16 +85,71 @@ def _gradient_norms(trainer: Trainer) -> Tensor:
     return torch.stack([p.grad.norm() if p.grad is not None else torch.zeros(()) for p in trainer.model.parameters()])
 
 
+@section
+def probes(depth: int = 18) -> bool:
+    """What probes cost at depth 18 of the default regime: nothing when off, gradient norms every step at most 2 %.
+
+    Steps with and without are taken in turn, so that noise of the machine hits both alike; medians of their times.
+    """
+    line = [f"depth={depth}", "training.device=cpu", "steps=1000"]
+    names = Composer("train", []).options("probe")
+    config = Composer("train", []).resolve([*line, f"probe=[{','.join(names)}]"])
+    trainer = Trainer(config, corpus_of(config))
+    chosen, batch = Chosen(config).probes, next(trainer.data())
+    gradient = chosen["gradient_norm"]
+
+    def step(measure: Callable[[Moment], Any] | None = None) -> Callable[[], Any]:
+        return lambda: trainer.step(batch, measure)
+
+    def deaf() -> None:
+        """A step whose forward names nothing."""
+        note, Context.note = Context.note, unheard_by  # type: ignore[method-assign]
+        try:
+            trainer.step(batch)
+        finally:
+            Context.note = note  # type: ignore[method-assign]
+
+    off, without, on = in_turn(step(), deaf, step(gradient.measure), rounds=25)
+    print(f"\n### Probes at {depth} + {depth} layers (width 64, {batch.tokens} target tokens, medians of 25 in turn)\n")
+    print("| | s per step | ratio |\n|---|---|---|")
+    print(f"| forward that names nothing | {without:.3f} | 1 |")
+    print(f"| probes off | {off:.3f} | {off / without:.3f} |")
+    print(f"| gradient norms, every step | {on:.3f} | {on / off:.3f} of off |")
+    print("\n| one measurement of | s | in steps |\n|---|---|---|", flush=True)
+    trainer.look(batch)
+    for name, probe in chosen.items():
+        if probe is not gradient:
+            (seconds,) = in_turn(lambda probe=probe: probe.measure(trainer.moment(batch)), rounds=3)
+            print(f"| {name} | {seconds:.2f} | {seconds / off:.1f} |", flush=True)
+    return on / off <= 1.02
+
+
+def unheard_by(self: Context, name: str, value: Tensor) -> Tensor:
+    return value
+
+
+def in_turn(*actions: Callable[[], Any], rounds: int) -> list[float]:
+    """Median seconds of each action, all of them once per round."""
+    times: list[list[float]] = [[] for _ in actions]
+    for _ in range(rounds):
+        for action, own in zip(actions, times, strict=True):
+            start = time.perf_counter()
+            action()
+            own.append(time.perf_counter() - start)
+    return [statistics.median(own) for own in times]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("section", nargs="*", choices=[*SECTIONS, []], help=", ".join(SECTIONS))
-    parser.add_argument("--depth", type=int, default=1000, help="layers of thousand_layers")
+    parser.add_argument("--depth", type=int, help="layers, where the section's own number is too many")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}"
     )
-    good = [SECTIONS[name](asked.depth) for name in asked.section or SECTIONS]
+    depth = {"depth": asked.depth} if asked.depth else {}
+    good = [SECTIONS[name](**depth) for name in asked.section or SECTIONS]
     sys.exit(0 if all(good) else 1)
 
 
