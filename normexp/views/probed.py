@@ -12,6 +12,7 @@ from rich.table import Table
 from normexp.views import words
 from normexp.views.grid import roles
 from normexp.views.runs import load_table, swept_keys
+from normexp.views.table import probe_cost
 from normexp.views.xy import xy
 
 KINDS = ("feed_forward", "attention", "cross_attention")  # which site of a layer stands for it, the first that is there
@@ -33,7 +34,8 @@ def readings(runs: pd.DataFrame) -> pd.DataFrame:
 def table(runs: pd.DataFrame) -> RenderableType:
     """One table per statistic: a row per cell, mean over the seeds at the first and the last layer of every stack."""
     rows, keys = readings(runs), [key for key in swept_keys(runs) if key != "seed"]
-    return Group(*(_one(str(name), part, keys) for name, part in rows.groupby("statistic", sort=False)))
+    tables = [_one(str(name), part, keys) for name, part in rows.groupby("statistic", sort=False)]
+    return Group(*tables, probe_cost(runs))
 
 
 def _one(statistic: str, rows: pd.DataFrame, keys: list[str]) -> Table:

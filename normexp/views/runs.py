@@ -22,6 +22,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 TABLES = {
     "curves": ("step", "split", "statistic", "value"),
     "layers": ("step", "stack", "layer", "site", "parameter", "statistic", "value"),
+    "timing": ("step", "statistic", "value"),
 }
 
 

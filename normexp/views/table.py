@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from normexp.views import words
-from normexp.views.runs import split_sweeps, swept_keys
+from normexp.views.runs import load_table, split_sweeps, swept_keys
 
 # Status field, heading, and how a value is written.
 RESULTS = (
@@ -120,6 +120,18 @@ def notes(frame: pd.DataFrame) -> list[str]:
     return lines
 
 
+def probe_cost(frame: pd.DataFrame) -> str:
+    """Say what the probes of these runs cost; empty where none of them had to wait for an answer."""
+    timing = load_table(frame, "timing")
+    looks = timing[timing["statistic"].astype(str).str.startswith("probe.")]
+    if not len(looks):
+        return ""
+    total = timing[timing["statistic"] == "seconds"].groupby("folder")["value"].max().sum()
+    means = looks.groupby(looks["statistic"].str.removeprefix("probe."), sort=False)["value"].mean()
+    each = ", ".join(f"{name} {seconds:.2g} s" for name, seconds in means.sort_values(ascending=False).items())
+    return f"probes: {looks['value'].sum() / total:.0%} of the time; one look by {each}"
+
+
 def _one(folder: Path, frame: pd.DataFrame) -> RenderableType:
     columns, cells = cells_of(frame)
     drawn = Table(box=SIMPLE_HEAD, header_style="bold", show_edge=False, padding=(0, 1, 0, 0))
@@ -142,7 +154,8 @@ def _one(folder: Path, frame: pd.DataFrame) -> RenderableType:
         )
     title = Text.assemble((folder.resolve().name, "bold"), ": ", words.heading(frame, swept_keys(frame)))
     # Paths in the notes are for copying: fold them, never cut them.
-    return Group(title, Text(levels_line(frame)), drawn, *[Text(note, overflow="fold") for note in notes(frame)])
+    below = [note for note in (*notes(frame), probe_cost(frame)) if note]
+    return Group(title, Text(levels_line(frame)), drawn, *[Text(note, overflow="fold") for note in below])
 
 
 def _texts(cell: Cell) -> list[str]:
