@@ -21,6 +21,7 @@ class Norm(nn.Module):
     symbol = "N"
     leak = ""
     refuses_causal = False
+    weighs = False  # True: what it makes are weights on the stream and no part of it (see weighing)
     # Where the tokens of x are, for norms that pool over them; attention says so for what it puts on split heads.
     token_dim = 1
     tokens = "mask"  # the context's mask of them; memory_mask for the keys and values of cross-attention
@@ -43,6 +44,12 @@ class Norm(nn.Module):
     def mask(self) -> Tensor | None:
         """True at real tokens, None when nothing is padded or nobody said.   batch, token"""
         return None if self.context is None else getattr(self.context, self.tokens)
+
+
+def weighing(norm: Any) -> Any:
+    """The norm, marked as one whose answers become weights on the stream, as in dynamic hyper-connections."""
+    norm.weighs = True
+    return norm
 
 
 class NoNorm(Norm):

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from normexp.norms.norm import weighing
 from normexp.variants import Site
 from normexp.variants.pre_ln import PreLN
 
@@ -72,7 +73,7 @@ class HyperConnections(StaticHyperConnections):
 
     def equip(self, site: Site) -> None:
         super().equip(site)
-        site.stream_norm = self.make_norm(site.width)
+        site.stream_norm = weighing(self.make_norm(site.width))
         site.read_of = nn.Parameter(torch.zeros(site.width))
         site.mix_of = nn.Parameter(torch.zeros(site.width, self.streams))
         site.write_of = nn.Parameter(torch.zeros(site.width))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from normexp.norms import Norm
+from normexp.norms.norm import weighing
 from normexp.variants import Site
 from normexp.variants.hyper_connections import StaticHyperConnections
 
@@ -16,6 +17,7 @@ class Sinkhorn(Norm):
     """exp, then columns and rows in turn divided by their sums: nearly doubly stochastic.   Sinkhorn & Knopp 1967"""
 
     symbol = "Sinkhorn"
+    weighs = True
 
     def __init__(self, rounds: int) -> None:
         super().__init__()
@@ -49,7 +51,7 @@ class MHC(StaticHyperConnections):
         site.read = nn.Parameter(CLOSE * (2 * site.read.detach() - 1))
         site.mix = nn.Parameter(2 * CLOSE * site.mix.detach())
         site.write = nn.Parameter(torch.zeros(n))
-        site.stream_norm = self.make_norm(wide)
+        site.stream_norm = weighing(self.make_norm(wide))
         site.read_of = nn.Parameter(torch.zeros(wide, n))
         site.mix_of = nn.Parameter(torch.zeros(wide, n * n))
         site.write_of = nn.Parameter(torch.zeros(wide, n))

@@ -1,0 +1,91 @@
+"""The joins of a stack without its sub-layers: what becomes of one summand of the stream, all else held as it was."""
+
+import copy
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+
+import torch
+from torch import Tensor, nn
+
+from normexp.model.seam import Trace
+from normexp.model.stack import Stack
+from normexp.norms import Norm
+from normexp.norms.norm import precise
+from normexp.probes.moment import unchanged_buffers
+
+EMBEDDING = "embedding"  # the part that belongs to no site
+Call = tuple[Tensor, Tensor]  # what a norm read and what it made of that
+
+
+class Skeleton:
+    """A stack whose branches answer what they gave in one forward, and whose norms are the linear maps that they were.
+
+    trace: of that forward; mask: its real tokens. Norms keep the statistics of that forward (`Norm.along`), and those
+    that weigh the stream and are no part of it (`Norm.weighs`) what they answered. So the stream is a sum of what
+    becomes of its parts, the embedding and the output of every branch, and of a rest: what norms add of their own.
+    """
+
+    def __init__(self, stack: Stack, trace: Trace, mask: Tensor | None) -> None:
+        self.stack, self.mask = stack, mask
+        embedding = precise(trace[f"{stack.shape.stack}/input"])
+        branches = {s.name: precise(trace[name]) for s in stack.sites if (name := f"{s.name}/branch") in trace}
+        self.parts = {EMBEDDING: embedding} | branches
+        # A copy shares the weights, and keeps its forward when the norm's own is replaced.
+        self.norms = {module: copy.copy(module) for module in stack.modules() if isinstance(module, Norm)}
+        self.calls: dict[Norm, list[Call]] = {norm: [] for norm in self.norms}  # in the order of the forward
+        self._run(self.parts, self._recorded)
+
+    def part(self, name: str) -> dict[str, Tensor]:
+        """What becomes of one part in the stream after every site, by the site's name.   batch, token, width"""
+        return self._run({name: self.parts[name]}, self._along)
+
+    def rest(self) -> dict[str, Tensor]:
+        """What becomes of all that norms add which was in no part: biases, and for some norms more (`Norm.along`)."""
+        return self._run({}, self._along_and_rest)
+
+    def _run(self, parts: Mapping[str, Tensor], answer: Callable[[Norm], Callable]) -> dict[str, Tensor]:
+        """The streams of a forward over some of the parts, all others 0."""
+        trace: Trace = {}
+        nothing = torch.zeros_like(self.parts[EMBEDDING])
+        with ExitStack() as undo:
+            for site in self.stack.sites:
+                branch = parts.get(site.name, nothing)
+                _replace(undo, site, "branch", lambda _, part=branch: part)
+            for norm in self.norms:
+                _replace(undo, norm, "forward", answer(norm))
+            self.stack(parts.get(EMBEDDING, nothing), self.mask, trace=trace)
+        return {s.name: trace[name] for s in self.stack.sites if (name := f"{s.name}/stream") in trace}
+
+    def _recorded(self, norm: Norm) -> Callable:
+        def forward(x: Tensor) -> Tensor:
+            made = self.norms[norm](x)
+            self.calls[norm].append((x, made))
+            return made
+
+        return forward
+
+    def _along(self, norm: Norm) -> Callable:
+        calls = iter(self.calls[norm])
+        return lambda part: self._linear(norm, next(calls), part)
+
+    def _along_and_rest(self, norm: Norm) -> Callable:
+        calls = iter(self.calls[norm])
+
+        def forward(part: Tensor) -> Tensor:
+            x, made = call = next(calls)
+            return self._linear(norm, call, part) + made - self._linear(norm, call, x)
+
+        return forward
+
+    def _linear(self, norm: Norm, call: Call, part: Tensor) -> Tensor:
+        """What a norm makes of a part at one of its calls."""
+        x, made = call
+        if norm.weighs:
+            return made
+        with unchanged_buffers(norm):  # some norms look at x again for this
+            return self.norms[norm].along(x, part)
+
+
+def _replace(undo: ExitStack, module: nn.Module, method: str, by: Callable) -> None:
+    setattr(module, method, by)
+    undo.callback(delattr, module, method)

@@ -1,0 +1,115 @@
+"""Shares of variance by hand: every part of the stream written down and divided by the norm's own deviation."""
+
+import golden_numbers as golden
+import numpy as np
+import pytest
+import torch
+
+from normexp.probes.dependency import Dependency
+
+SITE = ["stack", "layer", "site"]
+
+
+def moment_of(variant, task="translation", step=1):
+    trainer = golden.trainer_of(golden.config_of(variant, task))
+    trainer.done = step - 1
+    return trainer.moment(next(batch for batch in trainer.data() if batch.source_mask is not None))
+
+
+def measured(moment, **options):
+    """The share of its own branch by site, and the map by site and part."""
+    frame = Dependency(**options).measure(moment).frame(1)
+    own, table = (frame[frame["statistic"] == what] for what in ("dependency", "dependency_map"))
+    assert len(own) + len(table) == len(frame)
+    return own.set_index(SITE)["value"], table.set_index([*SITE, "parameter"])["value"]
+
+
+def normed(part, total):
+    """A summand of what LayerNorm reads, as its mean and deviation leave it."""
+    deviation = np.sqrt(total.var(-1, keepdims=True) + 1e-5)
+    return (part - part.mean(-1, keepdims=True)) / deviation
+
+
+def post(skip, branch=1.0):
+    """LN(skip · x + branch · f), part by part."""
+
+    def join(parts, f, name, site):
+        weight = skip(site) if callable(skip) else skip
+        read = {part: weight * x for part, x in parts.items()} | {name: branch * f}
+        return {part: normed(x, sum(read.values())) for part, x in read.items()}
+
+    return join
+
+
+HAND = {
+    "pre_ln": lambda parts, f, name, site: parts | {name: f},
+    "post_ln": post(1.0),
+    "resi_dual": post(1.0),
+    "deep_norm": post(0.81 * (3**4 * 2) ** (1 / 16)),
+    "admin": post(lambda site: site.omega.detach().numpy()),
+    "branch_norm": post(1.0, 10 / 40),
+}
+
+
+@pytest.mark.parametrize("variant", HAND)
+def test_shares_are_those_of_parts_written_down_by_hand(variant):
+    moment = moment_of(variant, step=10)
+    own, table = measured(moment)
+    model, batch = moment.model, moment.batch
+    given = {}
+    for site in model.encoder.sites:
+        site.sublayer.register_forward_hook(lambda _, __, out, name=site.name: given.update({name: out}))
+    moment.scores()
+    with torch.no_grad():
+        parts = {"embedding": model.embedding(batch.source).numpy()}
+    real = batch.source_mask.numpy()
+    for site in model.encoder.sites:
+        parts = HAND[variant](parts, given[site.name].detach().numpy(), site.name, site)
+        variance = {name: part[real].var(-1).mean() for name, part in parts.items()}
+        total = sum(parts.values())[real].var(-1).mean()
+        place = ("encoder", site.layer, site.name.rpartition(".")[2])
+        assert own[place] == pytest.approx(variance[site.name] / total, rel=1e-4)
+        row = table[table.index.droplevel("parameter") == place].droplevel(SITE)
+        assert set(row.index) == set(parts)
+        for name in parts:
+            assert row[name] == pytest.approx((variance[name] / total) ** 0.5, rel=1e-4), name
+
+
+@pytest.mark.parametrize("task", ["translation", "classification"])
+def test_without_a_residual_connection_everything_is_the_own_branch(task):
+    own, table = measured(moment_of("no_residual", task))
+    assert own.to_numpy() == pytest.approx(1, rel=1e-4)
+    for (stack, layer, site, part), share in table.items():
+        assert share == pytest.approx(float(part == f"{stack}.{layer:02d}.{site}"), rel=1e-4)
+
+
+def test_without_the_map_only_the_own_shares_are_told():
+    moment = moment_of("b2t")
+    own, _ = measured(moment)
+    alone, table = measured(moment, map=False)
+    assert table.empty
+    assert alone.equals(own)
+    assert len(own) == 3 * 2 + 2 * 3
+
+
+def test_a_stack_that_is_no_sum_of_parts_has_no_reading():
+    moment = moment_of("pre_ln")
+    variant = moment.model.decoder.variant
+    variant.join = lambda x, site: torch.tanh(x + site.branch(site.norm(x)))
+    own, table = measured(moment)
+    assert own["decoder"].isna().all()
+    assert table["decoder"].isna().all()
+    assert own["encoder"].notna().all()
+
+
+@pytest.mark.parametrize("norm", ["batch_norm", "power_norm"])
+def test_measuring_changes_nothing(norm):
+    trainer = golden.trainer_of(golden.config_of("post_ln", "translation", f"norm={norm}"))
+    batch = next(trainer.data())
+    trainer.step(batch)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    grads = [p.grad.clone() for p in trainer.model.parameters()]
+    Dependency().measure(trainer.moment(batch))
+    after = trainer.model.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert all(torch.equal(g, p.grad) for g, p in zip(grads, trainer.model.parameters(), strict=True))
