@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from normexp.norms.norm import precise
 from normexp.probes.moment import Moment
 from normexp.probes.probe import Probe, Readings, at, whole
 from normexp.schema import BadInput
@@ -38,8 +39,7 @@ class TokenSimilarity(Probe):
         )
 
     def _alike(self, stream: Tensor, mask: Tensor | None) -> dict[str, Tensor]:
-        x = stream[: self.texts]
-        x = x if x.dtype == torch.float64 else x.float()
+        x = precise(stream[: self.texts])
         real = x.new_ones(x.shape[:2], dtype=torch.bool) if mask is None else mask[: self.texts]
         x = torch.where(real[:, :, None], x, 0)  # tokens of 0 add nothing to norms and singular values
         count = real.sum(dim=1)
