@@ -39,7 +39,7 @@ def rehearse(config: dict[str, Any], line: Sequence[str]) -> None:
         _check_optimizer(config)
     if {"probe", "probes"} & groups:
         for name, node in config["probes"].items():
-            maker("probes", {"name": name, **node})()
+            maker(f"probes.{name}", {"name": name, **node})()
 
 
 def _check_without_feed_forward(config: dict[str, Any], variant: Any, line: Sequence[str]) -> None:

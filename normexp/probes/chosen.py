@@ -17,7 +17,7 @@ class Chosen:
     def __init__(self, config: dict[str, Any]) -> None:
         self.every, self.steps = config["probe"]["every"], config["steps"]
         self.probes: dict[str, Probe] = {
-            name: maker("probes", {"name": name, **node})() for name, node in config["probes"].items()
+            name: maker(f"probes.{name}", {"name": name, **node})() for name, node in config["probes"].items()
         }
 
     def due(self, step: int) -> bool:

@@ -15,17 +15,17 @@ class StreamGradient(Probe):
     histogram of gradients by layer; branch_grad_norm, for the branch's output: where the sum is normed that is the
     gradient at the norm's input, so that branch over stream is what the norm leaves of it (Takase et al. 2022).
     The sum runs over real tokens and width; the loss is in nats per label.
-    0 where the loss does not come from that tensor. Such is the stream of hyper-connections: probes see the sum of its
-    copies, which no site reads.
+    nan where the loss does not come from that tensor. Such is the stream of hyper-connections: probes see the sum of
+    its copies, which no site reads.
     """
 
     def measure(self, moment: Moment) -> Readings:
         streams, branches = (self._norms(moment, what) for what in ("stream", "branch"))
-        largest = torch.stack(list(streams.values())).max() if streams else torch.zeros(())
+        largest = torch.stack([*streams.values(), torch.zeros_like(moment.nll)]).nan_to_num(0.0).max()
         readings = {
             "stream_grad_norm": streams,
             "stream_grad_relative": {
-                site: torch.where(largest == 0, largest, norm / largest) for site, norm in streams.items()
+                site: torch.where(largest == 0, norm, norm / largest) for site, norm in streams.items()
             },
             "branch_grad_norm": branches,
         }
@@ -37,7 +37,10 @@ class StreamGradient(Probe):
         gradients = moment.gradients(list(named.values())) if named else []
         return {
             site: torch.linalg.vector_norm(
-                real(torch.zeros_like(tensor) if gradient is None else gradient, moment.mask_of(site.shape.stack))
+                real(
+                    torch.full_like(tensor, torch.nan) if gradient is None else gradient,
+                    moment.mask_of(site.shape.stack),
+                )
             )
             for (site, tensor), gradient in zip(named.items(), gradients, strict=True)
         }

@@ -25,11 +25,11 @@ def curve_tag(statistic: str, split: str) -> str:
 
 
 def layer_tag(stack: str, layer: int, site: str, parameter: str, statistic: str) -> str:
-    """The tag of a site (`grad_norm/decoder.05.feed_forward`) or of one of its parameters.
+    """The tag of a site (`grad_norm/decoder.05.feed_forward`), of one of its parameters, or of a stack (`x/decoder`).
 
     Parameters have a section of their own, or a site's few numbers would drown among them.
     """
-    place = f"{stack}.{layer:02d}.{site}"
+    place = f"{stack}.{layer:02d}.{site}" if site else stack
     return f"{statistic}_parameters/{place}.{parameter}" if parameter else f"{statistic}/{place}"
 
 
