@@ -1,9 +1,11 @@
 """Where a run comes from: code, versions, machine, data."""
 
+import json
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,22 @@ def provenance(data_digest: str, sources: dict[str, str]) -> dict[str, Any]:
         "data_sha256": data_digest,
         "user_sources": sources,
     }
+
+
+KEPT = ("git", "python", "packages", "platform", "processor", "cores", "gpu", "data_sha256")
+
+
+def origins(runs: Iterable[Path]) -> list[dict[str, Any]]:
+    """What made these runs, each way once: commit, versions, processor, data; nothing of paths or hosts."""
+    found: list[dict[str, Any]] = []
+    for path in sorted(run / "provenance.json" for run in runs):
+        for attempt in json.loads(path.read_text()) if path.is_file() else ():
+            origin = {key: attempt[key] for key in KEPT}
+            git = origin["git"]
+            origin["git"] = {"commit": git["commit"], "clean": not git["diff"]} if git else None
+            if origin not in found:
+                found.append(origin)
+    return found
 
 
 def _git() -> dict[str, str] | None:

@@ -1,9 +1,12 @@
 """What a reproduced study leaves for a reader: report.md, claims.csv, and the runs behind them as CSV."""
 
+import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from normexp.records.provenance import origins
 from normexp.studies import table
 from normexp.studies.claim import Claim
 from normexp.studies.study import Part, Runs
@@ -32,6 +35,9 @@ def write(
         if path.suffix == ".png":
             lines += [f"![{path.stem}]({path.relative_to(folder)})", ""]
     lines += ["## Commands", "", "```sh", *(str(parts[name]) for name in runs), "```", ""]
+    made = origins(Path(run) for part in runs.values() for run in part.frame["folder"])
+    lines += ["## Origin", "", *_told(made, runs), ""]
+    (folder / "origin.json").write_text(json.dumps(made, indent=1) + "\n")
     report = folder / "report.md"
     report.write_text("\n".join(lines))
     for name, part in runs.items():
@@ -39,9 +45,24 @@ def write(
     return report
 
 
+def _told(made: Sequence[Mapping[str, Any]], runs: Mapping[str, Runs]) -> Iterator[str]:
+    """Runs and seeds of every part, then commits and machines (origin.json has versions and data, too)."""
+    for name, part in runs.items():
+        seeds = ", ".join(map(str, sorted(part.frame["seed"].unique())))
+        yield f"- {name}: {len(part.frame)} runs, seeds {seeds}"
+    for one in made:
+        commit = (
+            f"commit {one['git']['commit'][:7]}{'' if one['git']['clean'] else ' with changes'}"
+            if one["git"]
+            else "no commit"
+        )
+        machine = f"{one['processor']}, {one['cores']} cores" + (f", {one['gpu']}" if one["gpu"] else "")
+        yield f"- {commit}, torch {one['packages']['torch']}, {machine}"
+
+
 def publish(folder: Path, out: Path) -> None:
     """Copy what a reader needs, and none of the runs, to another folder."""
     out.mkdir(parents=True, exist_ok=True)
-    for path in (*folder.glob("*.md"), *folder.glob("*.csv")):
+    for path in (*folder.glob("*.md"), *folder.glob("*.csv"), folder / "origin.json"):
         shutil.copy2(path, out)
     shutil.copytree(folder / "figures", out / "figures", dirs_exist_ok=True)

@@ -62,6 +62,8 @@ def heading(frame: pd.DataFrame, swept: Sequence[str]) -> str:
         "warmup",
     )
     keys += tuple(key for key in swept if key not in keys and key != "seed")
+    if "steps" in frame and not frame["steps"].any():  # no training: nothing of it was read
+        keys = tuple(key for key in keys if key not in ("steps", "lr", "warmup"))
     shared = [
         setting(key, frame[key].iloc[0]) for key in keys if key in frame and frame[key].nunique(dropna=False) == 1
     ]
