@@ -29,7 +29,7 @@ def write(
     lines = [f"# {title}", ""]
     if claims:
         lines += [f"{table.count(claims)}.", "", table.markdown(claims, notes)]
-        (folder / "claims.csv").write_text(table.csv(claims))
+        (folder / "claims.csv").write_text(table.csv(claims, notes))
     lines += ["## Figures", ""]
     for path in figures:
         if path.suffix == ".png":

@@ -63,7 +63,7 @@ def markdown(claims: Sequence[Claim], notes: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def csv(claims: Sequence[Claim]) -> str:
+def csv(claims: Sequence[Claim], notes: Mapping[str, str]) -> str:
     """One row per claim, with the value of every seed."""
     rows = [
         {
@@ -71,6 +71,7 @@ def csv(claims: Sequence[Claim]) -> str:
             **{"statistic": claim.statistic, "mean": claim.mean, "sd": claim.spread, "n": len(claim.known)},
             **{"low": claim.low, "high": claim.high, "agreeing": claim.agreeing, "training": claim.training},
             **{"own": claim.own, "values": " ".join(f"{value:.6g}" for value in claim.values)},
+            **{"measured": claim.measured, "asked": claim.threshold, "note": notes.get(claim.name) or claim.why},
         }
         for claim in claims
     ]
