@@ -143,13 +143,17 @@ def reproduce(
             done = room.reproduce(
                 study, "quick" if quick else "full", results, config_dir, jobs, lambda line: typer.echo(line, err=True)
             )
+        if done.missing:
+            logs = ", ".join(str(run / "log.txt") for run in done.missing[:3])
+            more = f" and {len(done.missing) - 3} more" if len(done.missing) > 3 else ""
+            typer.echo(f"error: runs of {study} failed, so nothing is drawn; the logs: {logs}{more}", err=True)
+            raise typer.Exit(1)
         if done.claims:
             _print(table.table(done.claims, done.title, done.notes))
         for path in (done.folder / "report.md", *done.figures):
             typer.echo(path)
         if out:
             report.publish(done.folder, out)
-        raise typer.Exit(0 if done.complete else 1)
 
 
 @app.command()

@@ -21,14 +21,17 @@ from normexp.views import style
 
 @dataclass(frozen=True)
 class Reproduced:
-    """What a study left: the folder with its runs and figures, its claims, and whether every run completed."""
+    """What a study left: the folder with its figures and tables, and its claims; or the runs that it still lacks.
+
+    Figures are drawn and claims checked when every run has completed.
+    """
 
     title: str
     folder: Path
     figures: list[Path]
     claims: list[Claim]
     notes: dict[str, str]
-    complete: bool
+    missing: list[Path]
 
 
 def studies(config_dirs: Sequence[str] = ()) -> dict[str, Path]:
@@ -84,14 +87,21 @@ def reproduce(
             part = plan.send(bring(part))
         except StopIteration:
             part = None
+    title = f"{title_of(type(study))} ({size})"
+    if not complete:
+        return Reproduced(title, folder, [], [], notes, [folder for part in runs.values() for folder in _failed(part)])
     drawn = []
     with style.context():
         for stem, figure in study.figures(runs):
             drawn += style.save(figure, folder / "figures" / stem)
     claims = list(study.claims(runs))
-    title = f"{title_of(type(study))} ({size})"
     report.write(folder, title, parts, runs, drawn, claims, notes)
-    return Reproduced(title, folder, drawn, claims, notes, complete)
+    return Reproduced(title, folder, drawn, claims, notes, [])
+
+
+def _failed(runs: Runs) -> list[Path]:
+    """The folders of the runs that did not complete."""
+    return [Path(folder) for folder in runs.frame.loc[runs.frame["state"] != "completed", "folder"]]
 
 
 def title_of(study: type) -> str:

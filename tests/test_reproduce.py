@@ -102,6 +102,22 @@ def test_an_interrupted_study_goes_on(lab):
     assert kept.stat().st_mtime_ns == stamp
 
 
+def test_a_run_that_fails_is_named_and_tried_again(lab):
+    yaml = lab / "lab" / "study" / "small.yaml"
+    good = yaml.read_text()
+    (lab / "lab" / "variant").mkdir()
+    (lab / "lab" / "variant" / "broken.yaml").write_text("_target_: broken.Broken\n")
+    broken = "from normexp.variants import Variant\n\n\nclass Broken(Variant):\n    pass\n"
+    (lab / "lab" / "broken.py").write_text(broken)  # it has neither a join nor a layer
+    yaml.write_text(good.replace("quick: seed=0,1\n", "quick: seed=0 variant=pre_ln,broken\n"))
+    done = reproduce(lab)
+    assert done.returncode == 1
+    assert "error: runs of small failed, so nothing is drawn; the logs: " in done.stderr
+    assert "broken-" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not (lab / "results" / "small-quick" / "figures").exists()
+
+
 def test_the_studies_are_listed_and_an_unknown_one_is_one_sentence(lab):
     listed = normexp("reproduce", "--config-dir", "lab", cwd=lab)
     assert "does a small stack learn?" in listed.stdout

@@ -17,17 +17,18 @@ class UpdateShift(Probe):
     squared. The squared one is also Liu et al. 2020's, beside output_shift.
     Forwards have the run's own precision: under bf16 a small shift is rounding.
     optimizer: own is the coming update of the run, its clipping and its rate; sgd is W − lr·gradient for every
-    parameter, unclipped, for runs whose optimizers differ. lr is read by sgd alone.
+    parameter, unclipped, for runs whose optimizers differ. lr and matrices are read by sgd alone.
+    matrices: step those of the sub-layers alone, as in the theorem, and no embedding, norm or bias.
     """
 
     reads_grad = True
 
-    def __init__(self, optimizer: str = "own", lr: float = 1e-3) -> None:
+    def __init__(self, optimizer: str = "own", lr: float = 1e-3, matrices: bool = False) -> None:
         if optimizer not in OPTIMIZERS:
             raise BadInput(f"probes.update_shift.optimizer={optimizer}: {' or '.join(OPTIMIZERS)} is right")
         if not lr > 0:
             raise BadInput(f"probes.update_shift.lr={lr}: a number above 0 is right")
-        self.optimizer, self.lr = optimizer, lr
+        self.optimizer, self.lr, self.matrices = optimizer, lr, matrices
 
     def measure(self, moment: Moment) -> Readings:
         """NaN where the gradient is not finite."""
@@ -45,7 +46,8 @@ class UpdateShift(Probe):
         """A copy of the model after a step of plain gradient descent."""
         model = moment.copied().model
         with torch.no_grad():
-            for parameter, ours in zip(model.parameters(), moment.model.parameters(), strict=True):
-                if ours.grad is not None:
+            for (name, parameter), ours in zip(model.named_parameters(), moment.model.parameters(), strict=True):
+                stepped = not self.matrices or (".sublayer." in name and parameter.dim() == 2)
+                if stepped and ours.grad is not None:
                     parameter.sub_(ours.grad, alpha=self.lr)
         return model

@@ -40,10 +40,12 @@ class Takase2022(Study):
                 "point",
                 title=f"Gradient inside the last decoder layer, from its output down ({PAPER}; {self.size})",
                 settings=runs["gradients"].heading("variant", "depth"),
-                caption="Norm of the loss gradient for the stream (S) and the branch output (B) of feed-forward, "
-                f"cross-attention and attention, 18-18, at initialisation. From S to B lies a norm. {GEOMETRIC}",
+                caption="Norm of the loss gradient for the stream (S) and the branch output (B) of feed-forward "
+                f"(FFN), cross-attention (cross) and attention (attn), 18-18, at initialisation. "
+                f"From S to B lies a norm. {GEOMETRIC}",
                 label="gradient norm",
-                x_label="1, 2: feed-forward S, B; 3, 4: cross-attention S, B; 5, 6: attention S, B",
+                x_label="from the output down",
+                names=dict(enumerate(("S FFN", "B FFN", "S cross", "B cross", "S attn", "B attn"), start=1)),
                 log="y",
             ),
         )

@@ -34,17 +34,20 @@ class Wortsman2023(Study):
                 log="xy",
             ),
         )
+        scores = sensitivities(runs["rates"])
+        places = {variant: place for place, variant in enumerate(dict.fromkeys(scores["variant"]), start=1)}
         yield (
             "sensitivity",
             xy(
-                sensitivities(runs["rates"]).assign(place=lambda rows: rows.groupby("seed").cumcount() + 1),
+                scores.assign(place=scores["variant"].map(places)),
                 "place",
                 title=f"Learning-rate sensitivity ({PAPER}; {self.size})",
                 settings=runs["rates"].heading("variant", "lr"),
                 caption="Mean over the rates of the final loss (at most that of the untrained model) less the best "
-                "one. Places on the axis are the order of the legend.",
+                f"one. {MEANS}",
                 label="nats per token",
-                x_label="variant, in the order of the legend",
+                x_label="",
+                names={place: variant.replace("_", "\n") for variant, place in places.items()},
             ),
         )
         parts = [part for part in NAMES if part in runs]

@@ -63,8 +63,8 @@ class Xiong2020(Study):
                 label="‖x‖²/width",
                 lines={
                     "post_ln: 3/2": lambda layer: 1.5 + 0 * layer,
-                    "pre_ln: x₀ + l/2 and x₀ + 3l/2": lambda layer: _entered(runs) + layer / 2,
-                    "": lambda layer: _entered(runs) + 3 * layer / 2,
+                    "pre_ln: x₀ + l/2": lambda layer: _entered(runs) + layer / 2,
+                    "pre_ln: x₀ + 3l/2": lambda layer: _entered(runs) + 3 * layer / 2,
                 },
             ),
         )

@@ -46,6 +46,8 @@ def values_of(frame: pd.DataFrame, key: str | None) -> list[Any]:
     if key is None:
         return [None]
     values = list(frame[key].drop_duplicates())
+    if key == "stack":
+        return sorted(values, reverse=True)  # the encoder first, as the forward has it
     if all(isinstance(value, int | float | np.number) for value in values):
         return sorted(values)
     return values

@@ -41,7 +41,7 @@ def heat_map(
     finite = rows.loc[np.isfinite(rows[value]), value]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     norm = LogNorm(max(low, 1e-3), max(high, 2e-3), clip=True) if log else Normalize(min(low, 0.0), high)
-    per_row = min(len(columns), 5)
+    per_row = min(len(columns), 3 if len(columns) <= 6 else 5)  # few panels large, many small
     lines = -(-len(columns) // per_row)
     figure, grid = panels(len(down) * lines, per_row, row_height=size, shared=False)
     for axis in grid.flat:

@@ -29,7 +29,7 @@ def histogram(
     columns, look = values_of(rows, column), colours(rows, colour)
     positive = rows.loc[rows[value] > 0, value]
     edges = np.geomspace(max(positive.min(), positive.max() * 1e-8), positive.max() * 1.0001, bins + 1)
-    per_row = min(len(columns), 5)
+    per_row = min(len(columns), 3 if len(columns) <= 6 else 5)
     figure, grid = panels(-(-len(columns) // per_row), per_row, row_height=1.7)
     for axis in grid.flat[len(columns) :]:
         axis.set_visible(False)

@@ -34,13 +34,15 @@ def xy(
     shared: bool = True,
     height: float = 2.2,
     lines: Mapping[str, Curve] | None = None,
+    names: Mapping[float, str] | None = None,
 ) -> Figure:
     """Draw y over x: mean over the seeds as a line, smallest to largest seed as a band.
 
     rows: one per measurement, with the columns x, y, `colour`, `column`, `row` and seed. log: "", "x", "y" or "xy"; on
     a logarithmic y the mean is geometric, and what is 0 or negative is left out. Values that are not finite stand as
     crosses at the top edge. shared: one y axis for all panels.
-    lines: curves of theory by name, thin and grey in every panel. title, settings, caption: see grid.frame_in.
+    lines: curves of theory by name, thin and grey in every panel. names: what stands at places of the x
+    axis. title, settings, caption: see grid.frame_in.
     """
     columns, down = values_of(rows, column), values_of(rows, row)
     look = colours(rows, colour)
@@ -62,7 +64,10 @@ def xy(
                 axis.set_title(words.setting(column, value), loc="left")
             if place == len(down) - 1:
                 axis.set_xlabel(x_label or x)
-            _ticks(axis, measured.tolist(), "x" in log)
+            if names:
+                axis.set_xticks(list(names), list(names.values()))
+            else:
+                _ticks(axis, measured.tolist(), "x" in log)
         axes[0].set_ylabel(label if row is None else f"{level}\n{label}")
     handles = [
         Line2D([], [], color=one.colour, ls=one.line, marker=one.marker, ms=3, lw=1.3, label=words.setting(colour, key))

@@ -48,14 +48,19 @@ def test_the_runs_own_update_is_the_one_that_comes(variant, line):
     compare(seen["rows"], seen["before"], outputs(trainer, batch), seen["moment"])
 
 
+@pytest.mark.parametrize("matrices", [False, True])
 @pytest.mark.parametrize("variant", ["post_ln", "pre_ln", "b2t"])
-def test_plain_descent_follows_the_gradient_unclipped(variant):
+def test_plain_descent_follows_the_gradient_unclipped(variant, matrices):
     trainer = trainer_of(f"variant={variant}", "training.clip=0.01")
     batch = next(trainer.data())
     trainer.look(batch)
     moment = trainer.moment(batch)
-    rows, before = rows_of(UpdateShift(optimizer="sgd", lr=0.05), moment), outputs(trainer, batch)
+    rows = rows_of(UpdateShift(optimizer="sgd", lr=0.05, matrices=matrices), moment)
+    before = outputs(trainer, batch)
     parameters = list(trainer.model.parameters())
+    if matrices:
+        linears = [m for s in moment.sites for m in s.sublayer.modules() if isinstance(m, torch.nn.Linear)]
+        parameters = [linear.weight for linear in linears]
     torch.optim.SGD(parameters, lr=0.05).step()
     compare(rows, before, outputs(trainer, batch), moment)
 
