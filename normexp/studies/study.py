@@ -48,6 +48,7 @@ class Runs:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.frame = folder, load_runs(folder)
+        self._read: dict[str, pd.DataFrame] = {}  # figures and claims ask for the same rows, of hundreds of files
 
     def layers(self, *statistics: str, **where: Any) -> pd.DataFrame:
         """Rows of the layers table: KEYS, swept keys, step, stack, layer, site, parameter, statistic, value."""
@@ -62,10 +63,13 @@ class Runs:
         return words.heading(self.frame, [*shown, "seed"])
 
     def _table(self, name: str, statistics: tuple[str, ...], where: dict[str, Any]) -> pd.DataFrame:
-        filters = [(key, "==", value) for key, value in where.items()]
-        rows = load_table(self.frame, name, [("statistic", "in", list(statistics)), *filters])
-        keys = [key for key in KEYS if key not in rows and key in self.frame]
-        return rows.merge(self.frame[["folder", *keys]], on="folder")
+        asked = repr((name, statistics, where))
+        if asked not in self._read:
+            filters = [(key, "==", value) for key, value in where.items()]
+            rows = load_table(self.frame, name, [("statistic", "in", list(statistics)), *filters])
+            keys = [key for key in KEYS if key not in rows and key in self.frame]
+            self._read[asked] = rows.merge(self.frame[["folder", *keys]], on="folder")
+        return self._read[asked]
 
 
 class Study(ABC):
