@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -165,7 +166,7 @@ def _training(runs: Runs) -> Iterator[Claim]:
 
     def growth(seed: pd.DataFrame) -> float:
         means = seed.groupby("step")["value"].mean()
-        return float(means[100] / means[1])
+        return float(means.get(100, np.nan) / means[1])  # of a run that diverged before it cannot be told
 
     yield Claim(
         "inputs-grow",

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from normexp.studies.claim import Claim
 from normexp.studies.study import Part, Runs, Study, asked
+from normexp.views import words
 from normexp.views.grid import where
 from normexp.views.heat_map import heat_map
 
@@ -42,7 +43,7 @@ class DepthLimit(Study):
                 log=True,
                 size=0.5 + 0.28 * rows["variant"].nunique(),
                 title=f"The deepest stack that trains, by bisection ({self.size})",
-                settings=next(iter(runs.values())).heading("variant", "depth"),
+                settings=words.heading(rows, ["variant", "depth", "seed"]),
                 caption="Final training loss and verdict (T trained, P partial, S stuck, D diverged; one letter per "
                 "seed where they differ). White: depths that the bisection had no need of.",
                 label="nats per token",

@@ -220,14 +220,14 @@ def _training(runs: Runs) -> Iterator[Claim]:
         training=True,
     )
     rows = where(runs.layers("dependency", stack="decoder"), parameter="")
-    last = rows[rows["step"] == rows["step"].max()]
-    means = {v: per_seed(where(last, variant=v), lambda seed: seed["value"].mean()) for v in ("admin", "pre_ln")}
+    last = where(rows, step=rows["step"].max())
+    means = {v: where(last, variant=v).groupby("seed")["value"].mean() for v in ("admin", "pre_ln")}
     yield Claim(
         "admin-relies",
         "After training Admin relies more on its branches than Pre-LN does.",
         f"{PAPER}, maps of 18 layers after training",
         "mean share of the own branch, Admin's over Pre-LN's, decoder",
-        [admin / pre for admin, pre in zip(means["admin"], means["pre_ln"], strict=True)],
+        list(means["admin"] / means["pre_ln"]),
         low=1,
         training=True,
     )

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from normexp.studies.statistics import by_seed
 from normexp.studies.study import Runs
 from normexp.views.grid import where
 
@@ -30,6 +31,5 @@ def loss_curves(runs: Runs, window: int = 10) -> pd.DataFrame:
 
 
 def valid_loss(frame: pd.DataFrame, variant: str) -> pd.Series:
-    """Validation loss at the end, by seed."""
-    rows = where(frame, variant=variant).sort_values("seed")
-    return pd.Series(rows["valid_loss"].astype(float).to_numpy(), index=rows["seed"].to_numpy())
+    """Validation loss at the end, by seed; infinite where a run diverged to what is no number."""
+    return by_seed(where(frame, variant=variant), "valid_loss")

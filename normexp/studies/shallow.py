@@ -1,5 +1,6 @@
 """Where every arrangement trains: is Post-LN then at least as good as Pre-LN?"""
 
+import math
 from collections.abc import Generator, Iterator, Mapping
 
 import pandas as pd
@@ -26,8 +27,8 @@ class Shallow(Study):
                 yield self.parts["runs"].with_keys(f"runs-lr{words.number(lr)}", variant=",".join(variants), lr=lr)
 
     def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
-        curves = pd.concat([part.curves("nll", split="valid") for name, part in runs.items() if name != "rates"])
-        some = next(part for name, part in runs.items() if name != "rates")
+        parts = [part for name, part in runs.items() if name != "rates"]
+        curves = pd.concat([part.curves("nll", split="valid") for part in parts])
         yield (
             "valid_loss",
             xy(
@@ -35,7 +36,7 @@ class Shallow(Study):
                 "step",
                 column="depth",
                 title=f"Validation loss of shallow stacks, each at its own learning rate ({self.size})",
-                settings=some.heading("variant", "depth", "lr"),
+                settings=words.heading(pd.concat([part.frame for part in parts]), ["variant", "depth", "seed"]),
                 caption=f"The rate was chosen at depth 4 on seed 100. {MEANS}",
                 label="nats per token",
                 log="y",
@@ -85,8 +86,10 @@ class Shallow(Study):
 
 
 def _last_fall(seed: pd.DataFrame) -> float:
+    """Of every run from its last validation with a tenth of the steps left; the largest, NaN where none got there."""
     falls = []
     for _, run in seed.groupby("folder"):
-        loss = run.set_index("step")["value"].sort_index()
-        falls.append(1 - loss.iloc[-1] / loss[loss.index <= 0.9 * loss.index[-1]].iloc[-1])
-    return max(falls)
+        loss, steps = run.set_index("step")["value"].sort_index(), run["steps"].iloc[0]
+        if loss.index[-1] == steps:  # a run that diverged before has no last tenth
+            falls.append(1 - loss.iloc[-1] / loss[loss.index <= 0.9 * steps].iloc[-1])
+    return max(falls, default=math.nan)

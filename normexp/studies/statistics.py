@@ -46,13 +46,19 @@ def ratio(y: ArrayLike) -> float:
 
 def per_seed(rows: pd.DataFrame, statistic: Callable[[pd.DataFrame], float]) -> list[float]:
     """The statistic of each seed's rows, in the order of the seeds; none where there are no rows."""
-    return [float(statistic(part)) for _, part in rows.groupby("seed", sort=True)]
+    with np.errstate(divide="ignore", invalid="ignore"):  # of runs that diverged: infinite or NaN says so
+        return [float(statistic(part)) for _, part in rows.groupby("seed", sort=True)]
 
 
 def finals(frame: pd.DataFrame, **where: Any) -> pd.Series:
     """Final loss by seed of the runs with these values; infinite where a run diverged to what is no number."""
-    rows = _chosen(frame, where).sort_values("seed")
-    loss = rows["final_loss"].astype(float)
+    return by_seed(_chosen(frame, where), "final_loss")
+
+
+def by_seed(rows: pd.DataFrame, name: str) -> pd.Series:
+    """A loss by seed; infinite where a run diverged to what is no number."""
+    rows = rows.sort_values("seed")
+    loss = rows[name].astype(float)
     loss = loss.where(~((rows["verdict"] == "diverged") & loss.isna()), np.inf)
     return pd.Series(loss.to_numpy(), index=rows["seed"].to_numpy())
 
@@ -66,14 +72,17 @@ def trained(frame: pd.DataFrame, **where: Any) -> list[float]:
 def paired(one: pd.Series, other: pd.Series) -> list[float]:
     """one − other, seed by seed; infinite where one diverged alone, NaN where both did or a seed is missing."""
     with np.errstate(invalid="ignore"):
-        return [float(value) for value in (one - other).dropna()]
+        return [float(value) for value in one - other]
 
 
 def steps_to(curve: pd.DataFrame, level: float, window: int = 20) -> float:
-    """First step at which the mean loss of the last `window` steps is at most `level`; the last step where none is."""
+    """First step at which the mean loss of the last `window` steps is at most `level`; the last step where none is,
+    infinite where the run diverged before."""
     rows = curve.sort_values("step")
     below = rows.loc[rows["value"].rolling(window).mean() <= level, "step"]
-    return float(below.iloc[0] if len(below) else rows["step"].iloc[-1])
+    if len(below):
+        return float(below.iloc[0])
+    return float(rows["step"].iloc[-1]) if np.isfinite(rows["value"].iloc[-1]) else np.inf
 
 
 def _chosen(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from normexp.studies.claim import Claim
 from normexp.studies.readings import GEOMETRIC, fc2_gradients
 from normexp.studies.statistics import finals, paired
 from normexp.studies.study import Runs, Study
+from normexp.views import words
 from normexp.views.grid import where
 from normexp.views.heat_map import heat_map
 from normexp.views.xy import xy
@@ -48,7 +49,7 @@ class Warmup(Study):
                 column="moment",
                 row="init",
                 title=f"Gradient of fc2 by decoder layer, before and after warm-up ({self.size})",
-                settings=runs["map"].heading("variant", "init", "lr"),
+                settings=words.heading(where(frame, warmup="10%"), ["variant", "init", "lr", "seed"]),
                 caption=f"At the first step and when a warm-up of 10 % is over; all learning rates. {GEOMETRIC}",
                 label="gradient norm",
                 log="y",
@@ -98,6 +99,7 @@ class Warmup(Study):
         falls = {}
         for variant in ("post_ln", "pre_ln"):
             by = where(rows, variant=variant).pivot_table(index="seed", columns="moment", values="value")
+            by = by.reindex(columns=["step 1", "after warm-up"])  # where no seed got as far, there is no such column
             falls[variant] = by["after warm-up"] / by["step 1"]
         yield Claim(
             "gradients-fall",
@@ -112,8 +114,10 @@ class Warmup(Study):
 
 
 def ends(runs: Runs) -> pd.DataFrame:
-    """Gradients of fc2 in the decoder at the first step and at the end of a warm-up of 10 %, told by `moment`."""
+    """Gradients of fc2 in the decoder at the first step and at the first one measured after a warm-up of 10 %, told by
+    `moment`."""
     rows = where(fc2_gradients(runs), stack="decoder", warmup="10%")
-    after = warmup_steps("10%", int(runs.frame["steps"].iloc[0]))
+    warm = warmup_steps("10%", int(runs.frame["steps"].iloc[0]))
+    after = rows.loc[rows["step"] >= warm, "step"].min()
     moments = {1: "step 1", after: "after warm-up"}
     return rows[rows["step"].isin(moments)].assign(moment=lambda part: part["step"].map(moments))

@@ -1,7 +1,9 @@
 """Where the norm sits decides how large the gradients near the output are when training starts."""
 
+import math
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -177,7 +179,7 @@ def _training(runs: Mapping[str, Runs]) -> Iterator[Claim]:
     for variant in ("post_ln", "pre_ln"):
         warm, cold = (finals(frame, variant=variant, warmup=warmup) for warmup in ("10%", "0"))
         gaps[variant] = pd.Series(paired(cold, warm), index=warm.index)
-        units[variant] = float(warm.std())
+        units[variant] = float(warm[np.isfinite(warm)].std())
     yield Claim(
         "warmup-post",
         "Without warm-up Post-LN ends far worse than with it.",
@@ -247,7 +249,8 @@ def _training(runs: Mapping[str, Runs]) -> Iterator[Claim]:
 
 
 def _at(rows: pd.DataFrame, step: int) -> float:
-    return float(rows.loc[rows["step"] == step, "value"].iloc[0])
+    """The value at a step; NaN where the run diverged before."""
+    return float(next(iter(rows.loc[rows["step"] == step, "value"]), math.nan))
 
 
 def _entered(runs: Mapping[str, Runs]) -> float:

@@ -95,9 +95,9 @@ def panels(rows: int, columns: int, row_height: float, shared: bool = True) -> t
 def frame_in(figure: Figure, title: str, settings: str, caption: str, handles: Sequence[Artist]) -> None:
     """Put title, settings and caption above the panels and the legend below, each in room of its own."""
     width, height = figure.get_size_inches()
-    lines = [(line, 9.5, "bold", "black") for line in textwrap.wrap(title, int(width / 0.088))]
+    lines = [(line, 9.5, "bold", "black") for line in _wrap(title, int(width / 0.088))]
     lines += [(line, 7.5, "normal", "black") for line in _wrap_settings(settings, int(width / 0.0635))]
-    lines += [(line, 6.5, "normal", "0.35") for line in textwrap.wrap(caption, int(width / 0.0545))]
+    lines += [(line, 6.5, "normal", "0.35") for line in _wrap(caption, int(width / 0.0545))]
     above = 0.1 + sum(1.35 * size / 72 for _, size, _, _ in lines) + 0.04
     labels = [str(handle.get_label()) for handle in handles]
     per_row = _per_row(labels, width - 0.2)
@@ -124,10 +124,15 @@ def frame_in(figure: Figure, title: str, settings: str, caption: str, handles: S
     figure.set_layout_engine(ConstrainedLayoutEngine(rect=room, h_pad=0.05, w_pad=0.05))
 
 
+def _wrap(text: str, width: int) -> list[str]:
+    """Break at spaces only: Pre-LN and warm-up stay in one line."""
+    return textwrap.wrap(text, width, break_on_hyphens=False)
+
+
 def _wrap_settings(settings: str, width: int) -> list[str]:
     """Break between settings only: "lr 1e-3" stays in one line, and no line begins with a dot."""
     parts = [part.replace(" ", "\N{NO-BREAK SPACE}") for part in settings.split(" · ")]
-    lines = textwrap.wrap("\N{NO-BREAK SPACE}· ".join(parts), width)
+    lines = _wrap("\N{NO-BREAK SPACE}· ".join(parts), width)
     return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 

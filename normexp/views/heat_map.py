@@ -40,6 +40,7 @@ def heat_map(
     columns, down = values_of(rows, column), values_of(rows, row)
     finite = rows.loc[np.isfinite(rows[value]), value]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    high = high if high > low else low + 1  # one value alone makes no scale
     norm = LogNorm(max(low, 1e-3), max(high, 2e-3), clip=True) if log else Normalize(min(low, 0.0), high)
     per_row = min(len(columns), 3 if len(columns) <= 6 else 5)  # few panels large, many small
     lines = -(-len(columns) // per_row)
@@ -68,9 +69,14 @@ def _panel(axis: Axes, rows: pd.DataFrame, x: str, y: str, value: str, norm: Nor
     mean = rows.pivot_table(index=y, columns=x, values=value, aggfunc="mean", sort=False, dropna=False)
     mean = mean.reindex(index=ys, columns=xs)
     matrix = np.ma.masked_invalid(mean.to_numpy(dtype=float))
-    axis.imshow(matrix, norm=norm, cmap="viridis_r", aspect="auto", origin="upper", interpolation="nearest")
+    image: dict[str, Any] = {"aspect": "auto", "origin": "upper", "interpolation": "nearest"}
+    axis.imshow(matrix, norm=norm, cmap="viridis_r", **image)
+    measured = rows.groupby([y, x], sort=False).size().unstack().reindex(index=ys, columns=xs).notna().to_numpy()
+    gone = measured & np.ma.getmaskarray(matrix)
+    axis.imshow(np.where(gone, 0.85, np.nan), cmap="gray", vmin=0, vmax=1, **image)
     _labels(axis, xs, ys)
     if not letters:
+        axis.plot(*np.nonzero(gone.T), "x", color="black", ms=3)
         return
     for (column, row), cell in rows.groupby([x, y], sort=False):
         texts = [str(text)[:1].upper() for text in cell.sort_values("seed")[letters]]

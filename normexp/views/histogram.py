@@ -23,10 +23,12 @@ def histogram(
 ) -> Figure:
     """Draw how many of the rows fall where, a panel per `column`, outlines of `colour`.
 
-    Values of 0, which a logarithmic axis has no place for, are counted in the lowest bin.
+    Values of 0, which a logarithmic axis has no place for, are counted in the lowest bin; those that are not finite
+    are left out.
     title, settings, caption: see grid.frame_in.
     """
     columns, look = values_of(rows, column), colours(rows, colour)
+    rows = rows[np.isfinite(rows[value])]
     positive = rows.loc[rows[value] > 0, value]
     edges = np.geomspace(max(positive.min(), positive.max() * 1e-8), positive.max() * 1.0001, bins + 1)
     per_row = min(len(columns), 3 if len(columns) <= 6 else 5)
@@ -41,8 +43,9 @@ def histogram(
             axis.stairs(share, edges, color=drawn.colour, fill=True, alpha=0.25)
             axis.stairs(share, edges, color=drawn.colour, lw=1.2)
         axis.set_title(words.setting(column, key), loc="left")
-    for axis in grid[-1]:
+    for axis in grid.flat[max(0, len(columns) - per_row) : len(columns)]:  # those with none below them
         axis.set_xlabel(label)
+        axis.tick_params(axis="x", which="both", labelbottom=True)
     for axes in grid:
         axes[0].set_ylabel("share of the sites")
     handles = [Line2D([], [], color=one.colour, lw=1.3, label=words.setting(colour, key)) for key, one in look.items()]

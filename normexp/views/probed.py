@@ -72,7 +72,7 @@ def figures(runs: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         steps = sorted(some["step"].unique())
         when = "at initialisation" if steps == [1] else f"at step {words.number(steps[-1])}"
         yield (
-            f"probe_{re.sub(r'[^a-z0-9]+', '_', str(statistic))}",
+            f"probe_{re.sub('[^A-Za-z0-9]+', '_', str(statistic))}",
             xy(
                 some,
                 "layer",

@@ -6,7 +6,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from normexp.studies.statistics import exponent, line, per_seed, r_squared, rate, ratio
+from normexp.studies.readings import loss_curves, valid_loss
+from normexp.studies.statistics import (
+    exponent,
+    finals,
+    line,
+    paired,
+    per_seed,
+    r_squared,
+    rate,
+    ratio,
+    steps_to,
+    trained,
+)
 
 
 def test_a_power_law_gives_its_exponent():
@@ -44,3 +56,56 @@ def test_ratio():
 def test_per_seed_is_in_the_order_of_the_seeds():
     rows = pd.DataFrame({"seed": [1, 0, 1, 0], "value": [1, 2, 3, 4]})
     assert per_seed(rows, lambda part: part["value"].sum()) == [6, 4]
+
+
+def test_per_seed_lets_a_diverged_seed_be_infinite():
+    rows = pd.DataFrame({"seed": [0, 1, 2], "value": [2.0, 0.0, math.inf]})
+    values = per_seed(rows, lambda part: 1 / part["value"].iloc[0] - 1 / part["value"].min())
+    assert values[0] == values[2] == 0
+    assert math.isnan(values[1])
+
+
+RUNS = pd.DataFrame(
+    [
+        ("a", 1, "trained", 0.3, 0.4),
+        ("a", 0, "partial", 0.2, 0.1),
+        ("a", 2, "diverged", None, None),
+        ("b", 0, "trained", 0.1, 0.2),
+        ("b", 1, "diverged", 5.0, 6.0),  # to a number, if a large one
+        ("b", 2, "diverged", math.nan, None),
+        ("c", 0, None, None, None),  # it failed
+    ],
+    columns=["variant", "seed", "verdict", "final_loss", "valid_loss"],
+)
+
+
+def test_losses_come_by_seed_and_those_that_diverged_count():
+    assert finals(RUNS, variant="a").to_dict() == {0: 0.2, 1: 0.3, 2: math.inf}
+    assert finals(RUNS, variant="b").to_dict() == {0: 0.1, 1: 5.0, 2: math.inf}
+    assert valid_loss(RUNS, "a").to_dict() == {0: 0.1, 1: 0.4, 2: math.inf}
+    assert math.isnan(finals(RUNS, variant="c")[0])
+    assert trained(RUNS, variant="a") == [0, 1, 0]
+
+
+def test_pairs_are_of_one_seed():
+    a, b, c = (finals(RUNS, variant=variant) for variant in "abc")
+    assert paired(a, b) == pytest.approx([0.1, -4.7, math.nan], nan_ok=True)
+    assert paired(a, c) == pytest.approx([math.nan] * 3, nan_ok=True)
+    assert paired(a, pd.Series({2: 1.0}))[2] == math.inf
+
+
+def test_the_step_at_which_a_mean_loss_is_reached():
+    curve = pd.DataFrame({"step": range(1, 101), "value": [3.0] * 50 + [1.0] * 50})
+    assert steps_to(curve, 2.0) == 60  # ten of 3, ten of 1
+    assert steps_to(curve.sample(frac=1, random_state=0), 2.0, window=2) == 51
+    assert steps_to(curve, 0.5) == 100
+    curve.loc[99, "value"] = math.nan
+    assert steps_to(curve, 0.5) == math.inf  # it will never get there
+    assert steps_to(curve, 2.0) == 60
+
+
+def test_loss_curves_are_means_of_ten_steps():
+    rows = pd.DataFrame({"step": range(1, 26), "value": range(1, 26)}).assign(folder="one", split="train", seed=None)
+    curves = loss_curves(type("Some", (), {"curves": lambda *_, **__: rows}))
+    assert curves["step"].tolist() == [10, 20, 30]
+    assert curves["value"].tolist() == [5.5, 15.5, 23]

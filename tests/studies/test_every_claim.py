@@ -1,0 +1,83 @@
+"""Every claim of every study, on tables that follow the paper, that go against it, and with runs that diverged."""
+
+import math
+from functools import cache
+
+import pytest
+from studies.worlds import WORLDS
+
+from normexp.reproduce import studies
+from normexp.studies import table
+from normexp.studies.study import SIZES
+
+CASES = [(study, name) for study, world in WORLDS.items() for name in world.cases]
+
+
+@cache
+def claims(study, **changes):
+    return WORLDS[study](**changes).claims()
+
+
+def test_every_study_that_claims_something_has_its_tables():
+    assert set(WORLDS) == set(studies()) - {"side_by_side"}
+
+
+@pytest.mark.parametrize("study", WORLDS)
+@pytest.mark.parametrize("size", SIZES)
+def test_what_follows_the_paper_holds(study, size):
+    world = WORLDS[study](size)
+    names = [claim.name for claim in world.load().claims(world.runs())]
+    assert names == list(world.cases)
+    for name, claim in claims(study, size=size).items():
+        missing = size == "quick" and world.cases[name].size == "full"
+        assert claim.verdict == ("cannot be tested" if missing else "holds"), claim
+        assert bool(claim.why) == missing
+
+
+@pytest.mark.parametrize(("study", "name"), CASES)
+def test_what_was_planted_comes_out(study, name):
+    case = WORLDS[study].cases[name]
+    claim = claims(study, size=case.size)[name]
+    assert len(claim.known) == len(claim.values) >= 1
+    assert claim.values == pytest.approx([case.holds] * len(claim.values), abs=1e-9)
+
+
+@pytest.mark.parametrize(("study", "name"), CASES)
+def test_every_claim_can_fail(study, name):
+    case = WORLDS[study].cases[name]
+    claim = claims(study, size=case.size, **case.against)[name]
+    assert claim.verdict == "does not hold", claim
+    assert claim.values == pytest.approx([case.fails] * len(claim.values), abs=1e-9)
+
+
+@pytest.mark.parametrize("study", WORLDS)
+def test_a_claim_says_what_it_asks_for_and_from_whom(study):
+    for claim in claims(study).values():
+        assert math.isfinite(claim.low) or math.isfinite(claim.high)
+        assert claim.text.endswith(".")
+        assert claim.place
+        assert claim.statistic
+
+
+@pytest.mark.parametrize("study", WORLDS)
+def test_training_is_said_of_the_claims_that_read_trained_runs(study):
+    """They alone come out otherwise when noise is laid over what was trained, and every verdict is one."""
+    world = WORLDS[study]("full")
+    asked = world.runs()
+
+    def noisy(verdict):
+        shaken = WORLDS[study]("full", noise=verdict)
+        runs = {name: type(made)(made.part, shaken) for name, made in asked.items()}
+        return {claim.name: claim.values for claim in world.load().claims(runs)}
+
+    before, others = claims(study, size="full"), [noisy("trained"), noisy("stuck")]
+    changed = {name for name, claim in before.items() if any(other[name] != claim.values for other in others)}
+    assert changed == {name for name, claim in before.items() if claim.training}
+
+
+@pytest.mark.parametrize("study", WORLDS)
+@pytest.mark.parametrize(("size", "gone"), [("quick", 25), ("quick", 150), ("full", 25)])
+def test_diverged_runs_stop_no_claim(study, size, gone):
+    judged = list(claims(study, size=size, gone=gone).values())
+    assert len(table.csv(judged, {}).splitlines()) == len(judged) + 1
+    assert all(claim.verdict in table.ORDER for claim in judged)

@@ -1,0 +1,95 @@
+"""A plan asks for what the runs before it call for."""
+
+import pandas as pd
+import pytest
+from studies.worlds import WORLDS
+from studies.worlds.depth_limit import DepthLimit
+from studies.worlds.shallow import Shallow
+
+
+def bisected(limits, size="quick", failing=()):
+    """The depth and the variants of every part that is asked for when variants train down to their limits.
+
+    failing: (variant, depth) at which one seed of those that should train does not.
+    """
+    plan, asked = DepthLimit(size).load().plan(), []
+    part = next(plan)
+    while part is not None:
+        line = dict(text.split("=", 1) for text in part.line)
+        depth, variants = int(line["depth"]), line["variant"].split(",")
+        assert part.name == f"depth{depth}"
+        asked.append((depth, variants))
+        rows = [
+            {"variant": v, "seed": seed, "verdict": "trained" if depth <= limits.get(v, 0) else "stuck"}
+            for v in variants
+            for seed in range(2)
+        ]
+        frame = pd.DataFrame(rows)
+        for variant, at in failing:
+            if at == depth:
+                frame.loc[(frame["variant"] == variant) & (frame["seed"] == 1), "verdict"] = "partial"
+        try:
+            part = plan.send(type("Some", (), {"frame": frame}))
+        except StopIteration:
+            part = None
+    return asked
+
+
+ALL = ["post_ln", "pre_ln", "admin", "deep_norm", "b2t"]  # of the quick size, whose rungs are 3, 6, 12 and 24
+
+
+def test_where_all_train_it_climbs_to_the_deepest():
+    assert bisected(dict.fromkeys(ALL, 99)) == [(6, ALL), (12, ALL), (24, ALL)]
+
+
+def test_where_none_trains_it_goes_down_to_the_shallowest():
+    assert bisected({}) == [(6, ALL), (3, ALL)]
+
+
+def test_one_seed_that_fails_is_enough_to_go_down():
+    limits = dict.fromkeys(ALL, 99)
+    assert bisected(limits, failing=[(v, 6) for v in ALL]) == [(6, ALL), (3, ALL)]
+    assert bisected(limits, failing=[("admin", 12)])[2:] == [(24, [v for v in ALL if v != "admin"])]
+
+
+def test_variants_at_the_same_rung_share_a_part():
+    limits = {"post_ln": 3, "pre_ln": 24, "admin": 12, "deep_norm": 24}
+    assert bisected(limits) == [
+        (6, ALL),
+        (3, ["post_ln", "b2t"]),
+        (12, ["pre_ln", "admin", "deep_norm"]),
+        (24, ["pre_ln", "admin", "deep_norm"]),
+    ]
+
+
+def test_of_eleven_rungs_four_are_enough_for_each():
+    rungs = [2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64]
+    for limit in (1, *rungs):
+        depths = [depth for depth, variants in bisected({"pre_ln": limit}, "full") if "pre_ln" in variants]
+        assert len(depths) == len(set(depths)) <= 4
+        trains, fails = [d for d in depths if d <= limit], [d for d in depths if d > limit]
+        between = [rung for rung in rungs if max(trains, default=0) < rung < min(fails, default=99)]
+        assert between == []  # the limit is known exactly
+
+
+@pytest.mark.parametrize(("post", "parts"), [
+    (5e-4, {"runs-lr5e-4": {"post_ln"}, "runs-lr1.5e-3": {"pre_ln", "admin", "deep_norm", "b2t"}}),
+    (1.5e-3, {"runs-lr1.5e-3": {"post_ln", "pre_ln", "admin", "deep_norm", "b2t"}}),
+])  # fmt: skip
+def test_shallow_stacks_run_at_the_rate_that_was_best(post, parts):
+    runs = Shallow(post_lr=post).runs()
+    assert list(runs) == ["rates", *parts]
+    rates = runs.pop("rates").frame
+    assert set(rates["seed"]) == {100}
+    for name, part in runs.items():
+        assert set(part.frame["variant"]) == parts[name]
+        assert set(part.frame["lr"]) == {post if "post_ln" in parts[name] else 1.5e-3}
+        assert set(part.frame["depth"]) == {2, 6}
+        assert set(part.frame["seed"]) == {0, 1}  # on none of them the rate was chosen
+
+
+def test_all_other_plans_ask_for_their_parts_as_they_stand():
+    for study, world in WORLDS.items():
+        if study not in ("depth_limit", "shallow"):
+            parts = world().load().parts
+            assert [made.part for made in world().runs().values()] == list(parts.values())
