@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator, ScalarFormatter
 
 from normexp.views import words
 from normexp.views.grid import colours, frame_in, panels, values_of, where
@@ -69,6 +69,9 @@ def xy(
             else:
                 _ticks(axis, measured.tolist(), "x" in log)
         axes[0].set_ylabel(label if row is None else f"{level}\n{label}")
+    if "y" in log:
+        for axis in grid.flat:
+            _plain_numbers(axis)
     handles = [
         Line2D([], [], color=one.colour, ls=one.line, marker=one.marker, ms=3, lw=1.3, label=words.setting(colour, key))
         for key, one in look.items()
@@ -95,6 +98,15 @@ def _line(axis: Axes, rows: pd.DataFrame, x: str, y: str, look: Look, geometric:
         axis.fill_between(mean.index, groups.min(), groups.max(), color=look.colour, alpha=0.16, lw=0, zorder=2)
     for place in gone:
         axis.plot([place], [0.98], "x", color=look.colour, ms=5, transform=axis.get_xaxis_transform(), clip_on=False)
+
+
+def _plain_numbers(axis: Axes) -> None:
+    """0.5, 1, 2, 5 on a logarithmic axis that spans little, where powers of ten would be few or clumsy."""
+    low, high = axis.get_ylim()
+    if high < 60 * low and 0.01 < low < high < 10_000:
+        axis.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        for set_formatter in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+            set_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _ticks(axis: Axes, values: Sequence[Any], log: bool) -> None:
