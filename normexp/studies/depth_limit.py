@@ -6,10 +6,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.studies.claim import Claim
+from normexp.studies.readings import MEANS
 from normexp.studies.study import Part, Runs, Study, asked
 from normexp.views import words
 from normexp.views.grid import where
 from normexp.views.heat_map import heat_map
+from normexp.views.xy import xy
 
 
 class DepthLimit(Study):
@@ -31,11 +33,12 @@ class DepthLimit(Study):
                 bounds[variant] = (middle, high) if trains else (low, middle)
 
     def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
-        rows = together(runs)
+        frame = together(runs)
+        rows = frame.assign(value=frame["final_loss"].astype(float)).sort_values("depth", kind="stable")
         yield (
             "depth_limit",
             heat_map(
-                rows.assign(value=rows["final_loss"].astype(float)).sort_values("depth", kind="stable"),
+                rows,
                 "depth",
                 "variant",
                 column="lr",
@@ -48,6 +51,19 @@ class DepthLimit(Study):
                 "seed where they differ). White: depths that the bisection had no need of.",
                 label="nats per token",
                 x_label="layers in encoder and decoder",
+            ),
+        )
+        yield (
+            "loss_and_depth",
+            xy(
+                rows,
+                "depth",
+                title=f"Final loss against depth (after figure 6 of DeepNet and the tables of Liu et al.; {self.size})",
+                settings=words.heading(rows, ["variant", "depth", "seed"]),
+                caption=f"Final training loss at the depths that the bisection asked for. {MEANS}",
+                label="nats per token",
+                x_label="layers in encoder and decoder",
+                log="x",
             ),
         )
 

@@ -38,7 +38,7 @@ def test_every_figure_is_drawn_without_a_warning(study, gone):
 
 def test_settings_are_those_that_all_runs_of_the_figure_share():
     """Where a plan makes several parts, that is more than one of them."""
-    ((_, depths),) = drawn("depth_limit")[2]
+    (_, depths), _ = drawn("depth_limit")[2]
     assert "depth" not in settings(depths)
     ((_, rates),) = drawn("shallow")[2]
     assert "lr" not in settings(rates)

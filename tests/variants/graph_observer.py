@@ -125,7 +125,7 @@ def identity(stack: Any) -> str:
     opened = stack.variant.open(vectors(5))
     leaf = changed(opened, lambda each: each.detach().clone().requires_grad_())
     leaves = list(leaf) if isinstance(leaf, list | tuple) else [leaf]
-    with answering({site.sublayer: lambda x, _: 0 * x for site in stack.sites}):
+    with answering({site.sublayer: lambda x, *_: 0 * x for site in stack.sites}):
         outs, larger = (through_layers(stack, each) for each in (leaf, changed(leaf, lambda each: 3 * each)))
     stack.fill(Context())
     return ", ".join(

@@ -106,7 +106,7 @@ def watched(model: Any) -> Iterator[None]:
         return forward
 
     def sublayer(module: Any) -> Callable:
-        def forward(x: Recorded, context: Context) -> Recorded:
+        def forward(x: Recorded, context: Context, _: Any = None) -> Recorded:
             called.clear()
             y = type(module).forward(module, x.as_subclass(Tensor), context)
             node = made(y, f"F[{' '.join(name for name, _ in called)}]" if module.inside else "F", x)

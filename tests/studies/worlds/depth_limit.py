@@ -6,7 +6,7 @@ from studies.synthetic import Case, World, by
 
 class DepthLimit(World):
     study = "depth_limit"
-    figures = ("depth_limit",)
+    figures = ("depth_limit", "loss_and_depth")
     paper = {"post": 6, "pre": 24, "admin": 12, "deep_norm": 24, "b2t": 12}
     cases = {
         "pre_ln-deeper": Case(4, {"pre": 6}, 1),
