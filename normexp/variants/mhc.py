@@ -24,11 +24,9 @@ class Sinkhorn(Norm):
         self.rounds = rounds
 
     def forward(self, logits: Tensor) -> Tensor:
-        matrix = logits.softmax(dim=-2)  # exp and the first columns at once, so that exp cannot overflow
-        for _ in range(self.rounds - 1):
-            matrix = matrix / matrix.sum(dim=-1, keepdim=True)
-            matrix = matrix / matrix.sum(dim=-2, keepdim=True)
-        return matrix / matrix.sum(dim=-1, keepdim=True)
+        for _ in range(self.rounds):  # on logarithms, for a row of which exp leaves nothing has no sum to divide by
+            logits = logits.log_softmax(dim=-2).log_softmax(dim=-1)
+        return logits.exp()
 
 
 class MHC(StaticHyperConnections):
