@@ -31,15 +31,16 @@ def _keys() -> str:
         choices = sorted(path.stem for path in configs_folder().joinpath(name).glob("*.yaml"))
         if "." not in name and name not in HOUSEKEEPING:
             lines.append(f"[bold]{name}[/]  {field.metadata['help']}" + (f": {', '.join(choices)}" if choices else ""))
-    for group in ("task", "model", "attention"):
+    for group in ("task", "model", "attention", "probe"):
         lines.append(
             f"[bold]{group}[/]  {', '.join(sorted(p.stem for p in configs_folder().joinpath(group).glob('*')))}"
         )
+    lines.append("Several probes are [bold]probe=\\[stream,dependency][/]; their options are probes.output_shift.noise, …")
     lines.append("All others, such as model.dropout or training.amp, are what [bold]normexp show[/] prints.")
     return "\n\n".join(lines)
 
 
-HOUSEKEEPING = ("name", "results", "config_dirs")
+HOUSEKEEPING = ("name", "results", "config_dirs", "probes")
 KEYS = _keys()
 Line = Annotated[
     list[str] | None,
