@@ -1,6 +1,6 @@
 """What leaving out the warm-up costs each variant, over paired seeds, from the runs.csv of a sweep over warmup=0,X.
 
-    python3 scripts/warmup_gap.py results/reference/warmup/runs.csv
+    python3 scripts/warmup_gap.py results/reference/warmup_gap/runs.csv
 
 gap(variant) = final loss without warm-up − final loss with it, seed by seed. Needs nothing beyond Python.
 """
