@@ -70,7 +70,17 @@ def post_ln_init(stack: str, layer: int, role: str, out: int, into: int) -> floa
     return xavier(out, into) / ((3 if stack == "encoder" else 5) - layer + 1)
 
 
-BY_PLACE = {"gpt2": gpt2, "small": small, "ds_init": ds_init, "post_ln_init": post_ln_init}
+def uniform_attention(stack: str, layer: int, role: str, out: int, into: int) -> float:
+    return 0.0 if role in ("query", "key") else xavier(out, into)
+
+
+BY_PLACE = {
+    "gpt2": gpt2,
+    "small": small,
+    "ds_init": ds_init,
+    "post_ln_init": post_ln_init,
+    "uniform_attention": uniform_attention,
+}
 
 
 def init_node(name: str) -> dict[str, Any]:
