@@ -35,7 +35,9 @@ def _keys() -> str:
         lines.append(
             f"[bold]{group}[/]  {', '.join(sorted(p.stem for p in configs_folder().joinpath(group).glob('*')))}"
         )
-    lines.append("Several probes are [bold]probe=\\[stream,dependency][/]; their options are probes.output_shift.noise, …")
+    lines.append(
+        "Several probes are [bold]probe=\\[stream,dependency][/]; their options are probes.output_shift.noise, …"
+    )
     lines.append("All others, such as model.dropout or training.amp, are what [bold]normexp show[/] prints.")
     return "\n\n".join(lines)
 
