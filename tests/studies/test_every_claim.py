@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 from studies.worlds import WORLDS
 
-from normexp.reproduce import studies
+from normexp.reproduce import load, studies
 from normexp.studies import table
 from normexp.studies.study import SIZES
 
@@ -48,6 +48,12 @@ def test_every_claim_can_fail(study, name):
     claim = claims(study, size=case.size, **case.against)[name]
     assert claim.verdict == "does not hold", claim
     assert claim.values == pytest.approx([case.fails] * len(claim.values), abs=1e-9)
+
+
+@pytest.mark.parametrize("study", WORLDS)
+def test_a_note_is_about_a_claim(study):
+    _, notes = load(study, "quick")
+    assert set(notes) <= set(claims(study))
 
 
 @pytest.mark.parametrize("study", WORLDS)
