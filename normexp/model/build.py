@@ -1,6 +1,7 @@
 """From a config to a model with its initial weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
@@ -39,19 +40,31 @@ def build(config: dict[str, Any], vocabulary: int, classes: int = 0) -> Model:
             head_norms=lambda: {slot: make_norm(size["width"] // size["heads"]) for slot in slots},
         )
 
-    embedding = Embedding(
-        vocabulary, size["width"], size["positions"], size["max_length"], size["dropout"], size["fix_norm"]
-    )
     model: Model
-    if task == "translation":
-        model = Translator(embedding, stack("encoder"), stack("decoder"), vocabulary, size["tied"])
-    elif task == "language_modelling":
-        model = LanguageModel(embedding, stack("decoder"), vocabulary, size["tied"])
-    else:
-        model = Classifier(embedding, stack("encoder"), classes)
+    with undrawn():
+        embedding = Embedding(
+            vocabulary, size["width"], size["positions"], size["max_length"], size["dropout"], size["fix_norm"]
+        )
+        if task == "translation":
+            model = Translator(embedding, stack("encoder"), stack("decoder"), vocabulary, size["tied"])
+        elif task == "language_modelling":
+            model = LanguageModel(embedding, stack("decoder"), vocabulary, size["tied"])
+        else:
+            model = Classifier(embedding, stack("encoder"), classes)
     init = maker("init", config["init"])()
     initialise(model, init, config["seed"], _gains(model, init))
     return model
+
+
+@contextmanager
+def undrawn() -> Iterator[None]:
+    """A new matrix keeps what its memory holds while this is open: `initialise` draws them all, once and by name."""
+    own = nn.Linear.reset_parameters
+    nn.Linear.reset_parameters = lambda self: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        nn.Linear.reset_parameters = own  # type: ignore[method-assign]
 
 
 def _gains(model: Model, init: Init) -> Callable[[nn.Module], float]:

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor
 
-from normexp.model.seam import Site
 from normexp.probes.moment import Moment, real
 from normexp.probes.probe import Probe, Readings, at
 
@@ -20,27 +19,26 @@ class StreamGradient(Probe):
     """
 
     def measure(self, moment: Moment) -> Readings:
-        streams, branches = (self._norms(moment, what) for what in ("stream", "branch"))
-        largest = torch.stack([*streams.values(), torch.zeros_like(moment.nll)]).nan_to_num(0.0).max()
-        readings = {
-            "stream_grad_norm": streams,
-            "stream_grad_relative": {
-                site: torch.where(largest == 0, norm, norm / largest) for site, norm in streams.items()
-            },
-            "branch_grad_norm": branches,
+        named = {
+            (site, what): moment.trace[name]
+            for site in moment.sites
+            for what in ("stream", "branch")
+            if (name := f"{site.name}/{what}") in moment.trace
         }
-        return Readings.of((at(site, what), norm) for what, found in readings.items() for site, norm in found.items())
-
-    def _norms(self, moment: Moment, what: str) -> dict[Site, Tensor]:
-        """The gradient norm at every site that names such a tensor."""
-        named = {site: moment.trace[name] for site in moment.sites if (name := f"{site.name}/{what}") in moment.trace}
-        gradients = moment.gradients(list(named.values())) if named else []
-        return {
-            site: torch.linalg.vector_norm(
-                real(
-                    torch.full_like(tensor, torch.nan) if gradient is None else gradient,
-                    moment.mask_of(site.shape.stack),
-                )
+        norms = {
+            (site, what): self._norm(gradient, tensor, moment.mask_of(site.shape.stack))
+            for ((site, what), tensor), gradient in zip(
+                named.items(), moment.gradients(list(named.values())), strict=True
             )
-            for (site, tensor), gradient in zip(named.items(), gradients, strict=True)
         }
+        streams = {site: norm for (site, what), norm in norms.items() if what == "stream"}
+        largest = torch.stack([*streams.values(), torch.zeros_like(moment.nll)]).nan_to_num(0.0).max()
+        relative = {site: torch.where(largest == 0, norm, norm / largest) for site, norm in streams.items()}
+        return Readings.of(
+            [(at(site, f"{what}_grad_norm"), norm) for (site, what), norm in norms.items()]
+            + [(at(site, "stream_grad_relative"), share) for site, share in relative.items()]
+        )
+
+    def _norm(self, gradient: Tensor | None, tensor: Tensor, mask: Tensor | None) -> Tensor:
+        gradient = torch.full_like(tensor, torch.nan) if gradient is None else gradient
+        return torch.linalg.vector_norm(real(gradient, mask))
