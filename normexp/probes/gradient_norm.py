@@ -24,5 +24,5 @@ class GradientNorm(Probe):
         if self._norms is None or self._norms.model is not moment.model:
             self._norms = ParameterNorms(moment.model)
             self._keys = self._norms.keys("grad_norm")
-        grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in moment.model.parameters()]
+        grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self._norms.parameters]
         return Readings(self._keys, self._norms.of(grads))

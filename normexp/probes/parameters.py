@@ -34,7 +34,7 @@ class ParameterNorms:
     def __init__(self, model: nn.Module) -> None:
         labels = pd.DataFrame([address(name) for name, _ in model.named_parameters()], columns=KEY[:-1])
         sites = labels[PLACE].drop_duplicates(ignore_index=True)
-        self.model = model
+        self.model, self.parameters = model, list(model.parameters())  # to walk a deep model takes as long as its norms
         self._places = pd.concat([sites.assign(parameter=""), labels], ignore_index=True)
         self._sites = len(sites)
         site_of = labels.groupby(PLACE, sort=False).ngroup().tolist()
