@@ -226,12 +226,11 @@ def _run(command: str, line: list[str] | None, config_dir: list[str], name: str,
 
 def _report(path: Path) -> None:
     """What a finished sweep ends with: its table and its figures."""
-    from normexp.views import probed, table
     from normexp.views.figures import draw
     from normexp.views.runs import load_runs
+    from normexp.views.table import table
 
-    runs = load_runs(path)
-    _print(table.table(runs) if runs["steps"].any() else probed.table(runs))
+    _print(table(load_runs(path)))
     with suppress(BadInput):  # when every cell failed at once, there is nothing to draw
         for drawn in draw(path):
             typer.echo(drawn)

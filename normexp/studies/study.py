@@ -66,9 +66,7 @@ class Runs:
         asked = repr((name, statistics, where))
         if asked not in self._read:
             filters = [(key, "==", value) for key, value in where.items()]
-            rows = load_table(self.frame, name, [("statistic", "in", list(statistics)), *filters])
-            keys = [key for key in KEYS if key not in rows and key in self.frame]
-            self._read[asked] = rows.merge(self.frame[["folder", *keys]], on="folder")
+            self._read[asked] = load_table(self.frame, name, [("statistic", "in", list(statistics)), *filters], KEYS)
         return self._read[asked]
 
 

@@ -15,7 +15,7 @@ from normexp.views.runs import load_runs, load_table, split_sweeps
 
 
 def draw(folder: Path | str, out: Path | str | None = None) -> list[Path]:
-    """Draw the loss curves and gradient norms of the runs in `folder`; return the files, PNG and SVG.
+    """Draw the loss curves of the runs in `folder` and what probes read, layer by layer; return the files, PNG and SVG.
 
     They go to `out`, by default to figures/ in the folder. Where the folder holds several sweeps, each is
     drawn by itself. What is not recorded yet is left out; BadInput if nothing is.
@@ -32,7 +32,7 @@ def draw(folder: Path | str, out: Path | str | None = None) -> list[Path]:
             for name, figure in _figures(runs):
                 files += style.save(figure, place / name)
     if not files:
-        raise BadInput(f"nothing to draw in {folder}: no run has recorded a loss or a gradient norm yet")
+        raise BadInput(f"nothing to draw in {folder}: no run has recorded a loss or a reading of its layers yet")
     return files
 
 

@@ -11,7 +11,7 @@ import yaml
 from normexp.schema import BadInput
 
 # Keys that name or place a run but say nothing about what it computes.
-HOUSEKEEPING = ("name", "results", "launcher", "jobs", "console", "hydra", "threads", "device")
+HOUSEKEEPING = ("name", "results", "launcher", "jobs", "console", "hydra", "threads", "device", "probe", "probes")
 STATUS = (
     *("state", "verdict", "final_loss", "valid_loss", "token_accuracy", "accuracy", "permuted_loss"),
     *("bleu", "chrf", "parameters", "diverged_at", "first_to_go"),
@@ -84,13 +84,18 @@ def split_sweeps(frame: pd.DataFrame) -> dict[Path, pd.DataFrame]:
     return parts
 
 
-def load_table(frame: pd.DataFrame, table: str, filters: Sequence[tuple[str, str, Any]] | None = None) -> pd.DataFrame:
-    """Return the runs' tables "curves" or "layers" as one, with the swept keys, `state` and `folder` joined.
+def load_table(
+    frame: pd.DataFrame,
+    table: str,
+    filters: Sequence[tuple[str, str, Any]] | None = None,
+    keys: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Return the runs' tables of this name (see TABLES) as one, with the swept keys, `state` and `folder` joined.
 
-    `filters` are pyarrow's, e.g. [("statistic", "==", "nll")], applied while reading. Runs that have not
-    written the table yet are left out.
+    `filters` are pyarrow's, e.g. [("statistic", "==", "nll")], applied while reading. `keys` are joined too, swept
+    or not. Runs that have not written the table yet are left out.
     """
-    keys = [*swept_keys(frame), "state", "folder"]
+    keys = list(dict.fromkeys([*swept_keys(frame), *(key for key in keys if key in frame), "state", "folder"]))
     parts = []
     for row in frame[keys].to_dict("records"):
         path = Path(row["folder"]) / f"{table}.parquet"
@@ -140,7 +145,7 @@ def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Hashable]:
 
 
 def _varying(frame: pd.DataFrame) -> list[str]:
-    outcome = {*STATUS, "folder", "heartbeat", "pid", "host"}
+    outcome = {*STATUS, "folder", "heartbeat", "pid", "host", "measured"}
     keys = [
         key
         for key in map(str, frame.columns)

@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from normexp.views import words
-from normexp.views.runs import load_table, split_sweeps, swept_keys
+from normexp.views.probe_table import ProbeTable, probe_cost, tables
+from normexp.views.runs import split_sweeps, swept_keys
 
 # Status field, heading, and how a value is written.
 RESULTS = (
@@ -45,7 +46,8 @@ MACHINE = ("results", "config_dirs", "pid", "host", "heartbeat", "measured")
 
 
 def table(frame: pd.DataFrame) -> RenderableType:
-    """Return the table of each sweep among these runs, ready for a rich console."""
+    """Return the table of each sweep among these runs, ready for a rich console: its results, or, where nothing was
+    trained, what probes read."""
     return Group(*(_one(folder, part) for folder, part in split_sweeps(frame).items()))
 
 
@@ -61,14 +63,24 @@ def markdown(frame: pd.DataFrame) -> str:
     """Return the table of each sweep as Markdown, to be kept beside its figures."""
     parts = []
     for folder, part in split_sweeps(frame).items():
-        columns, cells = cells_of(part)
-        lines = [["---"] * len(columns)] + [_texts(cell) for cell in cells]
+        if _trained(part):
+            columns, cells = cells_of(part)
+            shown = f"{levels_line(part)}\n\n{_pipes(columns, map(_texts, cells))}"
+        else:
+            shown = "\n".join(f"{read.statistic}:\n\n{_pipes(read.columns, read.rows)}" for read in tables(part))
         parts.append(
-            f"**{folder.resolve().name}**: {words.heading(part, swept_keys(part))}\n\n{levels_line(part)}\n\n"
-            + "".join(f"| {' | '.join(line)} |\n" for line in [columns, *lines])
+            f"**{folder.resolve().name}**: {words.heading(part, swept_keys(part))}\n\n{shown}"
             + "".join(f"\n- {note}" for note in notes(part))
         )
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+def _pipes(columns: list[str], rows: Iterable[list[str]]) -> str:
+    return "".join(f"| {' | '.join(line)} |\n" for line in (columns, ["---"] * len(columns), *rows))
+
+
+def _trained(frame: pd.DataFrame) -> bool:
+    return "steps" not in frame or bool(frame["steps"].any())
 
 
 def cells_of(frame: pd.DataFrame) -> tuple[list[str], list[Cell]]:
@@ -120,19 +132,27 @@ def notes(frame: pd.DataFrame) -> list[str]:
     return lines
 
 
-def probe_cost(frame: pd.DataFrame) -> str:
-    """Say what the probes of these runs cost; empty where none of them had to wait for an answer."""
-    timing = load_table(frame, "timing")
-    looks = timing[timing["statistic"].astype(str).str.startswith("probe.")]
-    if not len(looks):
-        return ""
-    total = timing[timing["statistic"] == "seconds"].groupby("folder")["value"].max().sum()
-    means = looks.groupby(looks["statistic"].str.removeprefix("probe."), sort=False)["value"].mean()
-    each = ", ".join(f"{name} {seconds:.2g} s" for name, seconds in means.sort_values(ascending=False).items())
-    return f"probes: {looks['value'].sum() / total:.0%} of the time; one look by {each}"
-
-
 def _one(folder: Path, frame: pd.DataFrame) -> RenderableType:
+    title = Text.assemble((folder.resolve().name, "bold"), ": ", words.heading(frame, swept_keys(frame)))
+    if _trained(frame):
+        shown: list[RenderableType] = [Text(levels_line(frame)), _results(frame)]
+    else:
+        shown = [_coloured(_count(frame["state"]), len(frame), terse=True), *map(_read, tables(frame))]
+    # Paths in the notes are for copying: fold them, never cut them.
+    below = [note for note in (*notes(frame), probe_cost(frame)) if note]
+    return Group(title, *shown, *[Text(note, overflow="fold") for note in below])
+
+
+def _read(read: ProbeTable) -> Table:
+    drawn = Table(title=read.statistic, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    for index, column in enumerate(read.columns):
+        drawn.add_column(column, justify="left" if index < read.keys else "right")
+    for row in read.rows:
+        drawn.add_row(*row)
+    return drawn
+
+
+def _results(frame: pd.DataFrame) -> Table:
     columns, cells = cells_of(frame)
     drawn = Table(box=SIMPLE_HEAD, header_style="bold", show_edge=False, padding=(0, 1, 0, 0))
     settled = len(columns) - 2
@@ -152,10 +172,7 @@ def _one(folder: Path, frame: pd.DataFrame) -> RenderableType:
             _coloured(cell.verdicts, cell.n),
             _coloured(cell.states, cell.n, terse=True),
         )
-    title = Text.assemble((folder.resolve().name, "bold"), ": ", words.heading(frame, swept_keys(frame)))
-    # Paths in the notes are for copying: fold them, never cut them.
-    below = [note for note in (*notes(frame), probe_cost(frame)) if note]
-    return Group(title, Text(levels_line(frame)), drawn, *[Text(note, overflow="fold") for note in below])
+    return drawn
 
 
 def _texts(cell: Cell) -> list[str]:
