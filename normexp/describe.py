@@ -110,7 +110,8 @@ def list_variants(composer: Composer) -> RenderableType:
 def estimate(sweep: Sweep, jobs: int) -> RenderableType:
     """The cells, each with its parameters, steps and time, and the time of all of them on `jobs` cores.
 
-    The time is measured: a few steps at depth 1 and 4 with the cell's own sizes, drawn out to its depth.
+    The time is measured: a few steps at depth 1 and 4 with the cell's own sizes, drawn out to its depth. That of probes
+    is not known before they are run.
     """
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column in ("cell", "parameters", "steps", "time", "state"):
@@ -118,23 +119,24 @@ def estimate(sweep: Sweep, jobs: int) -> RenderableType:
     todo = longest = 0.0
     measured: dict[str, tuple[float, float]] = {}
     for cell in sweep.cells:
-        config = cell.config
-        shallow, deeper = _at_depth(config, 1), _at_depth(config, 1 + STRIDE)
-        key = yaml.safe_dump({k: v for k, v in shallow.items() if k not in ("depth", "seed", "lr", "warmup", "steps")})
-        if key not in measured:
-            measured[key] = _seconds_per_step(shallow, deeper)
-        one, more = measured[key]
-        layers = [depth for depth in depths(config) if depth]
-        depth = sum(layers) / len(layers)
-        seconds = config["steps"] * (one + max(more - one, 0) / STRIDE * (depth - 1))
+        config, seconds = cell.config, 0.0
+        if steps := config["steps"]:
+            shallow, deeper = _at_depth(config, 1), _at_depth(config, 1 + STRIDE)
+            free = ("depth", "seed", "lr", "warmup", "steps")
+            key = yaml.safe_dump({k: v for k, v in shallow.items() if k not in free})
+            if key not in measured:
+                measured[key] = _seconds_per_step(shallow, deeper)
+            one, more = measured[key]
+            layers = [depth for depth in depths(config) if depth]
+            depth = sum(layers) / len(layers)
+            seconds = steps * (one + max(more - one, 0) / STRIDE * (depth - 1))
         folder = sweep.folder(cell)
         done = folder.path.is_dir() and folder.finished
         todo, longest = (todo, longest) if done else (todo + seconds, max(longest, seconds))
-        table.add_row(
-            cell.name, f"{_parameters(config):,}", str(config["steps"]), clock(seconds), "complete" if done else "to do"
-        )
-    total = f"to do: about {clock(max(longest, todo / jobs))} with {jobs} at a time"
-    table.caption = f"{len(sweep.cells)} cells in {sweep.path}; {total}"
+        state = "complete" if done else "to do"
+        table.add_row(cell.name, f"{_parameters(config):,}", str(steps), clock(seconds) if steps else "–", state)
+    total = f"; to do: about {clock(max(longest, todo / jobs))} with {jobs} at a time" if measured else ""
+    table.caption = f"{len(sweep.cells)} cells in {sweep.path}{total}"
     table.caption_justify = "left"
     return table
 

@@ -152,6 +152,8 @@ def compose(
         if next(override.sweep_string_iterator(), None) is None:
             raise BadInput(f"{override.input_line} names no value at all: one or more is right")
     named = [override.get_key_element() for override in several]
+    if "probe" in named:
+        raise BadInput("probe names several choices: one run makes them all, so probe=[stream,dependency] is right")
     swept = tuple(dict.fromkeys(key for name in named for key in SETS.get(name, (name,))))
     cells = {cell.name: cell for cell in _cells(composer, parsed, swept)}.values()
     first = next(iter(cells)).config

@@ -37,6 +37,8 @@ def rehearse(config: dict[str, Any], line: Sequence[str]) -> None:
         _check_data(config)
     if "optimizer" in groups:
         _check_optimizer(config)
+    if not (config["steps"] or config["probes"]):
+        raise BadInput("probe=[]: where nothing is trained there is nothing else to do; name a probe")
     if {"probe", "probes"} & groups:
         for name, node in config["probes"].items():
             maker(f"probes.{name}", {"name": name, **node})()

@@ -86,6 +86,11 @@ def test_help_imports_nothing_heavy(words, tmp_path):
         ("train warmup=soon", "warmup=soon: a number of steps or a share such as 10% is right"),
         ("train training.device=gpu", "training.device=gpu: this machine cannot use it"),
         ("train task=translate", "task=translate: one of classification, language_modelling, translation is right"),
+        ("train probe=[nosuch]", r"probe=nosuch: one of alignment, .*, update_shift is right"),
+        ("probe probe=stream,dependency", r"probe names several choices: .* probe=\[stream,dependency\] is right"),
+        ("probe probe=[]", r"probe=\[\]: where nothing is trained .*; name a probe"),
+        ("sweep steps=0 probe=[]", r"probe=\[\]: where nothing is trained .*; name a probe"),
+        ("train probes.stream.noise=1", "probes.stream: there is no such key with this choice of probes"),
         ("show depth=0", "depth=0 is too small"),
         ("results nowhere", "nowhere: there is no such folder"),
         ("figures nowhere", "nowhere: there is no such folder"),
@@ -169,6 +174,54 @@ def test_a_dry_run_prints_the_cells_and_their_price_and_writes_nothing(here):
     assert all(re.fullmatch(r"\d+:\d\d", row[3]) and row[4:] == ["to", "do"] for row in rows)
     assert "2 cells in" in done.output
     assert list(here.iterdir()) == []
+
+
+def test_a_dry_run_of_probes_tells_sizes_and_no_time(here):
+    done = in_process("probe", *TINY, "steps=0", "depth=1,2", "variant=post_ln", "--dry-run")
+    assert done.exit_code == 0
+    rows = [line.split() for line in done.output.splitlines() if line.startswith("depth0")]
+    assert [row[1:] for row in rows] == [["6,416", "0", "–", "to", "do"], ["11,984", "0", "–", "to", "do"]]
+    assert "about" not in done.output
+    assert list(here.iterdir()) == []
+
+
+def test_probe_ends_with_what_was_read_which_results_and_figures_give_again(here):
+    done = in_process("probe", *TINY, "steps=0", "variant=pre_ln", "probe=[gradient_norm,stream,jacobian]")
+    assert done.exit_code == 0
+    lines = [line.split() for line in done.output.splitlines()]
+    columns = [word for stack in ("encoder", "decoder") for word in (stack, "first", "layer", stack, "last", "layer")]
+    for statistic in ("grad_norm", "stream_norm"):
+        at = lines.index([statistic])
+        assert lines[at + 1] == columns
+        assert len(lines[at + 2]) == 4
+    assert lines[lines.index(["jacobian_max"]) + 1] == ["encoder", "decoder"]
+    (folder,) = (path.parent for path in here.glob("results/probe/*/status.json"))
+    drawn = {path.name for path in (folder / "figures").glob("*.png")}
+    assert {"gradient_norms.png", "probe_stream_norm.png"} <= drawn
+    assert not any(name.startswith(("loss", "probe_jacobian")) for name in drawn)
+    assert all(name in done.output for name in drawn)
+
+    table = in_process("results").output
+    assert "stream_norm" in table
+    assert table in done.output
+    assert all(name in in_process("figures").output for name in drawn)
+
+
+def test_a_run_that_is_also_probed_ends_with_both(here):
+    done = in_process("train", *TINY, "probe=[stream]")
+    assert done.exit_code == 0
+    assert "stuck" in done.output
+    assert all(f"{name}.png" in done.output for name in ("loss_curves", "probe_stream_norm"))
+
+
+def test_what_has_no_layers_is_told_and_not_drawn(here):
+    done = in_process("probe", *TINY, "steps=0", "variant=pre_ln", "probe=[jacobian]")
+    assert done.exit_code == 0
+    assert "jacobian_max" in done.output
+    assert ".png" not in done.output
+    drawn = normexp("figures", cwd=here)
+    assert drawn.returncode == 2
+    assert re.fullmatch(r"error: nothing to draw in .*: no run has recorded .*\n", drawn.stderr)
 
 
 def test_train_ends_with_its_table_and_figures_which_results_and_figures_give_again(here):
