@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import isabstract
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from normexp.studies import report
 from normexp.studies.claim import Claim
 from normexp.studies.study import Part, Runs, Study, parts_of
 from normexp.sweep import run_sweep
-from normexp.target import import_from, locate
+from normexp.target import locate
 from normexp.views import style
 
 
@@ -35,24 +36,45 @@ class Reproduced:
 
 
 def studies(config_dirs: Sequence[str] = ()) -> dict[str, Path]:
-    """Every study by name, with its YAML; a user's own folder wins."""
-    folders = [configs_folder(), *map(Path, reversed(config_dirs))]
+    """Every study by name, with its YAML; a user's own folder wins, the last one above all."""
+    folders = [configs_folder(), *map(Path, config_dirs)]
     return {path.stem: path for folder in folders for path in sorted(folder.joinpath("study").glob("*.yaml"))}
 
 
 def load(name: str, size: str, config_dirs: Sequence[str] = ()) -> tuple[Study, dict[str, str]]:
     """The study at a size, and its notes on claims by the claim's name.
 
-    Raises BadInput for a name that no folder has.
+    Raises BadInput for a name that no folder has, and for one whose YAML is written wrongly.
     """
+    composer = Composer("train", config_dirs)
     known = studies(config_dirs)
     if name not in known:
         raise BadInput(f"{name}: there is no such study; one of {', '.join(sorted(known))} is right")
-    import_from([str(Path(folder).absolute()) for folder in config_dirs])
-    node: dict[str, Any] = yaml.safe_load(known[name].read_text())
+    make, grid, notes = read(name, known[name])
+    parts = parts_of(grid, size, composer.options("variant"))
+    if not parts:
+        raise BadInput(f"study={name}: none of its parts has a {size} size")
+    return make(parts, size), notes
+
+
+def read(name: str, path: Path) -> tuple[type[Study], dict[str, Any], dict[str, str]]:
+    """The class that a study's YAML names, its parts and its notes.
+
+    Raises BadInput where the YAML is none, or has something else in it.
+    """
+    try:
+        node = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise BadInput(f"study={name}: {path.name} is no YAML: {' '.join(str(error).split())}") from error
+    node = node if isinstance(node, dict) else {}
     make = locate("study", {"name": name, **node})
-    variants = Composer("train", config_dirs).options("variant")
-    return make(parts_of(node["parts"], size, variants), size), node.get("notes") or {}
+    if not (isinstance(make, type) and issubclass(make, Study)) or isabstract(make):
+        raise BadInput(f"study={name}: {node['_target_']} is no Study that has figures and claims")
+    grid, notes = node.get("parts"), node.get("notes") or {}
+    texts = isinstance(notes, dict) and all(isinstance(note, str) for note in notes.values())
+    if node.keys() - {"_target_", "parts", "notes"} or not isinstance(grid, dict) or not texts:
+        raise BadInput(f"study={name}: beside _target_, parts by name and notes, a text by claim, are right")
+    return make, grid, notes
 
 
 def reproduce(
@@ -114,7 +136,8 @@ def list_studies(config_dirs: Sequence[str] = ()) -> RenderableType:
     out = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column in ("study", "about"):
         out.add_column(column)
-    import_from([str(Path(folder).absolute()) for folder in config_dirs])
+    Composer("train", config_dirs)  # from now on _target_ names classes in these folders
     for name, path in sorted(studies(config_dirs).items()):
-        out.add_row(name, title_of(locate("study", {"name": name, **yaml.safe_load(path.read_text())})))
+        make, _, _ = read(name, path)
+        out.add_row(name, title_of(make))
     return out

@@ -26,6 +26,7 @@ def write(
 
     A study that only looks has no claims, and no table of them.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     lines = [f"# {title}", ""]
     if claims:
         lines += [f"{table.count(claims)}.", "", table.markdown(claims, notes)]
@@ -65,4 +66,5 @@ def publish(folder: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for path in (*folder.glob("*.md"), *folder.glob("*.csv"), folder / "origin.json"):
         shutil.copy2(path, out)
-    shutil.copytree(folder / "figures", out / "figures", dirs_exist_ok=True)
+    if (folder / "figures").is_dir():
+        shutil.copytree(folder / "figures", out / "figures", dirs_exist_ok=True)

@@ -102,12 +102,17 @@ def parts_of(grid: Mapping[str, Any], size: str, variants: Sequence[str] = ()) -
     """
     parts = {}
     for name, about in grid.items():
-        unknown = set(about) - {"command", "line", *SIZES}
-        if unknown or about.get("command") not in ("sweep", "probe"):
-            raise BadInput(f"study part {name}: command (sweep or probe), line, quick and full are right")
-        if size in about:
-            line = shlex.split(f"{about.get('line') or ''} {about[size] or ''}".replace("glob(*)", ",".join(variants)))
-            parts[name] = Part(name, about["command"], tuple(line))
+        lines = {key: text or "" for key, text in about.items() if key != "command"} if isinstance(about, dict) else {}
+        texts = lines.keys() <= {"line", *SIZES} and all(isinstance(text, str) for text in lines.values())
+        if not (lines and texts) or about.get("command") not in ("sweep", "probe"):
+            raise BadInput(f"study part {name}: command (sweep or probe), and line, quick and full as texts are right")
+        if size not in lines:
+            continue
+        line = f"{lines.get('line', '')} {lines[size]}".replace("glob(*)", ",".join(variants))
+        try:
+            parts[name] = Part(name, about["command"], tuple(shlex.split(line)))
+        except ValueError as error:
+            raise BadInput(f"study part {name}: its line cannot be read ({error})") from error
     return parts
 
 

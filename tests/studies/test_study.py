@@ -4,11 +4,14 @@ import math
 
 import pandas as pd
 import pytest
+from studies.synthetic import Made
+from studies.worlds import WORLDS
 
 from normexp.launch import Composer, combinations
 from normexp.reproduce import load, studies
 from normexp.schema import BadInput
-from normexp.studies.study import SIZES, best_lr, parts_of
+from normexp.studies import report
+from normexp.studies.study import SIZES, Part, best_lr, parts_of
 
 
 def test_a_line_is_what_a_person_would_type():
@@ -26,7 +29,19 @@ def test_keys_are_replaced():
     assert part.line == ("depth=6", "lr=0.0001", "steps=10")
 
 
-@pytest.mark.parametrize("about", [{"command": "train", "quick": ""}, {"quick": ""}, {"command": "probe", "lines": ""}])
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"command": "train", "quick": ""},
+        {"quick": ""},
+        {"command": "probe", "lines": ""},
+        {"command": "probe", "line": 3, "quick": ""},
+        {"command": "probe", "quick": ["depth=3"]},
+        {"command": "probe", "quick": "depth='3"},
+        "probe",
+        None,
+    ],
+)
 def test_a_part_that_is_written_wrongly_is_refused(about):
     with pytest.raises(BadInput, match="study part one"):
         parts_of({"one": about}, "quick")
@@ -56,6 +71,61 @@ def test_every_part_of_every_study_composes(name, size):
         cells = combinations(composer.parse(part.line))
         for overrides in (cells[0], cells[-1]):
             composer.resolve(overrides)
+
+
+MINE = """
+from normexp.studies.study import Study
+
+
+class Mine(Study):
+    def figures(self, runs):
+        yield from ()
+
+    def claims(self, runs):
+        yield from ()
+"""
+PART = "{one: {command: probe, full: depth=1}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "its YAML needs a _target_"),
+        ("- one", "its YAML needs a _target_"),
+        ("parts: [one", r"mine\.yaml is no YAML"),
+        (f"parts: {PART}", "its YAML needs a _target_"),
+        ("_target_: my_study.Mine", "parts by name"),
+        ("{_target_: my_study.Mine, parts: [one]}", "parts by name"),
+        (f"{{_target_: my_study.Mine, parts: {PART}, note: {{}}}}", "parts by name"),
+        (f"{{_target_: my_study.Mine, parts: {PART}, notes: none}}", "a text by claim"),
+        (f"{{_target_: my_study.Mine, parts: {PART}, notes: {{it: 3}}}}", "a text by claim"),
+        (f"{{_target_: my_study.Mine, parts: {PART}}}", "none of its parts has a quick size"),
+        (f"{{_target_: my_study.Nobody, parts: {PART}}}", r"my_study\.Nobody cannot be imported"),
+        (f"{{_target_: my_study.Study, parts: {PART}}}", r"my_study\.Study is no Study that has figures and claims"),
+        (f"{{_target_: pathlib.Path, parts: {PART}}}", r"pathlib\.Path is no Study that has figures and claims"),
+    ],
+)
+def test_a_study_that_is_written_wrongly_is_refused(text, message, tmp_path):
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "mine.yaml").write_text(text)
+    (tmp_path / "my_study.py").write_text(MINE)
+    with pytest.raises(BadInput, match=f"study=mine: .*{message}"):
+        load("mine", "quick", [str(tmp_path)])
+
+
+def test_of_two_folders_with_a_study_the_last_one_wins(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name / "study").mkdir(parents=True)
+        (tmp_path / name / "study" / "mine.yaml").touch()
+    folders = [str(tmp_path / name) for name in ("one", "two")]
+    assert studies(folders)["mine"] == tmp_path / "two" / "study" / "mine.yaml"
+
+
+def test_a_study_without_figures_and_claims_leaves_its_runs(tmp_path):
+    part = Part("one", "probe", ("depth=2", "variant=pre_ln"))
+    report.write(tmp_path / "made", "Mine", {"one": part}, {"one": Made(part, WORLDS["depth_limit"]())}, [], [], {})
+    report.publish(tmp_path / "made", tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.md", "one.csv", "origin.json"}
 
 
 def test_an_unknown_name_is_refused():
