@@ -18,7 +18,8 @@ class AttentionEntropy(Probe):
     At every attention and cross-attention, over heads and the queries of real tokens: attention_entropy, the mean;
     attention_entropy_share, the mean of entropy / ln(visible keys), 1 where attention is uniform, over queries that
     see more than one key (nan where none does); attention_logit_max, the largest |logit| of a visible key.
-    Dropout of attention weights comes after them, so it does not count.
+    Dropout of attention weights comes after them, so it does not count. Persistent keys (attention=all_attention) are
+    left out: what is told is how queries choose among tokens.
     """
 
     def measure(self, moment: Moment) -> Readings:

@@ -25,7 +25,7 @@ class StackJacobian(Probe):
 
     def __init__(self, tokens: int = 8) -> None:
         if tokens < 1:
-            raise BadInput(f"probes.jacobian.tokens={tokens}: a number from 1 is right")
+            raise BadInput(f"probes.jacobian.tokens={tokens}: 1 or more is right")
         self.tokens = tokens
 
     def measure(self, moment: Moment) -> Readings:

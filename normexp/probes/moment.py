@@ -14,6 +14,7 @@ from normexp.init import derive
 from normexp.model.build import Model
 from normexp.model.seam import Site, Trace
 from normexp.model.stack import Stack
+from normexp.norms.norm import precise
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,13 +125,8 @@ def unchanged_buffers(model: nn.Module) -> Iterator[None]:
 
 def real(x: Tensor, mask: Tensor | None) -> Tensor:
     """The vectors of the real tokens, in float32 or better.   batch, token, width → token, width"""
-    x = x if x.dtype == torch.float64 else x.float()
+    x = precise(x)
     return x.flatten(0, 1) if mask is None else x[mask]
-
-
-def squared_norm(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean squared norm of the real tokens' vectors."""
-    return real(x, mask).square().sum(dim=-1).mean()
 
 
 def distances(a: Tensor, b: Tensor, mask: Tensor | None) -> Tensor:

@@ -1,20 +1,12 @@
 """How far a stack's output moves when its weights are shaken."""
 
-from collections.abc import Iterator
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from normexp.probes.moment import Moment, distances
+from normexp.probes.parameters import matrices
 from normexp.probes.probe import Probe, Readings, at, whole
 from normexp.schema import BadInput
-
-
-def matrices(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Name and weight of every query, key, value, out, fc1 and fc2."""
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Linear) and ".sublayer." in name:
-            yield f"{name}.weight", module.weight
 
 
 class OutputShift(Probe):
@@ -50,7 +42,7 @@ class OutputShift(Probe):
         """What the forward names once the noise is in."""
         model = moment.copied().model
         with torch.no_grad():
-            for name, matrix in matrices(model):
+            for name, matrix in matrices(model).items():
                 # Drawn on the CPU by name: the same on every device, whatever else the model has.
                 noise = torch.randn(matrix.shape, generator=moment.generator("output_shift", name)).to(matrix)
                 matrix += self.noise * noise * (matrix.std(correction=0) if self.relative else 1)

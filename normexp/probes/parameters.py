@@ -1,4 +1,4 @@
-"""Where a parameter stands, and norms over parameters and sites."""
+"""Where a parameter stands, which ones are matrices of sub-layers, and norms over parameters and sites."""
 
 from collections.abc import Sequence
 
@@ -23,6 +23,15 @@ def address(name: str) -> tuple[str, int, str, str]:
     if parts[0] in ("encoder", "decoder"):
         return parts[0], 0, parts[1], ".".join(parts[2:])
     return "model", 0, parts[0], ".".join(parts[1:])
+
+
+def matrices(model: nn.Module) -> dict[str, Tensor]:
+    """Every query, key, value, out, fc1 and fc2 by its name."""
+    return {
+        f"{name}.weight": module.weight
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and ".sublayer." in name
+    }
 
 
 class ParameterNorms:

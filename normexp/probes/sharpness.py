@@ -24,7 +24,7 @@ class Sharpness(Probe):
 
     def __init__(self, iterations: int = 20) -> None:
         if iterations < 1:
-            raise BadInput(f"probes.sharpness.iterations={iterations}: a number from 1 is right")
+            raise BadInput(f"probes.sharpness.iterations={iterations}: 1 or more is right")
         self.iterations = iterations
 
     def measure(self, moment: Moment) -> Readings:

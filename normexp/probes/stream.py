@@ -7,7 +7,7 @@ from torch import Tensor
 
 from normexp.model.seam import Site
 from normexp.norms.norm import precise
-from normexp.probes.moment import Moment, squared_norm
+from normexp.probes.moment import Moment, real
 from normexp.probes.probe import Probe, Readings, at, whole
 
 
@@ -52,4 +52,4 @@ def _sizes(moment: Moment, site: Site) -> Iterator[tuple[str, Tensor]]:
 
 def _size(x: Tensor, mask: Tensor | None) -> Tensor:
     """Mean squared entry of the real tokens' vectors."""
-    return squared_norm(x, mask) / x.shape[-1]
+    return real(x, mask).square().sum(dim=-1).mean() / x.shape[-1]

@@ -1,9 +1,11 @@
 """How far one update moves a stack's output."""
 
 import torch
+from torch import Tensor
 
 from normexp.model.build import Model
 from normexp.probes.moment import Moment, distances
+from normexp.probes.parameters import matrices
 from normexp.probes.probe import Probe, Readings, whole
 from normexp.schema import BadInput
 
@@ -46,8 +48,8 @@ class UpdateShift(Probe):
         """A copy of the model after a step of plain gradient descent."""
         model = moment.copied().model
         with torch.no_grad():
-            for (name, parameter), ours in zip(model.named_parameters(), moment.model.parameters(), strict=True):
-                stepped = not self.matrices or (".sublayer." in name and parameter.dim() == 2)
-                if stepped and ours.grad is not None:
-                    parameter.sub_(ours.grad, alpha=self.lr)
+            stepped = matrices(model) if self.matrices else dict[str, Tensor](model.named_parameters())
+            for name, ours in moment.model.named_parameters():
+                if name in stepped and ours.grad is not None:
+                    stepped[name].sub_(ours.grad, alpha=self.lr)
         return model

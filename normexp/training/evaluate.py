@@ -13,6 +13,7 @@ from normexp.data.corpus import Corpus, Example
 from normexp.data.vocabulary import BOS, EOS
 from normexp.model.build import Model
 from normexp.model.transformer import LanguageModel, Translator
+from normexp.norms.norm import precise
 
 
 def logits(model: Model, batch: Batch, **more: Any) -> Tensor:
@@ -22,8 +23,7 @@ def logits(model: Model, batch: Batch, **more: Any) -> Tensor:
 
 def cross_entropy(scores: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
     """Mean over the labels that count, in float32 or better.   nats per token or per text"""
-    flat = scores.flatten(0, -2)
-    flat = flat if flat.dtype == torch.float64 else flat.float()
+    flat = precise(scores.flatten(0, -2))
     return F.cross_entropy(flat, labels.flatten(), ignore_index=IGNORE, label_smoothing=smoothing)
 
 
