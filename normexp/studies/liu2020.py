@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.studies.claim import Claim
-from normexp.studies.readings import GEOMETRIC
-from normexp.studies.statistics import exponent, line, per_seed, rate, ratio, trained
+from normexp.studies.readings import GEOMETRIC, fc2_gradients
+from normexp.studies.statistics import exponent, per_seed, r_squared, rate, ratio, trained
 from normexp.studies.study import Runs, Study
 from normexp.views.grid import where
 from normexp.views.heat_map import heat_map
@@ -128,7 +128,7 @@ def _output_changes(runs: Runs) -> Iterator[Claim]:
 
     def log_beats_line(seed: pd.DataFrame) -> float:
         x, y = seed["sub-layers"], seed["value"]
-        return line(np.log(x), y)[1] - line(x, y)[1]
+        return r_squared(np.log(x), y) - r_squared(x, y)
 
     yield Claim(
         "shift-log",
@@ -141,8 +141,7 @@ def _output_changes(runs: Runs) -> Iterator[Claim]:
 
 
 def _gradients(runs: Runs) -> Iterator[Claim]:
-    rows = runs.layers("grad_norm", site="feed_forward", parameter="fc2.weight")
-    deep = where(rows, depth=18, variant="post_ln")
+    deep = where(fc2_gradients(runs), depth=18, variant="post_ln")
     yield Claim(
         "decoder-vanishes",
         "Gradients of a Post-LN decoder vanish towards its input.",

@@ -2,9 +2,7 @@
 
 import pandas as pd
 
-from normexp.studies.statistics import by_seed
 from normexp.studies.study import Runs
-from normexp.views.grid import where
 
 MEANS = "Lines: mean over the seeds. Bands: smallest to largest seed."
 GEOMETRIC = "Lines: geometric mean over the seeds. Bands: smallest to largest seed."
@@ -28,8 +26,3 @@ def loss_curves(runs: Runs, window: int = 10) -> pd.DataFrame:
     step = (-(-curves["step"] // window) * window).rename("step")
     keys = [key for key in curves.columns if key not in ("step", "value")]
     return curves.groupby([*keys, step], sort=False, dropna=False)["value"].mean().reset_index()
-
-
-def valid_loss(frame: pd.DataFrame, variant: str) -> pd.Series:
-    """Validation loss at the end, by seed; infinite where a run diverged to what is no number."""
-    return by_seed(where(frame, variant=variant), "valid_loss")

@@ -7,11 +7,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.studies.claim import Claim
-from normexp.studies.readings import MEANS, valid_loss
-from normexp.studies.statistics import paired, per_seed
-from normexp.studies.study import Part, Runs, Study, asked, best_lr
+from normexp.studies.readings import MEANS
+from normexp.studies.statistics import paired, per_seed, valid_loss
+from normexp.studies.study import Part, Runs, Study, at_own_rates, best_lr
 from normexp.views import words
-from normexp.views.grid import where
 from normexp.views.xy import xy
 
 
@@ -21,10 +20,7 @@ class Shallow(Study):
     def plan(self) -> Generator[Part, Runs, None]:
         """First the rates; then the runs, one sweep per chosen rate."""
         chosen = best_lr((yield self.parts["rates"]).frame)
-        for lr in sorted(set(chosen.values())):
-            variants = [variant for variant in asked(self.parts["runs"], "variant") if chosen[variant] == lr]
-            if variants:
-                yield self.parts["runs"].with_keys(f"runs-lr{words.number(lr)}", variant=",".join(variants), lr=lr)
+        yield from at_own_rates(self.parts["runs"], chosen)
 
     def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
         parts = [part for name, part in runs.items() if name != "rates"]
@@ -53,13 +49,12 @@ class Shallow(Study):
             6: "Liu et al. 2020, tables (27.8 against 27.3 BLEU at 6 layers)",
         }
         for depth, place in depths.items():
-            rows = where(frame, depth=depth)
             yield Claim(
                 f"post-{depth}",
                 f"At {depth} layers, fully trained, Post-LN is at least as good as Pre-LN.",
                 place,
                 nats,
-                paired(valid_loss(rows, "post_ln"), valid_loss(rows, "pre_ln")),
+                paired(*(valid_loss(frame, variant=variant, depth=depth) for variant in ("post_ln", "pre_ln"))),
                 high=0,
                 training=True,
                 own=depth != 6,
@@ -69,7 +64,7 @@ class Shallow(Study):
             "So is B2T at 6 layers.",
             "Takase et al. 2022, table of 6 layers",
             "validation loss at the end, B2T's less Pre-LN's, nats per token",
-            paired(*(valid_loss(where(frame, depth=6), variant) for variant in ("b2t", "pre_ln"))),
+            paired(*(valid_loss(frame, variant=variant, depth=6) for variant in ("b2t", "pre_ln"))),
             high=0,
             training=True,
         )

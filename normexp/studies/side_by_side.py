@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.studies.claim import Claim
-from normexp.studies.study import Part, Runs, Study, asked, best_lr
+from normexp.studies.study import Part, Runs, Study, at_own_rates, best_lr
 from normexp.views import words
 from normexp.views.verdict_map import verdict_map
 
@@ -16,15 +16,10 @@ class SideBySide(Study):
 
     def plan(self) -> Generator[Part, Runs, None]:
         """First the rates; then the runs, one sweep per chosen rate."""
-        rates = yield self.parts["rates"]
-        chosen = best_lr(rates.frame)
+        chosen = best_lr((yield self.parts["rates"]).frame)
         for name in ("runs", "seeds"):
-            if name not in self.parts:
-                continue
-            listed = asked(self.parts[name], "variant")
-            for lr in sorted(set(chosen.values())):
-                if variants := [variant for variant in listed if chosen[variant] == lr]:
-                    yield self.parts[name].with_keys(f"{name}-lr{words.number(lr)}", variant=",".join(variants), lr=lr)
+            if name in self.parts:
+                yield from at_own_rates(self.parts[name], chosen)
 
     def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
         rates = runs["rates"].frame

@@ -1,11 +1,13 @@
 """The few numbers that claims are made of: exponents, rates, fits, one value per seed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+
+from normexp.views.grid import where
 
 
 def line(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
@@ -50,22 +52,26 @@ def per_seed(rows: pd.DataFrame, statistic: Callable[[pd.DataFrame], float]) -> 
         return [float(statistic(part)) for _, part in rows.groupby("seed", sort=True)]
 
 
-def finals(frame: pd.DataFrame, **where: Any) -> pd.Series:
+def finals(frame: pd.DataFrame, **keys: Any) -> pd.Series:
     """Final loss by seed of the runs with these values; infinite where a run diverged to what is no number."""
-    return by_seed(_chosen(frame, where), "final_loss")
+    return _by_seed(where(frame, **keys), "final_loss")
 
 
-def by_seed(rows: pd.DataFrame, name: str) -> pd.Series:
-    """A loss by seed; infinite where a run diverged to what is no number."""
+def valid_loss(frame: pd.DataFrame, **keys: Any) -> pd.Series:
+    """The same of the validation loss at the end."""
+    return _by_seed(where(frame, **keys), "valid_loss")
+
+
+def _by_seed(rows: pd.DataFrame, name: str) -> pd.Series:
     rows = rows.sort_values("seed")
     loss = rows[name].astype(float)
     loss = loss.where(~((rows["verdict"] == "diverged") & loss.isna()), np.inf)
     return pd.Series(loss.to_numpy(), index=rows["seed"].to_numpy())
 
 
-def trained(frame: pd.DataFrame, **where: Any) -> list[float]:
+def trained(frame: pd.DataFrame, **keys: Any) -> list[float]:
     """1 for every seed whose verdict is trained, 0 for the others."""
-    rows = _chosen(frame, where).sort_values("seed")
+    rows = where(frame, **keys).sort_values("seed")
     return [float(verdict == "trained") for verdict in rows["verdict"]]
 
 
@@ -83,9 +89,3 @@ def steps_to(curve: pd.DataFrame, level: float, window: int = 20) -> float:
     if len(below):
         return float(below.iloc[0])
     return float(rows["step"].iloc[-1]) if np.isfinite(rows["value"].iloc[-1]) else np.inf
-
-
-def _chosen(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
-    for key, value in where.items():
-        frame = frame[frame[key] == value]
-    return frame

@@ -126,5 +126,15 @@ def best_lr(frame: pd.DataFrame) -> dict[str, float]:
 
 
 def asked(part: Part, key: str) -> list[str]:
-    """The values that a part's line lists for a key."""
-    return next(text.partition("=")[2] for text in part.line if text.startswith(f"{key}=")).split(",")
+    """The values that a part's line lists for a key, which a plan counts on; raises BadInput where it lists none."""
+    listed = dict(text.split("=", 1) for text in part.line)
+    if key not in listed:
+        raise BadInput(f"study part {part.name}: its line needs {key}=…, for what comes next depends on it")
+    return listed[key].split(",")
+
+
+def at_own_rates(part: Part, rates: Mapping[str, float]) -> Generator[Part, Runs, None]:
+    """The part once per learning rate, each with those of its variants whose rate it is."""
+    for lr in sorted(set(rates.values())):
+        if variants := [variant for variant in asked(part, "variant") if rates[variant] == lr]:
+            yield part.with_keys(f"{part.name}-lr{words.number(lr)}", variant=",".join(variants), lr=lr)

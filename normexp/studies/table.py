@@ -29,6 +29,11 @@ def count(claims: Sequence[Claim]) -> str:
     return f"{len(claims)} claims: {', '.join(parts)}"
 
 
+def said(claim: Claim, notes: Mapping[str, str]) -> str:
+    """What was tried about a claim, or why it cannot be tested."""
+    return notes.get(claim.name) or claim.why
+
+
 def table(claims: Sequence[Claim], title: str, notes: Mapping[str, str]) -> RenderableType:
     """The claims for a terminal."""
     out = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", title=f"{title}, {count(claims)}")
@@ -36,7 +41,7 @@ def table(claims: Sequence[Claim], title: str, notes: Mapping[str, str]) -> Rend
     for column in ("verdict", "claim", "measured", "asked for", "seeds"):
         out.add_column(column, no_wrap=column in ("verdict", "asked for"))
     for claim in ordered(claims):
-        note = notes.get(claim.name) or claim.why
+        note = said(claim, notes)
         about = f"{escape(claim.text)} [dim]({escape(claim.place)})[/]" + (f"\n[dim]{escape(note)}[/]" if note else "")
         out.add_row(
             f"[{COLOURS[claim.verdict]}]{claim.verdict}[/]",
@@ -57,7 +62,7 @@ def markdown(claims: Sequence[Claim], notes: Mapping[str, str]) -> str:
             f"| {claim.verdict} | {claim.text}{own} | {claim.place} | {claim.statistic}: {claim.measured} "
             f"| {claim.threshold} | {claim.agreeing}/{len(claim.known)} |"
         )
-    told = [(claim, note) for claim in ordered(claims) if (note := notes.get(claim.name) or claim.why)]
+    told = [(claim, note) for claim in ordered(claims) if (note := said(claim, notes))]
     if told:
         lines += ["", *(f"- **{claim.text}** {note}" for claim, note in told)]
     return "\n".join(lines) + "\n"
@@ -71,7 +76,7 @@ def csv(claims: Sequence[Claim], notes: Mapping[str, str]) -> str:
             **{"statistic": claim.statistic, "mean": claim.mean, "sd": claim.spread, "n": len(claim.known)},
             **{"low": claim.low, "high": claim.high, "agreeing": claim.agreeing, "training": claim.training},
             **{"own": claim.own, "values": " ".join(f"{value:.6g}" for value in claim.values)},
-            **{"measured": claim.measured, "asked": claim.threshold, "note": notes.get(claim.name) or claim.why},
+            **{"measured": claim.measured, "asked": claim.threshold, "note": said(claim, notes)},
         }
         for claim in claims
     ]

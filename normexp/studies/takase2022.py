@@ -6,8 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.studies.claim import Claim
-from normexp.studies.readings import GEOMETRIC, LOSS, fc2_gradients, loss_curves, valid_loss
-from normexp.studies.statistics import finals, paired, per_seed, rate, trained
+from normexp.studies.readings import GEOMETRIC, LOSS, fc2_gradients, loss_curves
+from normexp.studies.statistics import finals, paired, per_seed, rate, trained, valid_loss
 from normexp.studies.study import Runs, Study
 from normexp.views.grid import where
 from normexp.views.xy import xy
@@ -146,7 +146,7 @@ def _training(deep: pd.DataFrame, six: pd.DataFrame) -> Iterator[Claim]:
         "At 18 layers B2T is better than Pre-LN.",
         f"{PAPER}, table of 18 layers (27.5 against 26.6 BLEU)",
         "B2T's validation loss less Pre-LN's, nats per token",
-        paired(valid_loss(deep, "b2t"), valid_loss(deep, "pre_ln")),
+        paired(valid_loss(deep, variant="b2t"), valid_loss(deep, variant="pre_ln")),
         high=0,
         training=True,
     )
@@ -155,7 +155,7 @@ def _training(deep: pd.DataFrame, six: pd.DataFrame) -> Iterator[Claim]:
         "At 6 layers Post-LN is better than Pre-LN.",
         f"{PAPER}, table of 6 layers",
         "Post-LN's validation loss less Pre-LN's, nats per token",
-        paired(valid_loss(six, "post_ln"), valid_loss(six, "pre_ln")),
+        paired(valid_loss(six, variant="post_ln"), valid_loss(six, variant="pre_ln")),
         high=0,
         training=True,
     )

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from matplotlib.figure import Figure
 
 from normexp.studies.claim import Claim
-from normexp.studies.readings import GEOMETRIC, LOSS, loss_curves, valid_loss
-from normexp.studies.statistics import finals, paired, per_seed, trained
+from normexp.studies.readings import GEOMETRIC, LOSS, loss_curves
+from normexp.studies.statistics import finals, paired, per_seed, trained, valid_loss
 from normexp.studies.study import Runs, Study
 from normexp.views.grid import where
 from normexp.views.xy import xy
@@ -81,7 +81,7 @@ class Wang2019(Study):
             "For Pre-LN the deeper encoder is the better one.",
             f"{PAPER}, table of encoder depths (28.9 against 27.3 BLEU)",
             "validation loss with 18 less that with 6 encoder layers, nats per token",
-            paired(valid_loss(deep, "pre_ln"), valid_loss(shallow, "pre_ln")),
+            paired(valid_loss(deep, variant="pre_ln"), valid_loss(shallow, variant="pre_ln")),
             high=0,
             training=True,
         )

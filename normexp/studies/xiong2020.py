@@ -223,15 +223,14 @@ def _training(runs: Mapping[str, Runs]) -> Iterator[Claim]:
         high=1,
         training=True,
     )
-    layers = runs["warmup"].layers("grad_norm", stack="decoder", site="feed_forward", parameter="fc2.weight")
-    layers = where(layers, variant="post_ln", warmup="10%", layer=6)
+    gradients = where(last_fc2_gradient(runs["warmup"]), variant="post_ln", warmup="10%")
     after = int(float(frame["steps"].iloc[0]) / 10)
     yield Claim(
         "gradient-after-warmup",
         "When Post-LN's warm-up is over, the large gradients near its output have become small.",
         f"{PAPER}, figure 3a",
         f"gradient of the last fc2 at step {after} over that at step 1",
-        per_seed(layers, lambda seed: float(_at(seed, after) / _at(seed, 1))),
+        per_seed(gradients, lambda seed: _at(seed, after) / _at(seed, 1)),
         high=0.5,
         training=True,
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from normexp.studies.readings import loss_curves, valid_loss
+from normexp.studies.readings import loss_curves
 from normexp.studies.statistics import (
     exponent,
     finals,
@@ -18,6 +18,7 @@ from normexp.studies.statistics import (
     ratio,
     steps_to,
     trained,
+    valid_loss,
 )
 
 
@@ -82,7 +83,7 @@ RUNS = pd.DataFrame(
 def test_losses_come_by_seed_and_those_that_diverged_count():
     assert finals(RUNS, variant="a").to_dict() == {0: 0.2, 1: 0.3, 2: math.inf}
     assert finals(RUNS, variant="b").to_dict() == {0: 0.1, 1: 5.0, 2: math.inf}
-    assert valid_loss(RUNS, "a").to_dict() == {0: 0.1, 1: 0.4, 2: math.inf}
+    assert valid_loss(RUNS, variant="a").to_dict() == {0: 0.1, 1: 0.4, 2: math.inf}
     assert math.isnan(finals(RUNS, variant="c")[0])
     assert trained(RUNS, variant="a") == [0, 1, 0]
 
