@@ -92,6 +92,11 @@ def panels(rows: int, columns: int, row_height: float, shared: bool = True) -> t
     return figure, figure.subplots(rows, columns, sharex="col" if shared else False, sharey=shared, squeeze=False)
 
 
+def per_row(count: int) -> int:
+    """Return how many of `count` panels stand beside each other: few large, many small."""
+    return min(count, 3 if count <= 6 else 5)
+
+
 def frame_in(figure: Figure, title: str, settings: str, caption: str, handles: Sequence[Artist]) -> None:
     """Put title, settings and caption above the panels and the legend below, each in room of its own."""
     width, height = figure.get_size_inches()
@@ -100,8 +105,8 @@ def frame_in(figure: Figure, title: str, settings: str, caption: str, handles: S
     lines += [(line, 6.5, "normal", "0.35") for line in _wrap(caption, int(width / 0.0545))]
     above = 0.1 + sum(1.35 * size / 72 for _, size, _, _ in lines) + 0.04
     labels = [str(handle.get_label()) for handle in handles]
-    per_row = _per_row(labels, width - 0.2)
-    below = 0.1 + 0.15 * math.ceil(len(labels) / per_row)
+    ncols = _legend_columns(labels, width - 0.2)
+    below = 0.1 + 0.15 * math.ceil(len(labels) / ncols)
     height += above + below
     figure.set_size_inches(width, height)
 
@@ -113,7 +118,7 @@ def frame_in(figure: Figure, title: str, settings: str, caption: str, handles: S
         handles=list(handles),
         loc="lower center",
         bbox_to_anchor=(0.5, 0.02 / height),
-        ncols=per_row,
+        ncols=ncols,
         borderaxespad=0,
         borderpad=0.2,
         handlelength=2.6,
@@ -136,7 +141,7 @@ def _wrap_settings(settings: str, width: int) -> list[str]:
     return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
-def _per_row(labels: Sequence[str], width: float) -> int:
+def _legend_columns(labels: Sequence[str], width: float) -> int:
     """Return how many columns of the legend, filled one by one as matplotlib does, fit in `width` inches."""
     for columns in range(len(labels), 1, -1):
         split = np.array_split([0.62 + 0.068 * len(label) for label in labels], columns)

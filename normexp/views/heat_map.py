@@ -10,7 +10,8 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from normexp.views import words
-from normexp.views.grid import frame_in, panels, values_of, where
+from normexp.views.grid import frame_in, panels, per_row, values_of, where
+from normexp.views.style import ink
 
 
 def heat_map(
@@ -42,22 +43,22 @@ def heat_map(
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     high = high if high > low else low + 1  # one value alone makes no scale
     norm = LogNorm(max(low, 1e-3), max(high, 2e-3), clip=True) if log else Normalize(min(low, 0.0), high)
-    per_row = min(len(columns), 3 if len(columns) <= 6 else 5)  # few panels large, many small
-    lines = -(-len(columns) // per_row)
-    figure, grid = panels(len(down) * lines, per_row, row_height=size, shared=False)
+    beside = per_row(len(columns))
+    lines = -(-len(columns) // beside)
+    figure, grid = panels(len(down) * lines, beside, row_height=size, shared=False)
     for axis in grid.flat:
         axis.set_visible(False)
     for i, level in enumerate(down):
         for j, key in enumerate(columns):
-            axis = grid[i * lines + j // per_row][j % per_row]
+            axis = grid[i * lines + j // beside][j % beside]
             axis.set_visible(True)
             part = where(rows, **{column: key})
             part = part if row is None else where(part, **{row: level})
             _panel(axis, part, x, y, value, norm, letters)
             axis.set_title(words.setting(column, key), loc="left")
-            if j % per_row == 0:
+            if j % beside == 0:
                 axis.set_ylabel((y_label or y) if row is None else f"{words.setting(row, level)}\n{y_label or y}")
-            if i * lines + j // per_row == len(down) * lines - 1 or j + per_row >= len(columns):
+            if i * lines + j // beside == len(down) * lines - 1 or j + beside >= len(columns):
                 axis.set_xlabel(x_label or x)
     figure.colorbar(matplotlib.cm.ScalarMappable(norm, "viridis_r"), ax=grid, aspect=30, pad=0.02, label=label)
     frame_in(figure, title, settings, caption, [])
@@ -79,11 +80,9 @@ def _panel(axis: Axes, rows: pd.DataFrame, x: str, y: str, value: str, norm: Nor
         axis.plot(*np.nonzero(gone.T), "x", color="black", ms=3)
         return
     for (column, row), cell in rows.groupby([x, y], sort=False):
-        texts = [str(text)[:1].upper() for text in cell.sort_values("seed")[letters]]
-        text = texts[0] if len(set(texts)) == 1 else "".join(texts)
+        text = words.letters(cell.sort_values("seed")[letters])
         level = float(cell[value].mean())
-        face = matplotlib.colormaps["viridis_r"](norm(level)) if np.isfinite(level) else (1, 1, 1, 1)
-        colour = "white" if np.dot(face[:3], (0.299, 0.587, 0.114)) < 0.55 else "black"
+        colour = ink(matplotlib.colormaps["viridis_r"](norm(level))) if np.isfinite(level) else "black"
         number = f"{level:.2g}" if np.isfinite(level) else "✕"
         place = xs.index(column), ys.index(row)
         axis.text(*place, f"{text}\n{number}", ha="center", va="center", fontsize=5.5, color=colour)

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from normexp.views import words
-from normexp.views.grid import colours, frame_in, panels, values_of, where
+from normexp.views.grid import colours, frame_in, panels, per_row, values_of, where
 
 
 def histogram(
@@ -31,8 +31,8 @@ def histogram(
     rows = rows[np.isfinite(rows[value])]
     positive = rows.loc[rows[value] > 0, value]
     edges = np.geomspace(max(positive.min(), positive.max() * 1e-8), positive.max() * 1.0001, bins + 1)
-    per_row = min(len(columns), 3 if len(columns) <= 6 else 5)
-    figure, grid = panels(-(-len(columns) // per_row), per_row, row_height=1.7)
+    beside = per_row(len(columns))
+    figure, grid = panels(-(-len(columns) // beside), beside, row_height=1.7)
     for axis in grid.flat[len(columns) :]:
         axis.set_visible(False)
     for axis, key in zip(grid.flat, columns, strict=False):
@@ -43,7 +43,7 @@ def histogram(
             axis.stairs(share, edges, color=drawn.colour, fill=True, alpha=0.25)
             axis.stairs(share, edges, color=drawn.colour, lw=1.2)
         axis.set_title(words.setting(column, key), loc="left")
-    for axis in grid.flat[max(0, len(columns) - per_row) : len(columns)]:  # those with none below them
+    for axis in grid.flat[max(0, len(columns) - beside) : len(columns)]:  # those with none below them
         axis.set_xlabel(label)
         axis.tick_params(axis="x", which="both", labelbottom=True)
     for axes in grid:

@@ -1,6 +1,6 @@
 """How every figure looks: one colour per variant everywhere, and output that is the same byte for byte."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,10 +23,10 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 VARIANTS = (
     *("post_ln", "pre_ln", "no_residual", "deep_norm", "admin", "b2t", "plain"),
     *("res_post_norm", "t5", "no_norm", "sandwich", "peri_ln", "keel", "admin_constant"),
-    *("swin_v2", "parallel", "macaron", "sub_ln", "norm_former", "resi_dual", "dlcl"),
+    *("swin_v2", "parallel", "macaron", "sub_ln", "norm_former", "resi_dual", "dlcl_post"),
     *("mix_ln", "hybrid_norm", "layer_norm_scaling", "re_zero", "skip_init", "layer_scale", "fixup"),
     *("scaled_skip", "recursive_skip", "branch_norm", "deep_scale", "siamese_norm", "mhc", "t_fixup"),
-    *("first_norm_free", "hyper_connections"),
+    *("first_norm_free", "hyper_connections", "dlcl_pre", "hybrid_norm_star", "static_hyper_connections"),
 )
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that figures agree between machines
@@ -63,6 +63,12 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
     free = (place for place in range(len(names) + len(VARIANTS)) if place not in places.values())
     places |= {name: next(free) for name in names if name not in places}
     return {name: _look(places[name]) for name in names}
+
+
+def ink(face: Sequence[float]) -> str:
+    """Return the colour, black or white, in which text is read on a cell of this colour (red, green, blue, …)."""
+    red, green, blue = face[:3]
+    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.55 else "black"
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:

@@ -13,10 +13,10 @@ from matplotlib.patches import Rectangle
 
 from normexp.views import words
 from normexp.views.grid import frame_in
+from normexp.views.style import ink
 from normexp.views.table import LEVELS
 
 ROW, NARROW, WIDE = 0.2, 0.95, 1.5  # inches
-LETTERS = {"trained": "T", "partial": "P", "stuck": "S", "diverged": "D"}
 
 
 def verdict_map(rates: pd.DataFrame, runs: pd.DataFrame, *, title: str, settings: str, caption: str) -> Figure:
@@ -66,15 +66,13 @@ def _cell(axis: Axes, row: int, column: int, runs: pd.DataFrame, norm: LogNorm, 
     if not len(runs) or runs["loss"].isna().all():
         return
     loss = float(runs["loss"].mean())
-    letters = [LETTERS.get(str(verdict), "?") for verdict in runs.sort_values("seed")["verdict"]]
-    letter = letters[0] if len(set(letters)) == 1 else "".join(letters)
+    letter = words.letters(runs.sort_values("seed")["verdict"])
     face = matplotlib.colormaps["viridis_r"](norm(loss)) if math.isfinite(loss) else (0.85, 0.85, 0.85, 1.0)
     axis.add_patch(Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, fc=face, ec="none"))
-    dark = math.isfinite(loss) and np.dot(face[:3], (0.299, 0.587, 0.114)) < 0.55
     spread = f" ± {runs['loss'].std():.3f}" if len(runs) > 1 and np.isfinite(runs["loss"]).all() else ""
     value = "not finite" if not math.isfinite(loss) else f"{loss:.3f}" if loss < 1000 else f"{loss:.1e}"
     rate = f"  {words.number(float(runs['lr'].iloc[0]))}" if with_lr else ""
-    colour = "white" if dark else "black"
+    colour = ink(face)
     axis.text(column - 0.43, row, letter, ha="left", va="center", fontsize=6, fontweight="bold", color=colour)
     axis.text(column + 0.43, row, f"{value}{spread}{rate}", ha="right", va="center", fontsize=5.2, color=colour)
 

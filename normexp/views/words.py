@@ -1,7 +1,7 @@
 """How numbers and settings are written in titles, tables and figures."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -36,6 +36,12 @@ def setting(key: str, value: object) -> str:
             return str(value)
         case _:
             return f"{key} {number(value)}"
+
+
+def letters(verdicts: Iterable[object]) -> str:
+    """Write verdicts as their first letters: one where all agree, one for each where they differ, ? for none."""
+    firsts = [verdict[:1].upper() if isinstance(verdict, str) else "?" for verdict in verdicts]
+    return firsts[0] if len(set(firsts)) == 1 else "".join(firsts)
 
 
 def unit(frame: pd.DataFrame) -> str:

@@ -102,3 +102,11 @@ def test_numbers(value: object, text: str) -> None:
 )
 def test_warm_up(value: object, text: str) -> None:
     assert words.setting("warmup", value) == text
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "text"),
+    [(["stuck"], "S"), (["stuck", "stuck"], "S"), (["trained", "stuck", "stuck"], "TSS"), ([None, "partial"], "?P")],
+)
+def test_verdicts_as_letters(verdicts: list[object], text: str) -> None:
+    assert words.letters(verdicts) == text
