@@ -18,7 +18,6 @@ def heat_map(
     rows: pd.DataFrame,
     x: str,
     y: str,
-    value: str = "value",
     *,
     title: str,
     settings: str,
@@ -39,7 +38,7 @@ def heat_map(
     title, settings, caption: see grid.frame_in.
     """
     columns, down = values_of(rows, column), values_of(rows, row)
-    finite = rows.loc[np.isfinite(rows[value]), value]
+    finite = rows.loc[np.isfinite(rows["value"]), "value"]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     high = high if high > low else low + 1  # one value alone makes no scale
     norm = LogNorm(max(low, 1e-3), max(high, 2e-3), clip=True) if log else Normalize(min(low, 0.0), high)
@@ -54,7 +53,7 @@ def heat_map(
             axis.set_visible(True)
             part = where(rows, **{column: key})
             part = part if row is None else where(part, **{row: level})
-            _panel(axis, part, x, y, value, norm, letters)
+            _panel(axis, part, x, y, norm, letters)
             axis.set_title(words.setting(column, key), loc="left")
             if j % beside == 0:
                 axis.set_ylabel((y_label or y) if row is None else f"{words.setting(row, level)}\n{y_label or y}")
@@ -65,9 +64,9 @@ def heat_map(
     return figure
 
 
-def _panel(axis: Axes, rows: pd.DataFrame, x: str, y: str, value: str, norm: Normalize, letters: str) -> None:
+def _panel(axis: Axes, rows: pd.DataFrame, x: str, y: str, norm: Normalize, letters: str) -> None:
     xs, ys = values_of(rows, x), values_of(rows, y)
-    mean = rows.pivot_table(index=y, columns=x, values=value, aggfunc="mean", sort=False, dropna=False)
+    mean = rows.pivot_table(index=y, columns=x, values="value", aggfunc="mean", sort=False, dropna=False)
     mean = mean.reindex(index=ys, columns=xs)
     matrix = np.ma.masked_invalid(mean.to_numpy(dtype=float))
     image: dict[str, Any] = {"aspect": "auto", "origin": "upper", "interpolation": "nearest"}
@@ -81,7 +80,7 @@ def _panel(axis: Axes, rows: pd.DataFrame, x: str, y: str, value: str, norm: Nor
         return
     for (column, row), cell in rows.groupby([x, y], sort=False):
         text = words.letters(cell.sort_values("seed")[letters])
-        level = float(cell[value].mean())
+        level = float(cell["value"].mean())
         colour = ink(matplotlib.colormaps["viridis_r"](norm(level))) if np.isfinite(level) else "black"
         number = f"{level:.2g}" if np.isfinite(level) else "✕"
         place = xs.index(column), ys.index(row)

@@ -11,7 +11,6 @@ from normexp.views.grid import colours, frame_in, panels, per_row, values_of, wh
 
 def histogram(
     rows: pd.DataFrame,
-    value: str = "value",
     *,
     title: str,
     settings: str,
@@ -21,15 +20,15 @@ def histogram(
     column: str = "variant",
     bins: int = 24,
 ) -> Figure:
-    """Draw how many of the rows fall where, a panel per `column`, outlines of `colour`.
+    """Draw where the rows' `value` falls how often, a panel per `column`, outlines of `colour`.
 
     Values of 0, which a logarithmic axis has no place for, are counted in the lowest bin; those that are not finite
     are left out.
     title, settings, caption: see grid.frame_in.
     """
     columns, look = values_of(rows, column), colours(rows, colour)
-    rows = rows[np.isfinite(rows[value])]
-    positive = rows.loc[rows[value] > 0, value]
+    rows = rows[np.isfinite(rows["value"])]
+    positive = rows.loc[rows["value"] > 0, "value"]
     edges = np.geomspace(max(positive.min(), positive.max() * 1e-8), positive.max() * 1.0001, bins + 1)
     beside = per_row(len(columns))
     figure, grid = panels(-(-len(columns) // beside), beside, row_height=1.7)
@@ -38,7 +37,7 @@ def histogram(
     for axis, key in zip(grid.flat, columns, strict=False):
         axis.set_xscale("log")
         for one, drawn in look.items():
-            part = where(rows, **{column: key, colour: one})[value].clip(lower=edges[0] * 1.0001)
+            part = where(rows, **{column: key, colour: one})["value"].clip(lower=edges[0] * 1.0001)
             share = np.histogram(part, edges)[0] / max(1, len(part))
             axis.stairs(share, edges, color=drawn.colour, fill=True, alpha=0.25)
             axis.stairs(share, edges, color=drawn.colour, lw=1.2)

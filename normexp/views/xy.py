@@ -20,7 +20,6 @@ Curve = Callable[[np.ndarray], np.ndarray]
 def xy(
     rows: pd.DataFrame,
     x: str,
-    y: str = "value",
     *,
     title: str,
     settings: str,
@@ -32,21 +31,20 @@ def xy(
     row: str | None = None,
     log: str = "",
     shared: bool = True,
-    height: float = 2.2,
     lines: Mapping[str, Curve] | None = None,
     names: Mapping[float, str] | None = None,
 ) -> Figure:
-    """Draw y over x: mean over the seeds as a line, smallest to largest seed as a band.
+    """Draw `value` over x: mean over the seeds as a line, smallest to largest seed as a band.
 
-    rows: one per measurement, with the columns x, y, `colour`, `column`, `row` and seed. log: "", "x", "y" or "xy"; on
-    a logarithmic y the mean is geometric, and what is 0 or negative is left out. Values that are not finite stand as
-    crosses at the top edge. shared: one y axis for all panels.
-    lines: curves of theory by name, thin and grey in every panel. names: what stands at places of the x
-    axis. title, settings, caption: see grid.frame_in.
+    rows: one per measurement, with the columns value, x, `colour`, `column`, `row` and seed.
+    log: "", "x", "y" or "xy"; on a logarithmic y the mean is geometric, and what is 0 or negative is left out. Values
+    that are not finite stand as crosses at the top edge.
+    shared: one y axis for all panels. lines: curves of theory by name, thin and grey in every panel. names: what stands
+    at places of the x axis. title, settings, caption: see grid.frame_in.
     """
     columns, down = values_of(rows, column), values_of(rows, row)
     look = colours(rows, colour)
-    figure, grid = panels(len(down), len(columns), row_height=height, shared=shared)
+    figure, grid = panels(len(down), len(columns), row_height=2.2, shared=shared)
     for place, (axes, level) in enumerate(zip(grid, down, strict=True)):
         for axis, value in zip(axes, columns, strict=True):
             part = rows if column is None else where(rows, **{column: value})
@@ -56,7 +54,7 @@ def xy(
             if "y" in log:
                 axis.set_yscale("log")
             for key, one in look.items():
-                _line(axis, where(part, **{colour: key}), x, y, one, geometric="y" in log)
+                _line(axis, where(part, **{colour: key}), x, one, geometric="y" in log)
             measured = np.array(sorted(part[x].unique()), dtype=float)
             for curve in (lines or {}).values():
                 axis.plot(measured, curve(measured), color="0.45", lw=0.8, ls=(0, (4, 2)), zorder=1)
@@ -81,11 +79,11 @@ def xy(
     return figure
 
 
-def _line(axis: Axes, rows: pd.DataFrame, x: str, y: str, look: Look, geometric: bool) -> None:
-    finite = rows[np.isfinite(rows[y])]
-    finite = finite[finite[y] > 0] if geometric else finite
-    gone = sorted(rows.loc[~np.isfinite(rows[y]), x].unique())
-    groups = finite.groupby(x, sort=True)[y]
+def _line(axis: Axes, rows: pd.DataFrame, x: str, look: Look, geometric: bool) -> None:
+    finite = rows[np.isfinite(rows["value"])]
+    finite = finite[finite["value"] > 0] if geometric else finite
+    gone = sorted(rows.loc[~np.isfinite(rows["value"]), x].unique())
+    groups = finite.groupby(x, sort=True)["value"]
 
     def centre(values: pd.Series) -> float:
         return float(np.exp(np.log(values).mean())) if geometric else float(values.mean())
