@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from normexp import __version__
-from normexp.schema import BadInput, configs_folder, described
+from normexp.schema import CHOICES, CLASSES, BadInput, configs_folder, described
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,10 +31,10 @@ def _keys() -> str:
         choices = sorted(path.stem for path in configs_folder().joinpath(name).glob("*.yaml"))
         if "." not in name and name not in HOUSEKEEPING:
             lines.append(f"[bold]{name}[/]  {field.metadata['help']}" + (f": {', '.join(choices)}" if choices else ""))
-    for group in ("task", "model", "attention", "probe"):
-        lines.append(
-            f"[bold]{group}[/]  {', '.join(sorted(p.stem for p in configs_folder().joinpath(group).glob('*')))}"
-        )
+    for group in CHOICES:
+        if group not in CLASSES:
+            offered = ", ".join(sorted(path.stem for path in configs_folder().joinpath(group).glob("*.yaml")))
+            lines.append(f"[bold]{group}[/]  {offered}")
     lines.append(
         "Several probes are [bold]probe=\\[stream,dependency][/]; their options are probes.output_shift.noise, …"
     )

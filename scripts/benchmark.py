@@ -103,7 +103,7 @@ def probes(depth: int = 18) -> bool:
 
     def deaf() -> None:
         """A step whose forward names nothing."""
-        note, Context.note = Context.note, unheard_by  # type: ignore[method-assign]
+        note, Context.note = Context.note, lambda self, name, value: value  # type: ignore[method-assign]
         try:
             trainer.step(batch)
         finally:
@@ -122,10 +122,6 @@ def probes(depth: int = 18) -> bool:
             (seconds,) = in_turn(lambda probe=probe: probe.measure(trainer.moment(batch)), rounds=3)
             print(f"| {name} | {seconds:.2f} | {seconds / off:.1f} |", flush=True)
     return on / off <= 1.02
-
-
-def unheard_by(self: Context, name: str, value: Tensor) -> Tensor:
-    return value
 
 
 def in_turn(*actions: Callable[[], Any], rounds: int) -> list[float]:

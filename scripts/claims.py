@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from normexp.studies.claim import Verdict
+from normexp.studies.table import ORDER
+
 REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference"
-ORDER = ["does not hold", "cannot be tested", "holds"]
 
 
 def main(folder: Path) -> None:
@@ -18,8 +22,9 @@ def main(folder: Path) -> None:
     number = {verdict: int((claims["verdict"] == verdict).sum()) for verdict in ORDER}
     papers = claims.loc[~claims["own"], "study"].nunique()
     print(
-        f"# Claims\n\n{len(claims)} claims checked in {claims['study'].nunique()} studies: {number['holds']} hold, "
-        f"{number['does not hold']} do not, {number['cannot be tested']} cannot be tested at this size. "
+        f"# Claims\n\n{len(claims)} claims checked in {claims['study'].nunique()} studies: "
+        f"{number[Verdict.HOLDS]} hold, {number[Verdict.FAILS]} do not, {number[Verdict.UNTESTED]} cannot be tested at "
+        "this size. "
         f"{int((~claims['own']).sum())} are statements of {papers} papers, the others our own; "
         f"{int(claims['training'].sum())} needed training. Thresholds were committed before the runs.\n"
     )
