@@ -11,7 +11,10 @@ import yaml
 from normexp.schema import BadInput
 
 # Keys that name or place a run but say nothing about what it computes.
-HOUSEKEEPING = ("name", "results", "launcher", "jobs", "console", "hydra", "threads", "device", "probe", "probes")
+HOUSEKEEPING = (
+    *("name", "results", "config_dirs", "launcher", "jobs", "console", "hydra", "threads", "device"),
+    *("probe", "probes"),
+)
 STATUS = (
     *("state", "verdict", "final_loss", "valid_loss", "token_accuracy", "accuracy", "permuted_loss"),
     *("bleu", "chrf", "parameters", "diverged_at", "first_to_go"),

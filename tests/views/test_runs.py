@@ -42,7 +42,8 @@ def test_without_sweep_json_the_keys_that_vary_and_follow_from_no_other(
     for place, path in enumerate(sorted(folder.rglob("status.json"))):  # what it measures is no key
         path.write_text(json.dumps({**json.loads(path.read_text()), "measured": f"[{place}]"}))
         with path.with_name("config.yaml").open("a") as config:
-            config.write(f"probe: {{every: {place + 1}}}\nprobes: {{stream: {{_target_: Stream{place}}}}}\n")
+            config.write(f"config_dirs: [lab{place}]\nprobe: {{every: {place + 1}}}\n")
+            config.write(f"probes: {{stream: {{_target_: Stream{place}}}}}\n")
     # model.encoder_depth follows from depth and variant._target_ from variant.
     assert swept_keys(load_runs(folder)) == ["depth", "variant", "lr", "seed"]
 
