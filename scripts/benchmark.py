@@ -89,7 +89,8 @@ def _gradient_norms(trainer: Trainer) -> Tensor:
 def probes(depth: int = 18) -> bool:
     """What probes cost at depth 18 of the default regime: nothing when off, gradient norms every step at most 2 %.
 
-    Steps with and without are taken in turn, so that noise of the machine hits both alike; medians of their times.
+    Steps with and without are taken in turn, so that noise of the machine hits both alike; a ratio is the median of the
+    ratios of neighbours.
     """
     line = [f"depth={depth}", "training.device=cpu", "steps=1000"]
     names = Composer("train", []).options("probe")
@@ -109,30 +110,39 @@ def probes(depth: int = 18) -> bool:
         finally:
             Context.note = note  # type: ignore[method-assign]
 
-    off, without, on = in_turn(step(), deaf, step(gradient.measure), rounds=25)
-    print(f"\n### Probes at {depth} + {depth} layers (width 64, {batch.tokens} target tokens, medians of 25 in turn)\n")
+    rounds = 60
+    without, off, on = in_turn(deaf, step(), step(gradient.measure), rounds=rounds)
+    slower = {"off": ratio(off, without), "on": ratio(on, off)}
+    sizes = f"width 64, {batch.tokens} target tokens, {rounds} of each in turn"
+    print(f"\n### Probes at {depth} + {depth} layers ({sizes})\n")
     print("| | s per step | ratio |\n|---|---|---|")
-    print(f"| forward that names nothing | {without:.3f} | 1 |")
-    print(f"| probes off | {off:.3f} | {off / without:.3f} |")
-    print(f"| gradient norms, every step | {on:.3f} | {on / off:.3f} of off |")
+    print(f"| forward that names nothing | {statistics.median(without):.3f} | 1 |")
+    print(f"| probes off | {statistics.median(off):.3f} | {slower['off']:.3f} of the line above |")
+    print(f"| gradient norms, every step | {statistics.median(on):.3f} | {slower['on']:.3f} of the line above |")
     print("\n| one measurement of | s | in steps |\n|---|---|---|", flush=True)
     trainer.look(batch)
     for name, probe in chosen.items():
         if probe is not gradient:
-            (seconds,) = in_turn(lambda probe=probe: probe.measure(trainer.moment(batch)), rounds=3)
-            print(f"| {name} | {seconds:.2f} | {seconds / off:.1f} |", flush=True)
-    return on / off <= 1.02
+            (times,) = in_turn(lambda probe=probe: probe.measure(trainer.moment(batch)), rounds=3)
+            seconds = statistics.median(times)
+            print(f"| {name} | {seconds:.2f} | {seconds / statistics.median(off):.1f} |", flush=True)
+    return slower["on"] <= 1.02
 
 
-def in_turn(*actions: Callable[[], Any], rounds: int) -> list[float]:
-    """Median seconds of each action, all of them once per round."""
+def in_turn(*actions: Callable[[], Any], rounds: int) -> list[list[float]]:
+    """Seconds of each action in every round; all of them are taken once per round."""
     times: list[list[float]] = [[] for _ in actions]
     for _ in range(rounds):
         for action, own in zip(actions, times, strict=True):
             start = time.perf_counter()
             action()
             own.append(time.perf_counter() - start)
-    return [statistics.median(own) for own in times]
+    return times
+
+
+def ratio(times: list[float], others: list[float]) -> float:
+    """Median of time over time, round by round."""
+    return statistics.median(a / b for a, b in zip(times, others, strict=True))
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ class Wortsman2023(Study):
             xy(
                 capped(runs["rates"]),
                 "lr",
-                title=f"Final loss against learning rate, every arrangement ({PAPER}, figure 1; {self.size})",
+                title=f"Final loss against learning rate ({PAPER}, figure 1; {self.size})",
                 settings=runs["rates"].heading("variant", "lr"),
                 caption="Final training loss, at most the loss of the untrained model. " + MEANS,
                 label="nats per token",

@@ -25,7 +25,7 @@ def xy(
     settings: str,
     caption: str,
     label: str,
-    x_label: str = "",
+    x_label: str | None = None,
     colour: str = "variant",
     column: str | None = None,
     row: str | None = None,
@@ -61,7 +61,7 @@ def xy(
             if place == 0 and column is not None and len(columns) > 1:
                 axis.set_title(words.setting(column, value), loc="left")
             if place == len(down) - 1:
-                axis.set_xlabel(x_label or x)
+                axis.set_xlabel(x if x_label is None else x_label)
             if names:
                 axis.set_xticks(list(names), list(names.values()))
             else:
