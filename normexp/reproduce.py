@@ -117,7 +117,7 @@ def reproduce(
         for stem, figure in study.figures(runs):
             drawn += style.save(figure, folder / "figures" / stem)
     claims = list(study.claims(runs))
-    report.write(folder, title, parts, runs, drawn, claims, notes)
+    report.write(folder, title, size, parts, runs, drawn, claims, notes)
     return Reproduced(title, folder, drawn, claims, notes, [])
 
 

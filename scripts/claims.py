@@ -36,7 +36,7 @@ def main(folder: Path) -> None:
         print("|---|---|---|---|---|")
         for row in rows.itertuples():
             text = f"{row.text} {row.note}".strip()
-            link = f"[{row.study}]({row.study}/report.md)"
+            link = f"[{row.study}]({row.study}/report.md) ({row.size})"
             print(f"| {link} | {text} | {row.statistic}: {row.measured} | {row.asked} | {row.agreeing}/{row.n} |")
         print()
 

@@ -1,4 +1,5 @@
-"""What tests of probes share: small trainers, readings as a series, and streams caught by hooks, without a trace."""
+"""What tests of probes share: small trainers, readings as rows, a watch over what must not change, and streams caught
+by hooks, without a trace."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,13 +22,10 @@ NORMED_STREAM = ("post_ln", "b2t", "deep_norm", "admin", "resi_dual", "no_residu
 
 
 def trainer_of(*line: str) -> Trainer:
-    """Of two layers and no dropout, with what its variant takes from data; a task on the line leaves out what only
-    translation reads."""
-    task = next((word.partition("=")[2] for word in line if word.startswith("task=")), "translation")
-    unread = {"translation": (), "language_modelling": ("record",), "classification": ("record", "data")}[task]
-    tiny = [word for word in TINY if word.partition(".")[0] not in unread]
-    base = ("depth=2", "model.dropout=0", "model.attention_dropout=0")
-    config = Composer("train", []).resolve([*tiny, *base, *line])
+    """Of two layers and no dropout, with what its variant takes from data."""
+    size = [word for word in TINY if not word.startswith(("data.", "record."))]
+    examples = "data.phrases=40" if "task=classification" in line else "data.pairs=300"
+    config = Composer("train", []).resolve([*size, examples, "depth=2", *line])
     return Trainer(config, corpus_of(config)).calibrate()
 
 
@@ -42,23 +40,33 @@ def some_padding(batch: Batch, stack: str) -> bool:
     return mask is not None and not bool(mask.all())
 
 
-def measured(probe: Probe, moment: Moment) -> pd.Series:
-    """Values by stack, layer, site and statistic."""
-    frame = probe.measure(moment).frame(1)
-    assert not frame.duplicated(["stack", "layer", "site", "statistic"]).any()
-    return frame.set_index(["stack", "layer", "site", "statistic"])["value"]
+def rows_of(probe: Probe, moment: Moment) -> Any:
+    """Values by stack, layer, site, parameter and statistic."""
+    index = ["stack", "layer", "site", "parameter", "statistic"]
+    rows: pd.Series = probe.measure(moment).frame(moment.step).set_index(index)["value"]
+    assert rows.index.is_unique
+    return rows
+
+
+def measured(probe: Probe, moment: Moment) -> Any:
+    """The same of a probe that reads no parameters: values by stack, layer, site and statistic."""
+    rows = rows_of(probe, moment).droplevel("parameter")
+    assert rows.index.is_unique
+    return rows
 
 
 @contextmanager
 def nothing_changes(trainer: Trainer) -> Iterator[None]:
-    """Weights, buffers and gradients are the same after the block as before it."""
-    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
-    grads = [None if p.grad is None else p.grad.clone() for p in trainer.model.parameters()]
+    """Weights, buffers, gradients and the optimizer's state are the same to the bit after the block as before it."""
+
+    def state() -> list[Tensor]:
+        grads = [p.grad for p in trainer.model.parameters() if p.grad is not None]
+        slots = [v for slot in trainer.optimizer.state.values() for v in slot.values() if isinstance(v, Tensor)]
+        return [*trainer.model.state_dict().values(), *grads, *slots]
+
+    before = [value.clone() for value in state()]
     yield
-    after = trainer.model.state_dict()
-    assert all(torch.equal(value, after[name]) for name, value in before.items())
-    for grad, p in zip(grads, trainer.model.parameters(), strict=True):
-        assert p.grad is None if grad is None else torch.equal(grad, p.grad)
+    assert all(torch.equal(a, b) for a, b in zip(before, state(), strict=True))
 
 
 def streams_by_hand(model: Any, batch: Batch, variant: str) -> dict[tuple[str, int, str], Tensor]:

@@ -34,7 +34,7 @@ class DepthLimit(Study):
 
     def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
         frame = together(runs)
-        rows = frame.assign(value=frame["final_loss"].astype(float)).sort_values("depth", kind="stable")
+        rows = frame.assign(value=frame["final_loss"].astype(float))
         yield (
             "depth_limit",
             heat_map(

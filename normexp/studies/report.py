@@ -16,6 +16,7 @@ from normexp.views import table as runs_table
 def write(
     folder: Path,
     title: str,
+    size: str,
     parts: Mapping[str, Part],
     runs: Mapping[str, Runs],
     figures: Sequence[Path],
@@ -30,7 +31,7 @@ def write(
     lines = [f"# {title}", ""]
     if claims:
         lines += [f"{table.count(claims)}.", "", table.markdown(claims, notes)]
-        (folder / "claims.csv").write_text(table.csv(claims, notes))
+        (folder / "claims.csv").write_text(table.csv(claims, notes, size))
     lines += ["## Figures", ""]
     for path in figures:
         if path.suffix == ".png":

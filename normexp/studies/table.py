@@ -68,8 +68,8 @@ def markdown(claims: Sequence[Claim], notes: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def csv(claims: Sequence[Claim], notes: Mapping[str, str]) -> str:
-    """One row per claim, with the value of every seed."""
+def csv(claims: Sequence[Claim], notes: Mapping[str, str], size: str) -> str:
+    """One row per claim, with the study's size and the value of every seed."""
     rows = [
         {
             **{"claim": claim.name, "verdict": str(claim.verdict), "text": claim.text, "place": claim.place},
@@ -80,4 +80,4 @@ def csv(claims: Sequence[Claim], notes: Mapping[str, str]) -> str:
         }
         for claim in claims
     ]
-    return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
+    return pd.DataFrame(rows).assign(size=size).to_csv(index=False, lineterminator="\n")

@@ -32,7 +32,7 @@ def setting(key: str, value: object) -> str:
             return f"{number(value)} steps"
         case "warmup":
             return "no warm-up" if warm_up(value) == "none" else f"warm-up {warm_up(value)}"
-        case "norm" | "model" | "task" | "data" | "variant" | "stack" | "site":
+        case "norm" | "model" | "task" | "data" | "variant" | "stack" | "site" | "moment":
             return str(value)
         case _:
             return f"{key} {number(value)}"

@@ -57,7 +57,7 @@ def by_hand(call, rows):
         ("variant=resi_dual",),
         ("variant=hybrid_norm",),
         ("variant=b2t", "task=language_modelling"),
-        ("variant=deep_norm", "task=classification", "data.phrases=40"),
+        ("variant=deep_norm", "task=classification"),
     ],
 )
 def test_numbers_are_those_of_every_query_by_hand(line, monkeypatch):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from looking import rows_of, trainer_of, unchanged
+from probed import nothing_changes, rows_of, trainer_of
 
 from normexp.probes.jacobian import StackJacobian
 from normexp.schema import BadInput
@@ -101,7 +101,7 @@ def test_measuring_changes_nothing():
     batch = next(trainer.data())
     trainer.step(batch)
     trainer.look(batch)
-    with unchanged(trainer):
+    with nothing_changes(trainer):
         rows_of(StackJacobian(), trainer.moment(batch))
     assert trainer.model.training
     assert all(p.requires_grad for p in trainer.model.parameters())

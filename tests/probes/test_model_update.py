@@ -4,7 +4,7 @@ import copy
 from itertools import islice
 
 import pytest
-from looking import rows_of, trainer_of, unchanged
+from probed import nothing_changes, rows_of, trainer_of
 
 from normexp.probes.model_update import ModelUpdate
 
@@ -55,5 +55,5 @@ def test_measuring_changes_nothing():
     batch = next(trainer.data())
     trainer.step(batch)
     trainer.look(batch)
-    with unchanged(trainer):
+    with nothing_changes(trainer):
         rows_of(ModelUpdate(), trainer.moment(batch))

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from looking import rows_of, trainer_of, unchanged
+from probed import nothing_changes, rows_of, trainer_of
 
 from normexp.model.build import build
 from normexp.probes.output_shift import OutputShift
@@ -81,7 +81,7 @@ def test_measuring_changes_nothing():
     batch = next(trainer.data())
     trainer.step(batch)
     trainer.look(batch)
-    with unchanged(trainer):
+    with nothing_changes(trainer):
         rows_of(OutputShift(), trainer.moment(batch))
 
 

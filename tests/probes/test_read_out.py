@@ -104,7 +104,7 @@ def test_words_of_a_stream_that_is_only_a_part_are_read_at_unit_variance():
 
 
 def test_an_encoder_on_its_own_writes_no_words():
-    trainer = trainer_of("variant=pre_ln", "task=classification", "data.phrases=40")
+    trainer = trainer_of("variant=pre_ln", "task=classification")
     rows = measured(ReadOut(), trainer.moment(padded(trainer)))
     assert set(rows.index.get_level_values("statistic")) == {"position_r2"}
 

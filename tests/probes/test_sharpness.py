@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from looking import rows_of, trainer_of, unchanged
+from probed import nothing_changes, rows_of, trainer_of
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from normexp.probes.sharpness import Sharpness, largest_eigenvalue
@@ -83,7 +83,7 @@ def test_measuring_changes_nothing(norm):
     batch = next(trainer.data())
     trainer.step(batch)
     trainer.look(batch)
-    with unchanged(trainer):
+    with nothing_changes(trainer):
         rows_of(Sharpness(iterations=3), trainer.moment(batch))
 
 

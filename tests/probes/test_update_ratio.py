@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from looking import rows_of, trainer_of, unchanged
+from probed import nothing_changes, rows_of, trainer_of
 
 from normexp.probes.update_ratio import UpdateRatio
 
@@ -73,6 +73,6 @@ def test_measuring_changes_nothing():
     batch = next(trainer.data())
     trainer.step(batch)
     trainer.look(batch)
-    with unchanged(trainer):
+    with nothing_changes(trainer):
         rows_of(UpdateRatio(), trainer.moment(batch))
     assert all(torch.isfinite(p.grad).all() for p in trainer.model.parameters())

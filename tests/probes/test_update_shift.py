@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from looking import rows_of, trainer_of, unchanged
+from probed import nothing_changes, rows_of, trainer_of
 
 from normexp.probes.update_shift import UpdateShift
 from normexp.schema import BadInput
@@ -71,7 +71,7 @@ def test_measuring_changes_nothing(optimizer):
     batch = next(trainer.data())
     trainer.step(batch)
     trainer.look(batch)
-    with unchanged(trainer):
+    with nothing_changes(trainer):
         rows_of(UpdateShift(optimizer=optimizer), trainer.moment(batch))
 
 
