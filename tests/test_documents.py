@@ -1,0 +1,35 @@
+"""What the documents say of each other: links lead somewhere, and counts are those of the tables that they count."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "results" / "reference"
+DOCUMENTS = [ROOT / "README.md", *sorted(REFERENCE.rglob("*.md"))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document):
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text())
+    assert not [link for link in links if "://" not in link and not (document.parent / link).exists()]
+
+
+def test_the_table_of_all_claims_is_what_its_script_prints():
+    printed = subprocess.check_output([sys.executable, ROOT / "scripts" / "claims.py"], text=True)
+    assert printed == (REFERENCE / "claims.md").read_text()
+
+
+def test_the_readme_counts_the_claims_of_that_table():
+    counts = re.search(
+        r"(\d+) claims checked in \d+ studies: (\d+) hold, (\d+) do not, (\d+) cannot",
+        (REFERENCE / "claims.md").read_text(),
+    )
+    told = re.search(
+        r"Of (\d+) claims (\d+) hold, (\d+) do not and (\d+) cannot", " ".join((ROOT / "README.md").read_text().split())
+    )
+    assert counts and told
+    assert counts.groups() == told.groups()
