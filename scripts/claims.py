@@ -20,7 +20,7 @@ def main(folder: Path) -> None:
     parts = [pd.read_csv(path).assign(study=path.parent.name) for path in sorted(folder.glob("*/claims.csv"))]
     claims = pd.concat(parts, ignore_index=True).fillna({"note": ""})
     number = {verdict: int((claims["verdict"] == verdict).sum()) for verdict in ORDER}
-    papers = claims.loc[~claims["own"], "study"].nunique()
+    papers = claims.loc[~claims["own"], "place"].str.partition(",")[0].nunique()
     print(
         f"# Claims\n\n{len(claims)} claims checked in {claims['study'].nunique()} studies: "
         f"{number[Verdict.HOLDS]} hold, {number[Verdict.FAILS]} do not, {number[Verdict.UNTESTED]} cannot be tested at "
