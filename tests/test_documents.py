@@ -31,5 +31,6 @@ def test_the_readme_counts_the_claims_of_that_table():
     told = re.search(
         r"Of (\d+) claims (\d+) hold, (\d+) do not and (\d+) cannot", " ".join((ROOT / "README.md").read_text().split())
     )
-    assert counts and told
+    assert counts
+    assert told
     assert counts.groups() == told.groups()

@@ -1,5 +1,6 @@
 """What all normalisers share, and the one that does nothing."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -31,14 +32,14 @@ class Norm(nn.Module):
         """Called once by the stack that it stands in: what each forward knows beside x is found in `context`."""
         self.context = context
 
-    def along(self, x: Tensor, part: Tensor) -> Tensor:
-        """What becomes of `part`, a summand of x, when x is normed: the norm as the linear map that it is at x.
+    def along(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        """The norm as the linear map that it is at x: what becomes of a summand of x when x is normed.
 
         Statistics are those of x, and constants added are left out, so that the parts of x add up to what it becomes.
         A norm that is no such map counts as the factor by which it changes a token's length.
         """
-        length = torch.linalg.vector_norm
-        return part * length(self(x), dim=-1, keepdim=True) / length(x, dim=-1, keepdim=True)
+        before, after = (torch.linalg.vector_norm(each, dim=-1, keepdim=True) for each in (x, self(x)))
+        return lambda part: part * after / before
 
     @property
     def mask(self) -> Tensor | None:

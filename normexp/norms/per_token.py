@@ -1,5 +1,7 @@
 """Normalisers that look at one token at a time."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,9 +23,9 @@ class LayerNorm(Norm):
     def forward(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
-    def along(self, x: Tensor, part: Tensor) -> Tensor:
-        centred = part - part.mean(-1, keepdim=True)
-        return self.weight * centred / torch.sqrt(x.var(-1, correction=0, keepdim=True) + self.eps)
+    def along(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        root = torch.sqrt(x.var(-1, correction=0, keepdim=True) + self.eps)
+        return lambda part: self.weight * (part - part.mean(-1, keepdim=True)) / root
 
 
 class RMSNorm(Norm):
@@ -39,8 +41,9 @@ class RMSNorm(Norm):
     def forward(self, x: Tensor) -> Tensor:
         return F.rms_norm(precise(x), self.weight.shape, self.weight, self.eps)
 
-    def along(self, x: Tensor, part: Tensor) -> Tensor:
-        return self.weight * part / torch.sqrt(x.square().mean(-1, keepdim=True) + self.eps)
+    def along(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        root = torch.sqrt(x.square().mean(-1, keepdim=True) + self.eps)
+        return lambda part: self.weight * part / root
 
 
 class ScaleNorm(Norm):

@@ -71,7 +71,8 @@ def _shares(moment: Moment, stack: Stack) -> dict[str, dict[str, Tensor]]:
 
 
 def _variance(x: Tensor, mask: Tensor | None) -> Tensor:
-    return real(x, mask).var(dim=-1, correction=0).mean()
+    tokens = real(x, mask)
+    return (tokens - tokens.mean(dim=-1, keepdim=True)).square().mean()  # several times as fast as torch.var
 
 
 def _length(x: Tensor, mask: Tensor | None) -> Tensor:

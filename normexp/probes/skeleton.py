@@ -14,7 +14,7 @@ from normexp.norms.norm import precise
 from normexp.probes.moment import unchanged_buffers
 
 EMBEDDING = "embedding"  # the part that belongs to no site
-Call = tuple[Tensor, Tensor]  # what a norm read and what it made of that
+Call = tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]  # what a norm read, made of it, and makes of a part of it
 
 
 class Skeleton:
@@ -59,31 +59,30 @@ class Skeleton:
     def _recorded(self, norm: Norm) -> Callable:
         def forward(x: Tensor) -> Tensor:
             made = self.norms[norm](x)
-            self.calls[norm].append((x, made))
+            with unchanged_buffers(norm):  # some norms look at x again for this
+                linear = self.norms[norm].along(x)
+            self.calls[norm].append((x, made, (lambda _: made) if norm.weighs else linear))
             return made
 
         return forward
 
     def _along(self, norm: Norm) -> Callable:
         calls = iter(self.calls[norm])
-        return lambda part: self._linear(norm, next(calls), part)
+
+        def forward(part: Tensor) -> Tensor:
+            _, _, linear = next(calls)
+            return linear(part)
+
+        return forward
 
     def _along_and_rest(self, norm: Norm) -> Callable:
         calls = iter(self.calls[norm])
 
         def forward(part: Tensor) -> Tensor:
-            x, made = call = next(calls)
-            return self._linear(norm, call, part) + made - self._linear(norm, call, x)
+            x, made, linear = next(calls)
+            return linear(part) + made - linear(x)
 
         return forward
-
-    def _linear(self, norm: Norm, call: Call, part: Tensor) -> Tensor:
-        """What a norm makes of a part at one of its calls."""
-        x, made = call
-        if norm.weighs:
-            return made
-        with unchanged_buffers(norm):  # some norms look at x again for this
-            return self.norms[norm].along(x, part)
 
 
 def _replace(undo: ExitStack, module: nn.Module, method: str, by: Callable) -> None:
