@@ -64,9 +64,9 @@ def test_one_text_has_no_other_source():
     assert values["memory_grad_norm"] > 0
 
 
-@pytest.mark.parametrize("line", [("task=language_modelling",), ("task=classification")])
-def test_models_of_one_stack_have_no_rows(line):
-    trainer = trainer_of(*line)
+@pytest.mark.parametrize("task", ["task=language_modelling", "task=classification"])
+def test_models_of_one_stack_have_no_rows(task):
+    trainer = trainer_of(task)
     assert SourceUse().measure(trainer.moment(padded(trainer))).frame(1).empty
 
 
