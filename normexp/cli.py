@@ -136,16 +136,15 @@ def reproduce(
     """
     with _bad_input():
         from normexp import reproduce as room
-        from normexp.studies import report, table
+        from normexp.studies import table
 
         if not study:
             _print(room.list_studies(config_dir))
             return
         results = Path(os.environ.get("NORMEXP_RESULTS") or "results")
         with _interruptible():
-            done = room.reproduce(
-                study, "quick" if quick else "full", results, config_dir, jobs, lambda line: typer.echo(line, err=True)
-            )
+            size = "quick" if quick else "full"
+            done = room.reproduce(study, size, results, out, config_dir, jobs, lambda line: typer.echo(line, err=True))
         if done.missing:
             logs = ", ".join(str(run / "log.txt") for run in done.missing[:3])
             more = f" and {len(done.missing) - 3} more" if len(done.missing) > 3 else ""
@@ -155,8 +154,6 @@ def reproduce(
             _print(table.table(done.claims, done.title, done.notes))
         for path in (done.folder / "report.md", *done.figures):
             typer.echo(path)
-        if out:
-            report.publish(done.folder, out)
 
 
 @app.command()
@@ -215,8 +212,10 @@ def _run(command: str, line: list[str] | None, config_dir: list[str], name: str,
 
             _print(estimate(planned, jobs))
             return
+        from normexp.records.folder import made
         from normexp.sweep import run_sweep
 
+        made(planned.results, "results")
         typer.echo(f"{len(planned.cells)} {'cell' if len(planned.cells) == 1 else 'cells'} in {planned.path}", err=True)
         with _interruptible():
             complete = run_sweep(planned, composer, jobs)

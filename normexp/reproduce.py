@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from normexp.launch import Composer, compose, default_jobs
+from normexp.records.folder import made
 from normexp.schema import BadInput, configs_folder
 from normexp.studies import report
 from normexp.studies.claim import Claim
@@ -78,16 +79,26 @@ def read(name: str, path: Path) -> tuple[type[Study], dict[str, Any], dict[str, 
 
 
 def reproduce(
-    name: str, size: str, results: Path, config_dirs: Sequence[str], jobs: int, say: Callable[[str], None]
+    name: str,
+    size: str,
+    results: Path,
+    out: Path | None,
+    config_dirs: Sequence[str],
+    jobs: int,
+    say: Callable[[str], None],
 ) -> Reproduced:
     """Bring every part of the study to its end, then draw its figures and check its claims.
 
     Runs that are complete are kept as they are, so this continues an interrupted study and redraws a finished one.
     They lie in results/parts, where two studies that ask for the same part in the same words share it.
+    out: where report, tables and figures go, too.
     say: called with a line about each part before it starts.
     """
     study, notes = load(name, size, config_dirs)
     folder = (results / f"{name}-{size}").absolute()
+    if out:
+        made(out, "--out")  # before the long work, not after it
+    made(results, "results")
     runs: dict[str, Runs] = {}
     parts: dict[str, Part] = {}
     complete = True
@@ -118,6 +129,8 @@ def reproduce(
             drawn += style.save(figure, folder / "figures" / stem)
     claims = list(study.claims(runs))
     report.write(folder, title, size, parts, runs, drawn, claims, notes)
+    if out:
+        report.publish(folder, out)
     return Reproduced(title, folder, drawn, claims, notes, [])
 
 

@@ -94,6 +94,9 @@ def test_help_imports_nothing_heavy(words, tmp_path):
         ("show depth=0", "depth=0 is too small"),
         ("results nowhere", "nowhere: there is no such folder"),
         ("figures nowhere", "nowhere: there is no such folder"),
+        ("train results=/dev/null", "results=/dev/null: a folder that can be made is right"),
+        ("sweep depth=1,2 results=/dev/null", "results=/dev/null: a folder that can be made is right"),
+        ("reproduce dong2021 --quick --out /dev/null", "--out=/dev/null: a folder that can be made is right"),
     ],
 )
 def test_bad_input_is_one_sentence_and_nothing_is_written(words, sentence, tmp_path):
@@ -247,6 +250,9 @@ def test_train_ends_with_its_table_and_figures_which_results_and_figures_give_ag
     assert float(row["final_loss"]) == result["final_loss"]
     assert float(row["level.position_only"]) == result["levels"]["position_only"]
 
+    nowhere = in_process("figures", str(folder), "--out=/dev/null")
+    assert nowhere.exit_code == 2
+    assert "--out=/dev/null: a folder that can be made is right" in nowhere.output
     drawn = in_process("figures", str(folder))
     assert drawn.exit_code == 0
     assert all(path.name in drawn.output for path in figures)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from normexp.records.folder import made
 from normexp.schema import BadInput
 from normexp.views import probed, style
 from normexp.views.gradient_norms import SITE_NORM, gradient_norms
@@ -30,7 +31,7 @@ def draw(folder: Path | str, out: Path | str | None = None) -> list[Path]:
             place = Path(out) / sweep.name if out else sweep / "figures"
         with style.context():
             for name, figure in _figures(runs):
-                files += style.save(figure, place / name)
+                files += style.save(figure, made(place, "--out") / name)
     if not files:
         raise BadInput(f"nothing to draw in {folder}: no run has recorded a loss or a reading of its layers yet")
     return files
