@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from normexp import __version__
-from normexp.schema import CHOICES, CLASSES, BadInput, configs_folder, described
+from normexp.config.schema import CHOICES, CLASSES, configs_folder, described
+from normexp.errors import ConfigError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -103,10 +104,10 @@ def probe(
 def show(line: Line = None, config_dir: ConfigDir = []) -> None:  # noqa: B006
     """Print what a config means: all keys, the graph at every kind of site, constants, parameters."""
     with _bad_input():
-        from normexp.launch import compose
+        from normexp.config.compose import compose
 
         planned, _ = compose("train", line or [], config_dirs=config_dir)
-        from normexp.describe import describe
+        from normexp.views.show import describe
 
         typer.echo(describe(planned.cells[0].config))
 
@@ -115,8 +116,8 @@ def show(line: Line = None, config_dir: ConfigDir = []) -> None:  # noqa: B006
 def variants(config_dir: ConfigDir = []) -> None:  # noqa: B006
     """List the variants: name, equation, paper."""
     with _bad_input():
-        from normexp.describe import list_variants
-        from normexp.launch import Composer
+        from normexp.config.compose import Composer
+        from normexp.views.show import list_variants
 
         _print(list_variants(Composer("train", config_dir)))
 
@@ -135,23 +136,24 @@ def reproduce(
     code is 0 whatever they are, and 1 only where a run failed.
     """
     with _bad_input():
-        from normexp import reproduce as room
-        from normexp.studies import table
+        from normexp.studies import claims_table, runner
 
         if not study:
-            _print(room.list_studies(config_dir))
+            _print(runner.list_studies(config_dir))
             return
         results = Path(os.environ.get("NORMEXP_RESULTS") or "results")
         with _interruptible():
             size = "quick" if quick else "full"
-            done = room.reproduce(study, size, results, out, config_dir, jobs, lambda line: typer.echo(line, err=True))
+            done = runner.reproduce(
+                study, size, results, out, config_dir, jobs, lambda line: typer.echo(line, err=True)
+            )
         if done.missing:
             logs = ", ".join(str(run / "log.txt") for run in done.missing[:3])
             more = f" and {len(done.missing) - 3} more" if len(done.missing) > 3 else ""
             typer.echo(f"error: runs of {study} failed, so nothing is drawn; the logs: {logs}{more}", err=True)
             raise typer.Exit(1)
         if done.claims:
-            _print(table.table(done.claims, done.title, done.notes))
+            _print(claims_table.table(done.claims, done.title, done.notes))
         for path in (done.folder / "report.md", *done.figures):
             typer.echo(path)
 
@@ -203,17 +205,17 @@ def tensorboard(
 
 def _run(command: str, line: list[str] | None, config_dir: list[str], name: str, jobs: int, dry_run: bool) -> None:
     with _bad_input():
-        from normexp.launch import compose, default_jobs
+        from normexp.config.compose import compose, default_jobs
 
         planned, composer = compose(command, line or [], config_dirs=config_dir, name=name)
         jobs = jobs or default_jobs(planned)
         if dry_run:
-            from normexp.describe import estimate
+            from normexp.views.show import estimate
 
             _print(estimate(planned, jobs))
             return
         from normexp.records.folder import made
-        from normexp.sweep import run_sweep
+        from normexp.sweep.executor import run_sweep
 
         made(planned.results, "results")
         typer.echo(f"{len(planned.cells)} {'cell' if len(planned.cells) == 1 else 'cells'} in {planned.path}", err=True)
@@ -230,7 +232,7 @@ def _report(path: Path) -> None:
     from normexp.views.table import table
 
     _print(table(load_runs(path)))
-    with suppress(BadInput):  # when every cell failed at once, there is nothing to draw
+    with suppress(ConfigError):  # when every cell failed at once, there is nothing to draw
         for drawn in draw(path):
             typer.echo(drawn)
 
@@ -238,7 +240,7 @@ def _report(path: Path) -> None:
 def _existing(folder: Path | None) -> Path:
     folder = folder or Path(os.environ.get("NORMEXP_RESULTS") or "results")
     if not folder.is_dir():
-        raise BadInput(f"{folder}: there is no such folder; give one that holds runs")
+        raise ConfigError(f"{folder}: there is no such folder; give one that holds runs")
     return folder
 
 
@@ -251,11 +253,11 @@ def _print(what: object) -> None:
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """Runs that stop early say so in one line: exit code 1 where the launcher failed, 130 where they were asked to."""
-    from normexp.sweep import LauncherFailed
+    from normexp.errors import LaunchError
 
     try:
         yield
-    except LauncherFailed as error:
+    except LaunchError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt as error:  # Typer itself would end without a word
@@ -268,7 +270,7 @@ def _bad_input() -> Iterator[None]:
     """Bad input ends in one sentence on stderr and exit code 2, never in a traceback."""
     try:
         yield
-    except BadInput as error:
+    except ConfigError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
 

@@ -18,12 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from normexp.config.compose import Composer
 from normexp.data.batches import Batch
-from normexp.launch import Composer
-from normexp.model.seam import Context
-from normexp.probes.chosen import Chosen
-from normexp.probes.moment import Moment
-from normexp.run import corpus_of
+from normexp.data.corpus import load_corpus
+from normexp.model.variant import Context
+from normexp.probes.context import ProbeContext
+from normexp.probes.probe_set import ProbeSet
 from normexp.training.trainer import Trainer
 
 TOKENS, STEPS, LR = 16, 20, "1e-4"
@@ -59,7 +59,7 @@ def thousand_layers(depth: int = 1000) -> bool:
 def _thousand_layers(variant: str, amp: str, depth: int) -> bool:
     line = [f"variant={variant}", f"depth={depth}", f"training.amp={amp}", f"lr={LR}", "schedule=constant", "warmup=0"]
     config = Composer("train", []).resolve([*line, f"steps={STEPS}", "data.pairs=200", "training.device=cpu"])
-    corpus = corpus_of(config)
+    corpus = load_corpus(config)
     trainer = Trainer(config, corpus)
     generator = torch.Generator().manual_seed(0)
     source, target = torch.randint(4, len(corpus.vocabulary), (2, 1, TOKENS + 1), generator=generator)
@@ -95,11 +95,11 @@ def probes(depth: int = 18) -> bool:
     line = [f"depth={depth}", "training.device=cpu", "steps=1000"]
     names = Composer("train", []).options("probe")
     config = Composer("train", []).resolve([*line, f"probe=[{','.join(names)}]"])
-    trainer = Trainer(config, corpus_of(config))
-    chosen, batch = Chosen(config).probes, next(trainer.data())
+    trainer = Trainer(config, load_corpus(config))
+    chosen, batch = ProbeSet(config).probes, next(trainer.data())
     gradient = chosen["gradient_norm"]
 
-    def step(measure: Callable[[Moment], Any] | None = None) -> Callable[[], Any]:
+    def step(measure: Callable[[ProbeContext], Any] | None = None) -> Callable[[], Any]:
         return lambda: trainer.step(batch, measure)
 
     def deaf() -> None:
@@ -123,7 +123,7 @@ def probes(depth: int = 18) -> bool:
     trainer.look(batch)
     for name, probe in chosen.items():
         if probe is not gradient:
-            (times,) = in_turn(lambda probe=probe: probe.measure(trainer.moment(batch)), rounds=3)
+            (times,) = in_turn(lambda probe=probe: probe.measure(trainer.probe_context(batch)), rounds=3)
             seconds = statistics.median(times)
             print(f"| {name} | {seconds:.2f} | {seconds / statistics.median(off):.1f} |", flush=True)
     return slower["on"] <= 1.02

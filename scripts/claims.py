@@ -11,7 +11,7 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from normexp.studies.claim import Verdict
-from normexp.studies.table import ORDER
+from normexp.studies.claims_table import ORDER
 
 REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference"
 

@@ -13,20 +13,19 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
-import golden_numbers as golden  # noqa: E402
-
-from normexp.launch import Composer  # noqa: E402
-from normexp.schema import BadInput  # noqa: E402
+from normexp.config.compose import Composer  # noqa: E402
+from normexp.errors import ConfigError  # noqa: E402
+from tests.support import golden  # noqa: E402
 
 
 def renew(names: list[str], everything: bool, config_dir: str) -> None:
-    """Write what is missing or asked for; raises BadInput."""
+    """Write what is missing or asked for; raises ConfigError."""
     config_dirs = [config_dir] if config_dir else []
     offered = Composer("train", config_dirs).options("variant")
     if unknown := [name for name in names if name not in offered]:
-        raise BadInput(f"variant={unknown[0]}: one of {', '.join(offered)} is right")
+        raise ConfigError(f"variant={unknown[0]}: one of {', '.join(offered)} is right")
     folder = Path(config_dir) / "golden" if config_dir else golden.FOLDER
     own = sorted(path.stem for path in Path(config_dir).glob("variant/*.yaml")) if config_dir else offered
     chosen = names or [name for name in own if everything or golden.read(name, folder) is None]
@@ -49,7 +48,7 @@ def main() -> None:
     asked = parser.parse_args()
     try:
         renew(asked.names, asked.all, asked.config_dir)
-    except BadInput as error:
+    except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny import TINY, alive, descendants, normexp, runs, started, status, wait_until
 from typer.testing import CliRunner, Result
 
 from normexp.cli import app
+from tests.support.runs import TINY, alive, descendants, normexp, runs, started, status, wait_until
 
 HEAVY = ("torch", "hydra", "omegaconf", "pandas", "numpy", "pyarrow", "datasets", "matplotlib", "tensorboard", "joblib")
 
@@ -248,7 +248,7 @@ def test_train_ends_with_its_table_and_figures_which_results_and_figures_give_ag
     assert row["variant"] == "post_ln"
     assert row["verdict"] == result["verdict"] == "stuck"
     assert float(row["final_loss"]) == result["final_loss"]
-    assert float(row["level.position_only"]) == result["levels"]["position_only"]
+    assert float(row["baseline.position_only"]) == result["baselines"]["position_only"]
 
     nowhere = in_process("figures", str(folder), "--out=/dev/null")
     assert nowhere.exit_code == 2

@@ -7,7 +7,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tiny import TINY
+
+from tests.support.runs import TINY
 
 CHECKOUT = Path(__file__).parents[1]
 

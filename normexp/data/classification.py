@@ -7,8 +7,8 @@ from unicodedata import combining, normalize
 
 from datasets import ClassLabel, Features, Sequence, Value
 
+from normexp.data.baselines import class_prior
 from normexp.data.corpus import Corpus, corpus
-from normexp.data.levels import class_prior
 from normexp.data.phrases import check_kinds, check_language, write
 from normexp.data.splits import collect
 from normexp.data.vocabulary import EOS, Vocabulary, characters, join_characters
@@ -82,11 +82,11 @@ def cldr_languages(
         ]
         for split, found in values.items()
     }
-    levels = {"class_prior": class_prior([row["target"] for row in rows["train"]])}
+    baselines = {"class_prior": class_prior([row["target"] for row in rows["train"]])}
     features = Features(
         phrase=Value("string"),
         text=Value("string"),
         source=Sequence(Value("int32")),
         target=ClassLabel(names=list(codes)),
     )
-    return corpus("classification", rows, features, vocabulary, codes, levels)
+    return corpus("classification", rows, features, vocabulary, codes, baselines)

@@ -1,12 +1,15 @@
-"""What a data config builds: splits, vocabulary, levels, and a digest that names them."""
+"""What a data config builds: splits, vocabulary, baselines, and a digest that names them."""
 
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import datasets
+import yaml
 
+from normexp.config.choice import maker
 from normexp.data.vocabulary import Vocabulary
 
 
@@ -39,7 +42,7 @@ class Corpus:
     splits: datasets.DatasetDict
     vocabulary: Vocabulary
     classes: tuple[str, ...]
-    levels: dict[str, float]
+    baselines: dict[str, float]
     digest: str
 
     def examples(self, split: str, task: str = "") -> list[Example]:
@@ -58,7 +61,7 @@ def corpus(
     features: datasets.Features,
     vocabulary: Vocabulary,
     classes: tuple[str, ...],
-    levels: dict[str, float],
+    baselines: dict[str, float],
 ) -> Corpus:
     """A corpus from the rows of its splits, held in memory by HF datasets with the given features."""
     written = json.dumps([rows, vocabulary.tokens, classes], ensure_ascii=False, sort_keys=True)
@@ -69,4 +72,14 @@ def corpus(
         }
     )
     digest = hashlib.sha256(written.encode()).hexdigest()
-    return Corpus(task, splits, vocabulary, classes, levels, digest)
+    return Corpus(task, splits, vocabulary, classes, baselines, digest)
+
+
+@lru_cache(maxsize=4)
+def _corpus(node: str) -> Any:
+    return maker("data", yaml.safe_load(node))()
+
+
+def load_corpus(config: dict[str, Any]) -> Any:
+    """The corpus of a config; cells that run in the same process share it."""
+    return _corpus(yaml.safe_dump(config["data"]))

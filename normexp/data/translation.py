@@ -5,8 +5,8 @@ from typing import Any
 
 from datasets import Features, Sequence, Translation, Value
 
+from normexp.data.baselines import position_only, target_bigram, unigram
 from normexp.data.corpus import Corpus, corpus
-from normexp.data.levels import position_only, target_bigram, unigram
 from normexp.data.phrases import check_kinds, check_language, write
 from normexp.data.splits import collect
 from normexp.data.vocabulary import EOS, Vocabulary, words
@@ -56,11 +56,11 @@ def cldr_phrases(
             )
 
     targets = [found["target"] for found in rows["train"]]
-    levels = {level.__name__: level(targets) for level in (unigram, position_only, target_bigram)}
+    baselines = {level.__name__: level(targets) for level in (unigram, position_only, target_bigram)}
     features = Features(
         kind=Value("string"),
         translation=Translation(languages),
         source=Sequence(Value("int32")),
         target=Sequence(Value("int32")),
     )
-    return corpus("translation", rows, features, vocabulary, (), levels)
+    return corpus("translation", rows, features, vocabulary, (), baselines)

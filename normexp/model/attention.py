@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from normexp.model.seam import Context, Note, unheard
 from normexp.model.slots import Slots
+from normexp.model.variant import Capture, Context, ignore
 from normexp.norms import Norm
 
 
@@ -53,20 +53,20 @@ class Attention(nn.Module):
                 norm.token_dim = 2
                 norm.tokens = "memory_mask" if cross and slot in ("key", "value") else "mask"
 
-    def forward(self, x: Tensor, context: Context, note: Note = unheard) -> Tensor:
+    def forward(self, x: Tensor, context: Context, capture: Capture = ignore) -> Tensor:
         put = self.inside.put
         x = put("input", x)
         memory, real = x, None if self.causal else context.mask
         if self.cross:
             assert context.memory is not None, "cross-attention needs a memory"
             memory, real = context.memory, context.memory_mask
-        query = note("query", put("query", self.split(self.query(x))))  # batch, head, token, head width
-        key = note("key", put("key", self.split(self.key(memory))))
+        query = capture("query", put("query", self.split(self.query(x))))  # batch, head, token, head width
+        key = capture("key", put("key", self.split(self.key(memory))))
         value = put("value", self.split(self.value(memory)))
         seen = None if real is None else real[:, None, None, :]
         if self.persistent:
-            key = beside(self.persistent_key * math.sqrt(key.shape[-1]), key)
-            value = beside(self.persistent_value * math.sqrt(self.persistent), value)
+            key = prepend_persistent(self.persistent_key * math.sqrt(key.shape[-1]), key)
+            value = prepend_persistent(self.persistent_value * math.sqrt(self.persistent), value)
             if self.causal:  # is_causal counts from the first key, which is no token's now
                 seen = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()
             if seen is not None:
@@ -87,6 +87,6 @@ class Attention(nn.Module):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
-def beside(persistent: Tensor, x: Tensor) -> Tensor:
+def prepend_persistent(persistent: Tensor, x: Tensor) -> Tensor:
     """The persistent vectors, then those of the tokens.   batch, head, persistent + token, head width"""
     return torch.cat([persistent.to(x.dtype).expand(len(x), -1, -1, -1), x], dim=2)

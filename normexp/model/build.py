@@ -6,13 +6,13 @@ from typing import Any
 
 from torch import nn
 
-from normexp.init import Init, initialise
+from normexp.config.choice import maker
+from normexp.config.schema import depths
 from normexp.model.embedding import Embedding
-from normexp.model.seam import Shape
+from normexp.model.initialisers import Init, initialise
 from normexp.model.stack import Stack
 from normexp.model.transformer import Classifier, LanguageModel, Translator
-from normexp.schema import depths
-from normexp.target import maker
+from normexp.model.variant import StackShape
 
 Model = Classifier | LanguageModel | Translator
 HEAD_NORMS = {"none": (), "qk": ("query", "key"), "qkv": ("query", "key", "value")}  # slots, by model.attention_norm
@@ -32,7 +32,7 @@ def build(config: dict[str, Any], vocabulary: int, classes: int = 0) -> Model:
 
     def stack(name: str) -> Stack:
         return Stack(
-            Shape(name, encoder_depth, decoder_depth, **{key: size[key] for key in sizes}),
+            StackShape(name, encoder_depth, decoder_depth, **{key: size[key] for key in sizes}),
             lambda shape: make_variant(shape, make_norm),
             activation=size["activation"],
             dropout=size["dropout"],
@@ -70,13 +70,13 @@ def undrawn() -> Iterator[None]:
 def _gains(model: Model, init: Init) -> Callable[[nn.Module], float]:
     """Which factor the variants and the init's own rule of depth put on which module's initial matrix."""
     factors: dict[nn.Module, float] = {
-        matrix: stack.variant.gain(site, role) * init.factor(site, role, len(stack.sites))
+        matrix: stack.variant.init_scale(site, role) * init.factor(site, role, len(stack.sites))
         for stack in model.stacks
         for site in stack.sites
         for role, matrix in site.sublayer.named_children()
         if isinstance(matrix, nn.Linear)
     }
-    factors[model.embedding.words] = model.stacks[0].variant.gain(None, "embedding")
+    factors[model.embedding.words] = model.stacks[0].variant.init_scale(None, "embedding")
     if model.head is not None:
-        factors[model.head] = model.stacks[-1].variant.gain(None, "head")
+        factors[model.head] = model.stacks[-1].variant.init_scale(None, "head")
     return lambda module: factors.get(module, 1.0)

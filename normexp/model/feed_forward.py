@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from normexp.model.seam import Context, Note, unheard
 from normexp.model.slots import Slots
+from normexp.model.variant import Capture, Context, ignore
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu}
 
@@ -27,7 +27,7 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.inside = Slots(self.slots, inside)
 
-    def forward(self, x: Tensor, context: Context, note: Note = unheard) -> Tensor:
+    def forward(self, x: Tensor, context: Context, capture: Capture = ignore) -> Tensor:
         put = self.inside.put
-        hidden = note("hidden", self.activation(put("hidden", self.fc1(put("input", x)))))
+        hidden = capture("hidden", self.activation(put("hidden", self.fc1(put("input", x)))))
         return put("output", self.fc2(put("before_fc2", self.dropout(hidden))))

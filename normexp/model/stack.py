@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from normexp.model.attention import Attention
 from normexp.model.feed_forward import FeedForward
-from normexp.model.seam import Context, Shape, Site, Trace, Variant
+from normexp.model.variant import Context, Site, StackShape, Trace, Variant
 from normexp.norms import Norm
 
 
@@ -19,8 +19,8 @@ class Stack(nn.Module):
 
     def __init__(
         self,
-        shape: Shape,
-        make_variant: Callable[[Shape], Variant],
+        shape: StackShape,
+        make_variant: Callable[[StackShape], Variant],
         *,
         activation: str,
         dropout: float,
@@ -53,14 +53,14 @@ class Stack(nn.Module):
                 index += 1
                 full_name = f"{shape.stack}.{layer:0{digits}d}.{name}"
                 site = Site(shape, layer, index, full_name, kind, dropout, self.context)
-                site.sublayer = make_sublayer(kind, self.variant.inside(site))
-                self.variant.equip(site)
+                site.sublayer = make_sublayer(kind, self.variant.branch_modules(site))
+                self.variant.build_site(site)
                 sites[name] = site
             self.layers[f"{layer:0{digits}d}"] = nn.ModuleDict(sites)
             self.sites_by_layer.append(list(sites.values()))
         for module in self.modules():
             if isinstance(module, Norm):
-                module.see(self.context)
+                module.bind(self.context)
 
     @property
     def sites(self) -> list[Site]:
@@ -76,17 +76,17 @@ class Stack(nn.Module):
         trace: Trace | None = None,
     ) -> Tensor:
         """Embedded tokens → the stack's output.   batch, token, width"""
-        self.fill(Context(mask, memory, memory_mask, trace))
+        self.set_context(Context(mask, memory, memory_mask, trace))
         try:
-            self.context.note(f"{self.shape.stack}/input", x)
-            stream = self.variant.open(x)
-            self.context.note(f"{self.shape.stack}/stream", self.variant.view(stream))
+            self.context.capture(f"{self.shape.stack}/input", x)
+            stream = self.variant.start_stream(x)
+            self.context.capture(f"{self.shape.stack}/stream", self.variant.main_stream(stream))
             for sites in self.sites_by_layer:
                 stream = self.variant.layer(stream, sites)
-            return self.context.note(f"{self.shape.stack}/output", self.variant.close(stream))
+            return self.context.capture(f"{self.shape.stack}/output", self.variant.finish_stream(stream))
         finally:
-            self.fill(Context())  # else the last batch and its graph would live on
+            self.set_context(Context())  # else the last batch and its graph would live on
 
-    def fill(self, values: Context) -> None:
+    def set_context(self, values: Context) -> None:
         """Every site holds this one context object; only what is in it changes."""
         vars(self.context).update(vars(values))

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from normexp.model.embedding import Embedding
-from normexp.model.seam import Trace
 from normexp.model.stack import Stack
+from normexp.model.variant import Trace
 
 
 class Classifier(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 
-def precise(x: Tensor) -> Tensor:
+def at_least_float32(x: Tensor) -> Tensor:
     """x in float32 at least: statistics lose too much in half precision."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
@@ -20,19 +20,19 @@ class Norm(nn.Module):
     """
 
     symbol = "N"
-    leak = ""
+    causality_note = ""
     refuses_causal = False
-    weighs = False  # True: what it makes are weights on the stream and no part of it (see weighing)
+    produces_weights = False  # True: what it makes are weights on the stream and no part of it (see weighing)
     # Where the tokens of x are, for norms that pool over them; attention says so for what it puts on split heads.
     token_dim = 1
     tokens = "mask"  # the context's mask of them; memory_mask for the keys and values of cross-attention
     context: Any = None
 
-    def see(self, context: Any) -> None:
+    def bind(self, context: Any) -> None:
         """Called once by the stack that it stands in: what each forward knows beside x is found in `context`."""
         self.context = context
 
-    def along(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+    def linearised_at(self, x: Tensor) -> Callable[[Tensor], Tensor]:
         """The norm as the linear map that it is at x: what becomes of a summand of x when x is normed.
 
         Statistics are those of x, and constants added are left out, so that the parts of x add up to what it becomes.
@@ -47,9 +47,9 @@ class Norm(nn.Module):
         return None if self.context is None else getattr(self.context, self.tokens)
 
 
-def weighing(norm: Any) -> Any:
+def as_weights(norm: Any) -> Any:
     """The norm, marked as one whose answers become weights on the stream, as in dynamic hyper-connections."""
-    norm.weighs = True
+    norm.produces_weights = True
     return norm
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from normexp.norms.norm import Norm, precise
+from normexp.norms.norm import Norm, at_least_float32
 
 
 class LayerNorm(Norm):
@@ -23,7 +23,7 @@ class LayerNorm(Norm):
     def forward(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
-    def along(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+    def linearised_at(self, x: Tensor) -> Callable[[Tensor], Tensor]:
         root = torch.sqrt(x.var(-1, correction=0, keepdim=True) + self.eps)
         return lambda part: self.weight * (part - part.mean(-1, keepdim=True)) / root
 
@@ -39,9 +39,9 @@ class RMSNorm(Norm):
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(precise(x), self.weight.shape, self.weight, self.eps)
+        return F.rms_norm(at_least_float32(x), self.weight.shape, self.weight, self.eps)
 
-    def along(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+    def linearised_at(self, x: Tensor) -> Callable[[Tensor], Tensor]:
         root = torch.sqrt(x.square().mean(-1, keepdim=True) + self.eps)
         return lambda part: self.weight * part / root
 
@@ -77,7 +77,7 @@ class AdaNorm(Norm):
         self.scale, self.k, self.eps = scale, k, eps
 
     def forward(self, x: Tensor) -> Tensor:
-        x = precise(x)
+        x = at_least_float32(x)
         z = (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + self.eps)
         return self.scale * (1 - self.k * z.detach()) * z
 

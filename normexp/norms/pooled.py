@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor, nn
 
-from normexp.norms.norm import Norm, precise
+from normexp.norms.norm import Norm, at_least_float32
 
 IN_TRAINING = "in training its statistics hold later tokens too; in evaluation it reads running ones, which hold none"
 
 
-def real(x: Tensor, norm: Norm) -> Tensor:
+def token_weights(x: Tensor, norm: Norm) -> Tensor:
     """1 at real tokens and 0 at padding, in x's shape but of width 1."""
     weight = x.new_ones(())
     if norm.mask is not None:
@@ -20,7 +20,7 @@ def real(x: Tensor, norm: Norm) -> Tensor:
 
 def moments(x: Tensor, norm: Norm, dims: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
     """Mean, biased variance and count of the real tokens along `dims`, which are kept with size 1."""
-    weight = real(x, norm)
+    weight = token_weights(x, norm)
     count = weight.sum(dims, keepdim=True)
     mean = (weight * x).sum(dims, keepdim=True) / count
     return mean, (weight * (x - mean).square()).sum(dims, keepdim=True) / count, count
@@ -35,7 +35,7 @@ class BatchNorm(Norm):
     """
 
     symbol = "BN"
-    leak = IN_TRAINING
+    causality_note = IN_TRAINING
     running_mean: Tensor
     running_var: Tensor
 
@@ -48,7 +48,7 @@ class BatchNorm(Norm):
         self.register_buffer("running_var", torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = precise(x)
+        x = at_least_float32(x)
         mean, var = self.running_mean, self.running_var
         if self.training:
             mean, var, count = moments(x, self, tuple(range(x.dim() - 1)))
@@ -67,7 +67,7 @@ class InstanceNorm(Norm):
     """
 
     symbol = "IN"
-    leak = "its statistics hold later tokens, in evaluation too"
+    causality_note = "its statistics hold later tokens, in evaluation too"
     refuses_causal = True
 
     def __init__(self, width: int, eps: float = 1e-5) -> None:
@@ -77,6 +77,6 @@ class InstanceNorm(Norm):
         self.bias = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = precise(x)
+        x = at_least_float32(x)
         mean, var, _ = moments(x, self, (self.token_dim,))
         return self.weight * (x - mean) / torch.sqrt(var + self.eps) + self.bias

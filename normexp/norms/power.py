@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from normexp.norms.norm import Norm, precise
-from normexp.norms.pooled import IN_TRAINING, real
+from normexp.norms.norm import Norm, at_least_float32
+from normexp.norms.pooled import IN_TRAINING, token_weights
 
 
 class PowerNorm(Norm):
@@ -24,7 +24,7 @@ class PowerNorm(Norm):
     """
 
     symbol = "PN"
-    leak = IN_TRAINING
+    causality_note = IN_TRAINING
     running: Tensor
     nu: Tensor
     forwards: Tensor
@@ -42,11 +42,11 @@ class PowerNorm(Norm):
         self.register_buffer("forwards", torch.zeros((), dtype=torch.long))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = precise(x)
+        x = at_least_float32(x)
         u = F.rms_norm(x, x.shape[-1:], eps=self.eps)
         if not self.training:
             return self.weight * u / torch.sqrt(self.running + self.eps) + self.bias
-        share = real(u, self)
+        share = token_weights(u, self)
         share = share / share.sum()  # of a real token in a mean over all of them
         over_tokens = tuple(range(u.dim() - 1))
         with torch.no_grad():

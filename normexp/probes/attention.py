@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from normexp.model.seam import Site
-from normexp.norms.norm import precise
-from normexp.probes.moment import Moment
-from normexp.probes.probe import Probe, Readings, at
+from normexp.model.variant import Site
+from normexp.norms.norm import at_least_float32
+from normexp.probes.context import ProbeContext
+from normexp.probes.probe import Probe, Readings, site_key
 
 
 class AttentionEntropy(Probe):
@@ -22,21 +22,21 @@ class AttentionEntropy(Probe):
     left out: what is told is how queries choose among tokens.
     """
 
-    def measure(self, moment: Moment) -> Readings:
+    def measure(self, context: ProbeContext) -> Readings:
         return Readings.of(
-            (at(site, statistic), value)
-            for site in moment.sites
-            if f"{site.name}/query" in moment.trace
-            for statistic, value in self._of(site, moment)
+            (site_key(site, statistic), value)
+            for site in context.sites
+            if f"{site.name}/query" in context.trace
+            for statistic, value in self._of(site, context)
         )
 
-    def _of(self, site: Site, moment: Moment) -> Iterator[tuple[str, Tensor]]:
-        query, key = (precise(moment.trace[f"{site.name}/{what}"].detach()) for what in ("query", "key"))
+    def _of(self, site: Site, context: ProbeContext) -> Iterator[tuple[str, Tensor]]:
+        query, key = (at_least_float32(context.trace[f"{site.name}/{what}"].detach()) for what in ("query", "key"))
         logits = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])  # batch, head, query, key
-        sees = visible(site, moment, logits)
+        sees = visible(site, context, logits)
         entropy = torch.special.entr(logits.masked_fill(~sees, -torch.inf).softmax(dim=-1)).sum(dim=-1)
 
-        asks = moment.mask_of(site.shape.stack)
+        asks = context.mask_of(site.shape.stack)
         count = sees.sum(dim=-1, dtype=logits.dtype)[:, 0].expand(len(logits), -1)  # batch, query
         asks = torch.ones_like(count, dtype=torch.bool) if asks is None else asks
         chooses = asks & (count > 1)
@@ -46,11 +46,11 @@ class AttentionEntropy(Probe):
         yield "attention_logit_max", logits.masked_fill(~(sees & asks[:, None, :, None]), 0).abs().amax()
 
 
-def visible(site: Site, moment: Moment, logits: Tensor) -> Tensor:
+def visible(site: Site, context: ProbeContext, logits: Tensor) -> Tensor:
     """Which keys a query sees.   batch or 1, 1, query or 1, key"""
     queries, keys = logits.shape[-2:]
     everything = torch.ones(1, 1, queries, keys, dtype=torch.bool, device=logits.device)
     if site.sublayer.causal:
         return everything.tril()
-    mask = moment.mask_of("encoder")  # a cross-attention reads the encoder too
+    mask = context.mask_of("encoder")  # a cross-attention reads the encoder too
     return everything if mask is None else mask[:, None, None, :].expand(-1, -1, queries, -1)

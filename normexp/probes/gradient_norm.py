@@ -2,7 +2,7 @@
 
 import torch
 
-from normexp.probes.moment import Moment
+from normexp.probes.context import ProbeContext
 from normexp.probes.parameters import ParameterNorms
 from normexp.probes.probe import Probe, Readings
 
@@ -19,10 +19,10 @@ class GradientNorm(Probe):
     def __init__(self) -> None:
         self._norms: ParameterNorms | None = None
 
-    def measure(self, moment: Moment) -> Readings:
+    def measure(self, context: ProbeContext) -> Readings:
         """0 where nothing flowed back."""
-        if self._norms is None or self._norms.model is not moment.model:
-            self._norms = ParameterNorms(moment.model)
+        if self._norms is None or self._norms.model is not context.model:
+            self._norms = ParameterNorms(context.model)
             self._keys = self._norms.keys("grad_norm")
         grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self._norms.parameters]
         return Readings(self._keys, self._norms.of(grads))

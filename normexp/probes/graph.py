@@ -76,7 +76,7 @@ def graph(model: nn.Module) -> list[Part]:
     with symbolic(model):
         for stack in model.stacks:  # type: ignore[union-attr]
             variant, name = stack.variant, stack.shape.stack
-            stream = variant.open(Symbol("embedding"))
+            stream = variant.start_stream(Symbol("embedding"))
             if _text(stream) != "embedding":
                 parts.append(Part(name, "opens", (f"x = {_text(stream)}",)))
             layers = []
@@ -84,7 +84,7 @@ def graph(model: nn.Module) -> list[Part]:
                 stream, lines = _layer(variant, _named("x", stream), sites)
                 layers.append((*lines, *_inside(sites)))
             parts += _merged(name, layers)
-            parts.append(Part(name, "closes", (f"output = {_text(variant.close(_named('x', stream)))}",)))
+            parts.append(Part(name, "closes", (f"output = {_text(variant.finish_stream(_named('x', stream)))}",)))
     return parts
 
 

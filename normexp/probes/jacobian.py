@@ -6,10 +6,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from normexp.probes.moment import Moment, real
-from normexp.probes.probe import Probe, Readings, whole
+from normexp.errors import ConfigError
+from normexp.probes.context import ProbeContext, valid_tokens
+from normexp.probes.probe import Probe, Readings, stack_key
 from normexp.probes.spectrum import spectrum
-from normexp.schema import BadInput
 
 
 class StackJacobian(Probe):
@@ -25,29 +25,29 @@ class StackJacobian(Probe):
 
     def __init__(self, tokens: int = 8) -> None:
         if tokens < 1:
-            raise BadInput(f"probes.jacobian.tokens={tokens}: 1 or more is right")
+            raise ConfigError(f"probes.jacobian.tokens={tokens}: 1 or more is right")
         self.tokens = tokens
 
-    def measure(self, moment: Moment) -> Readings:
+    def measure(self, context: ProbeContext) -> Readings:
         """NaN where the Jacobian is not finite."""
-        model = moment.copied().model.eval().requires_grad_(False)  # no graph is kept for the weights
+        model = context.with_model_copy().model.eval().requires_grad_(False)  # no graph is kept for the weights
 
         def text(name: str, stack: str) -> Tensor:
-            mask = moment.mask_of(stack)
-            return real(moment.trace[name][:1].detach(), mask if mask is None else mask[:1])
+            mask = context.mask_of(stack)
+            return valid_tokens(context.trace[name][:1].detach(), mask if mask is None else mask[:1])
 
         found = []
         for stack in model.stacks:
-            stack.variant.at_step(moment.step)
+            stack.variant.on_step_begin(context.step)
             name, memory = stack.shape.stack, None
-            if name == "decoder" and "encoder/output" in moment.trace:
+            if name == "decoder" and "encoder/output" in context.trace:
                 memory = text("encoder/output", "encoder").expand(stack.shape.width, -1, -1)
             matrix = jacobian(partial(stack, memory=memory), text(f"{name}/input", name)[: self.tokens])
             values = spectrum(torch.linalg.svdvals, matrix)
             found += [
-                (whole(name, "jacobian_max"), values[0]),
-                (whole(name, "jacobian_min"), values[-1]),
-                (whole(name, "jacobian_mean_square"), values.square().mean()),
+                (stack_key(name, "jacobian_max"), values[0]),
+                (stack_key(name, "jacobian_min"), values[-1]),
+                (stack_key(name, "jacobian_mean_square"), values.square().mean()),
             ]
         return Readings.of(found)
 

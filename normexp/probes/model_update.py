@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from normexp.probes.moment import Moment, distances
-from normexp.probes.probe import Probe, Readings, whole
+from normexp.probes.context import ProbeContext, distances
+from normexp.probes.probe import Probe, Readings, stack_key
 
 
 class ModelUpdate(Probe):
@@ -14,12 +14,12 @@ class ModelUpdate(Probe):
     constants of step t, and each the running statistics of its own model.
     """
 
-    def measure(self, moment: Moment) -> Readings:
-        here, start = moment.trace, moment.traced(moment.start())
+    def measure(self, context: ProbeContext) -> Readings:
+        here, start = context.trace, context.trace_of(context.initial_model())
 
         def moved(stack: str) -> Tensor:
-            return distances(here[f"{stack}/output"], start[f"{stack}/output"], moment.mask_of(stack)).mean()
+            return distances(here[f"{stack}/output"], start[f"{stack}/output"], context.mask_of(stack)).mean()
 
         with torch.no_grad():
-            stacks = [stack.shape.stack for stack in moment.model.stacks]
-            return Readings.of((whole(stack, "model_update"), moved(stack)) for stack in stacks)
+            stacks = [stack.shape.stack for stack in context.model.stacks]
+            return Readings.of((stack_key(stack, "model_update"), moved(stack)) for stack in stacks)

@@ -1,4 +1,4 @@
-"""What a probe is: something measured at a moment, as tidy rows that stay on the device until they are asked for."""
+"""What a probe is: something measured at a context, as tidy rows that stay on the device until they are asked for."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -8,8 +8,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from normexp.model.seam import Site
-from normexp.probes.moment import Moment
+from normexp.model.variant import Site
+from normexp.probes.context import ProbeContext
 
 KEY = ["stack", "layer", "site", "parameter", "statistic"]
 
@@ -51,15 +51,15 @@ class Probe(ABC):
     reads_grad = False  # True: it reads the .grad that a training step leaves, so at initialisation one is made for it
 
     @abstractmethod
-    def measure(self, moment: Moment) -> Readings:
-        """Look at the model as it is at this moment."""
+    def measure(self, context: ProbeContext) -> Readings:
+        """Look at the model as it is at this context."""
 
 
-def at(site: Site, statistic: str, parameter: str = "") -> tuple[str, int, str, str, str]:
+def site_key(site: Site, statistic: str, parameter: str = "") -> tuple[str, int, str, str, str]:
     """The key of a value at a site."""
     return site.shape.stack, site.layer, site.name.rpartition(".")[2], parameter, statistic
 
 
-def whole(stack: str, statistic: str) -> tuple[str, int, str, str, str]:
+def stack_key(stack: str, statistic: str) -> tuple[str, int, str, str, str]:
     """The key of a value that describes a whole stack, or the `model`."""
     return stack, 0, "", "", statistic

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from normexp.model.seam import Context, Site, Variant
+from normexp.errors import ConfigError
 from normexp.model.stack import Stack
 from normexp.model.transformer import Classifier
-from normexp.norms.norm import precise
-from normexp.probes.moment import Moment, unchanged_buffers
-from normexp.probes.probe import Probe, Readings, at, whole
-from normexp.schema import BadInput
+from normexp.model.variant import Context, Site, Variant
+from normexp.norms.norm import at_least_float32
+from normexp.probes.context import ProbeContext, unchanged_buffers
+from normexp.probes.probe import Probe, Readings, site_key, stack_key
 
 
 class ReadOut(Probe):
@@ -26,32 +26,32 @@ class ReadOut(Probe):
 
     def __init__(self, ridge: float = 1e-2) -> None:
         if not ridge > 0:
-            raise BadInput(f"probes.read_out.ridge={ridge}: a number above 0 is right")
+            raise ConfigError(f"probes.read_out.ridge={ridge}: a number above 0 is right")
         self.ridge = ridge
 
-    def measure(self, moment: Moment) -> Readings:
+    def measure(self, context: ProbeContext) -> Readings:
         return Readings.of(
-            (whole(stack.shape.stack, statistic) if site is None else at(site, statistic), value)
-            for stack in moment.model.stacks
-            for site, stream in moment.streams(stack).items()
-            for statistic, value in self._read(stack, site, precise(stream.detach()), moment).items()
+            (stack_key(stack.shape.stack, statistic) if site is None else site_key(site, statistic), value)
+            for stack in context.model.stacks
+            for site, stream in context.streams(stack).items()
+            for statistic, value in self._read(stack, site, at_least_float32(stream.detach()), context).items()
         )
 
-    def _read(self, stack: Stack, site: Site | None, stream: Tensor, moment: Moment) -> dict[str, Tensor]:
-        found = {"position_r2": position_r2(stream, moment.mask_of(stack.shape.stack), self.ridge)}
+    def _read(self, stack: Stack, site: Site | None, stream: Tensor, context: ProbeContext) -> dict[str, Tensor]:
+        found = {"position_r2": position_r2(stream, context.mask_of(stack.shape.stack), self.ridge)}
         if stack.shape.stack == "decoder" and site is not None and site is stack.sites_by_layer[site.layer - 1][-1]:
-            found |= words(stack, stream, moment)
+            found |= words(stack, stream, context)
         return found
 
 
-def words(stack: Stack, stream: Tensor, moment: Moment) -> dict[str, Tensor]:
+def words(stack: Stack, stream: Tensor, context: ProbeContext) -> dict[str, Tensor]:
     """How well the words to be written are predicted from a decoder's stream."""
-    model, labels, mask = moment.model, moment.batch.labels, moment.mask_of("decoder")
+    model, labels, mask = context.model, context.batch.labels, context.mask_of("decoder")
     assert not isinstance(model, Classifier), "a model with a decoder predicts words"
     with torch.no_grad(), unchanged_buffers(model):
         scores = model.predict(closed(stack, stream, mask))
     right = (scores.argmax(dim=-1) == labels)[mask]
-    return {"word_nll": moment.loss(scores, labels), "word_accuracy": right.double().mean()}
+    return {"word_nll": context.loss(scores, labels), "word_accuracy": right.double().mean()}
 
 
 def position_r2(stream: Tensor, mask: Tensor | None, ridge: float) -> Tensor:
@@ -75,10 +75,10 @@ def position_r2(stream: Tensor, mask: Tensor | None, ridge: float) -> Tensor:
 
 def closed(stack: Stack, stream: Tensor, mask: Tensor | None) -> Tensor:
     """The stack's output if it ended here; the last norm finds the mask that it finds in a forward."""
-    if type(stack.variant).view is not Variant.view:
+    if type(stack.variant).main_stream is not Variant.main_stream:
         return stream / stream.std(dim=-1, correction=0, keepdim=True)
-    stack.fill(Context(mask))
+    stack.set_context(Context(mask))
     try:
-        return stack.variant.close(stream)
+        return stack.variant.finish_stream(stream)
     finally:
-        stack.fill(Context())
+        stack.set_context(Context())

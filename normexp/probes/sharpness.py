@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from normexp.probes.moment import Moment, unchanged_buffers
-from normexp.probes.probe import Probe, Readings, whole
+from normexp.errors import ConfigError
+from normexp.probes.context import ProbeContext, unchanged_buffers
+from normexp.probes.probe import Probe, Readings, stack_key
 from normexp.probes.spectrum import spectrum
-from normexp.schema import BadInput
 
 
 class Sharpness(Probe):
@@ -24,28 +24,28 @@ class Sharpness(Probe):
 
     def __init__(self, iterations: int = 20) -> None:
         if iterations < 1:
-            raise BadInput(f"probes.sharpness.iterations={iterations}: 1 or more is right")
+            raise ConfigError(f"probes.sharpness.iterations={iterations}: 1 or more is right")
         self.iterations = iterations
 
-    def measure(self, moment: Moment) -> Readings:
+    def measure(self, context: ProbeContext) -> Readings:
         """NaN where the loss is not finite."""
-        parameters = list(moment.model.parameters())
+        parameters = list(context.model.parameters())
 
         def derivatives(of: Tensor, keep: bool) -> Tensor:
-            with unchanged_buffers(moment.model):
+            with unchanged_buffers(context.model):
                 found = torch.autograd.grad(
                     of, parameters, create_graph=keep, retain_graph=True, materialize_grads=True
                 )
             return torch.cat([each.flatten() for each in found])
 
         with sdpa_kernel(SDPBackend.MATH):  # the only one whose backward can be differentiated
-            gradient = derivatives(moment.loss(moment.scores(), moment.batch.labels), keep=True)
-        start = torch.randn(len(gradient), generator=moment.generator("sharpness")).to(gradient)
+            gradient = derivatives(context.loss(context.scores(), context.batch.labels), keep=True)
+        start = torch.randn(len(gradient), generator=context.generator("sharpness")).to(gradient)
         top = largest_eigenvalue(lambda v: derivatives(gradient @ v, keep=False), start, self.iterations)
         return Readings.of(
             [
-                (whole("model", "sharpness"), top),
-                (whole("model", "sharpness_times_lr_over_2"), top * moment.lr / 2),
+                (stack_key("model", "sharpness"), top),
+                (stack_key("model", "sharpness_times_lr_over_2"), top * context.lr / 2),
             ]
         )
 

@@ -7,11 +7,11 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor, nn
 
-from normexp.model.seam import Trace
 from normexp.model.stack import Stack
+from normexp.model.variant import Trace
 from normexp.norms import Norm
-from normexp.norms.norm import precise
-from normexp.probes.moment import unchanged_buffers
+from normexp.norms.norm import at_least_float32
+from normexp.probes.context import unchanged_buffers
 
 EMBEDDING = "embedding"  # the part that belongs to no site
 Call = tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]  # what a norm read, made of it, and makes of a part of it
@@ -20,15 +20,15 @@ Call = tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]  # what a norm read, ma
 class Skeleton:
     """A stack whose branches answer what they gave in one forward, and whose norms are the linear maps that they were.
 
-    trace: of that forward; mask: its real tokens. Norms keep the statistics of that forward (`Norm.along`), and those
-    that weigh the stream and are no part of it (`Norm.weighs`) what they answered. So the stream is a sum of what
-    becomes of its parts, the embedding and the output of every branch, and of a rest: what norms add of their own.
+    trace: of that forward; mask: its real tokens. Norms keep the statistics of that forward (`Norm.linearised_at`).
+    Norms that produce weights for the stream (`Norm.produces_weights`) return what they returned then. So the stream is
+    a sum of what becomes of its parts (the embedding and the output of every branch) and of what norms add themselves.
     """
 
     def __init__(self, stack: Stack, trace: Trace, mask: Tensor | None) -> None:
         self.stack, self.mask = stack, mask
-        embedding = precise(trace[f"{stack.shape.stack}/input"])
-        branches = {s.name: precise(trace[name]) for s in stack.sites if (name := f"{s.name}/branch") in trace}
+        embedding = at_least_float32(trace[f"{stack.shape.stack}/input"])
+        branches = {s.name: at_least_float32(trace[name]) for s in stack.sites if (name := f"{s.name}/branch") in trace}
         self.parts = {EMBEDDING: embedding} | branches
         # A copy shares the weights, and keeps its forward when the norm's own is replaced.
         self.norms = {module: copy.copy(module) for module in stack.modules() if isinstance(module, Norm)}
@@ -40,7 +40,7 @@ class Skeleton:
         return self._run({name: self.parts[name]}, self._along)
 
     def rest(self) -> dict[str, Tensor]:
-        """What becomes of all that norms add which was in no part: biases, and for some norms more (`Norm.along`)."""
+        """What norms add that was in no part: biases, and for some norms more (`Norm.linearised_at`)."""
         return self._run({}, self._along_and_rest)
 
     def _run(self, parts: Mapping[str, Tensor], answer: Callable[[Norm], Callable]) -> dict[str, Tensor]:
@@ -60,8 +60,8 @@ class Skeleton:
         def forward(x: Tensor) -> Tensor:
             made = self.norms[norm](x)
             with unchanged_buffers(norm):  # some norms look at x again for this
-                linear = self.norms[norm].along(x)
-            self.calls[norm].append((x, made, (lambda _: made) if norm.weighs else linear))
+                linear = self.norms[norm].linearised_at(x)
+            self.calls[norm].append((x, made, (lambda _: made) if norm.produces_weights else linear))
             return made
 
         return forward

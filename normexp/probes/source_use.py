@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from normexp.model.transformer import Translator
-from normexp.probes.moment import Moment, real
-from normexp.probes.probe import Probe, Readings, whole
+from normexp.probes.context import ProbeContext, valid_tokens
+from normexp.probes.probe import Probe, Readings, stack_key
 
 
 class SourceUse(Probe):
@@ -17,22 +17,22 @@ class SourceUse(Probe):
     tokens), between 0 where the decoder's output comes from its own tokens alone and 1; nan where both are 0.
     """
 
-    def measure(self, moment: Moment) -> Readings:
-        if not isinstance(moment.model, Translator):
+    def measure(self, context: ProbeContext) -> Readings:
+        if not isinstance(context.model, Translator):
             return Readings.of(())
         with torch.no_grad():
-            beside_another = moment.loss(moment.scores(moment.batch.permuted()), moment.batch.labels)
-        read, written = moment.trace["encoder/output"], moment.trace["decoder/input"]
-        of_read, of_written = moment.gradients([read, written])
-        memory, own = _norm(of_read, moment.mask_of("encoder")), _norm(of_written, moment.mask_of("decoder"))
+            beside_another = context.loss(context.scores(context.batch.permuted()), context.batch.labels)
+        read, written = context.trace["encoder/output"], context.trace["decoder/input"]
+        of_read, of_written = context.gradients([read, written])
+        memory, own = _norm(of_read, context.mask_of("encoder")), _norm(of_written, context.mask_of("decoder"))
         found = {
-            "source_gap": beside_another - moment.nll,
+            "source_gap": beside_another - context.nll,
             "memory_grad_norm": memory,
             "memory_grad_share": memory / (memory + own),
         }
-        return Readings.of((whole("model", statistic), value) for statistic, value in found.items())
+        return Readings.of((stack_key("model", statistic), value) for statistic, value in found.items())
 
 
 def _norm(gradient: Tensor | None, mask: Tensor | None) -> Tensor:
     """0 where the loss does not come from that tensor."""
-    return torch.zeros(()) if gradient is None else torch.linalg.vector_norm(real(gradient, mask))
+    return torch.zeros(()) if gradient is None else torch.linalg.vector_norm(valid_tokens(gradient, mask))

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from normexp.model.seam import Site
-from normexp.norms.norm import precise
-from normexp.probes.moment import Moment, real
-from normexp.probes.probe import Probe, Readings, at, whole
+from normexp.model.variant import Site
+from normexp.norms.norm import at_least_float32
+from normexp.probes.context import ProbeContext, valid_tokens
+from normexp.probes.probe import Probe, Readings, site_key, stack_key
 
 
 class StreamNorm(Probe):
@@ -20,30 +20,30 @@ class StreamNorm(Probe):
     sum_norm: the stream before the site plus the branch, without the factors that a variant may put on either. Where
     the sum is normed that is what the norm reads; Lemma 2 has 1.5 at the feed-forward, at the start.
     stream_growth: stream_norm after the site over stream_norm before it.
-    All over the real tokens of the batch. The stream before a site is Moment.before.
+    All over the real tokens of the batch. The stream before a site is ProbeContext.stream_before.
     """
 
     @torch.no_grad()
-    def measure(self, moment: Moment) -> Readings:
+    def measure(self, context: ProbeContext) -> Readings:
         first = [
-            (whole(name, "stream_norm"), _size(moment.trace[f"{name}/stream"], moment.mask_of(name)))
-            for name in (stack.shape.stack for stack in moment.model.stacks)
+            (stack_key(name, "stream_norm"), _size(context.trace[f"{name}/stream"], context.mask_of(name)))
+            for name in (stack.shape.stack for stack in context.model.stacks)
         ]
-        at_sites = [(at(site, what), value) for site in moment.sites for what, value in _sizes(moment, site)]
+        at_sites = [(site_key(site, what), value) for site in context.sites for what, value in _sizes(context, site)]
         return Readings.of(first + at_sites)
 
 
-def _sizes(moment: Moment, site: Site) -> Iterator[tuple[str, Tensor]]:
+def _sizes(context: ProbeContext, site: Site) -> Iterator[tuple[str, Tensor]]:
     """Every statistic of a site whose tensors the forward named."""
-    mask = moment.mask_of(site.shape.stack)
-    before = moment.before(site)
-    after, branch, hidden = (moment.trace.get(f"{site.name}/{what}") for what in ("stream", "branch", "hidden"))
+    mask = context.mask_of(site.shape.stack)
+    before = context.stream_before(site)
+    after, branch, hidden = (context.trace.get(f"{site.name}/{what}") for what in ("stream", "branch", "hidden"))
     if after is not None:
         yield "stream_norm", _size(after, mask)
     if branch is not None:
         yield "branch_norm", _size(branch, mask)
     if branch is not None and before is not None:
-        yield "sum_norm", _size(precise(before) + branch, mask)
+        yield "sum_norm", _size(at_least_float32(before) + branch, mask)
     if hidden is not None:
         yield "hidden_norm", _size(hidden, mask)
     if after is not None and before is not None:
@@ -52,4 +52,4 @@ def _sizes(moment: Moment, site: Site) -> Iterator[tuple[str, Tensor]]:
 
 def _size(x: Tensor, mask: Tensor | None) -> Tensor:
     """Mean squared entry of the real tokens' vectors."""
-    return real(x, mask).square().sum(dim=-1).mean() / x.shape[-1]
+    return valid_tokens(x, mask).square().sum(dim=-1).mean() / x.shape[-1]

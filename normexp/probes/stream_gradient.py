@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from normexp.probes.moment import Moment, real
-from normexp.probes.probe import Probe, Readings, at
+from normexp.probes.context import ProbeContext, valid_tokens
+from normexp.probes.probe import Probe, Readings, site_key
 
 
 class StreamGradient(Probe):
@@ -18,27 +18,27 @@ class StreamGradient(Probe):
     its copies, which no site reads.
     """
 
-    def measure(self, moment: Moment) -> Readings:
+    def measure(self, context: ProbeContext) -> Readings:
         named = {
-            (site, what): moment.trace[name]
-            for site in moment.sites
+            (site, what): context.trace[name]
+            for site in context.sites
             for what in ("stream", "branch")
-            if (name := f"{site.name}/{what}") in moment.trace
+            if (name := f"{site.name}/{what}") in context.trace
         }
         norms = {
-            (site, what): self._norm(gradient, tensor, moment.mask_of(site.shape.stack))
+            (site, what): self._norm(gradient, tensor, context.mask_of(site.shape.stack))
             for ((site, what), tensor), gradient in zip(
-                named.items(), moment.gradients(list(named.values())), strict=True
+                named.items(), context.gradients(list(named.values())), strict=True
             )
         }
         streams = {site: norm for (site, what), norm in norms.items() if what == "stream"}
-        largest = torch.stack([*streams.values(), torch.zeros_like(moment.nll)]).nan_to_num(0.0).max()
+        largest = torch.stack([*streams.values(), torch.zeros_like(context.nll)]).nan_to_num(0.0).max()
         relative = {site: torch.where(largest == 0, norm, norm / largest) for site, norm in streams.items()}
         return Readings.of(
-            [(at(site, f"{what}_grad_norm"), norm) for (site, what), norm in norms.items()]
-            + [(at(site, "stream_grad_relative"), share) for site, share in relative.items()]
+            [(site_key(site, f"{what}_grad_norm"), norm) for (site, what), norm in norms.items()]
+            + [(site_key(site, "stream_grad_relative"), share) for site, share in relative.items()]
         )
 
     def _norm(self, gradient: Tensor | None, tensor: Tensor, mask: Tensor | None) -> Tensor:
         gradient = torch.full_like(tensor, torch.nan) if gradient is None else gradient
-        return torch.linalg.vector_norm(real(gradient, mask))
+        return torch.linalg.vector_norm(valid_tokens(gradient, mask))

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from normexp.norms.norm import precise
-from normexp.probes.moment import Moment
-from normexp.probes.probe import Probe, Readings, at, whole
-from normexp.schema import BadInput
+from normexp.errors import ConfigError
+from normexp.norms.norm import at_least_float32
+from normexp.probes.context import ProbeContext
+from normexp.probes.probe import Probe, Readings, site_key, stack_key
 
 
 class TokenSimilarity(Probe):
@@ -24,22 +24,22 @@ class TokenSimilarity(Probe):
 
     def __init__(self, texts: int = 16, float64: bool = True) -> None:
         if texts < 1:
-            raise BadInput(f"probes.token_similarity.texts={texts}: 1 or more is right")
+            raise ConfigError(f"probes.token_similarity.texts={texts}: 1 or more is right")
         self.texts, self.float64 = texts, float64
 
-    def measure(self, moment: Moment) -> Readings:
+    def measure(self, context: ProbeContext) -> Readings:
         if self.float64:
-            moment = moment.copied()
-            moment.model.double().requires_grad_(False)
+            context = context.with_model_copy()
+            context.model.double().requires_grad_(False)
         return Readings.of(
-            (whole(stack.shape.stack, statistic) if site is None else at(site, statistic), value)
-            for stack in moment.model.stacks
-            for site, stream in moment.streams(stack).items()
-            for statistic, value in self._alike(stream.detach(), moment.mask_of(stack.shape.stack)).items()
+            (stack_key(stack.shape.stack, statistic) if site is None else site_key(site, statistic), value)
+            for stack in context.model.stacks
+            for site, stream in context.streams(stack).items()
+            for statistic, value in self._alike(stream.detach(), context.mask_of(stack.shape.stack)).items()
         )
 
     def _alike(self, stream: Tensor, mask: Tensor | None) -> dict[str, Tensor]:
-        x = precise(stream[: self.texts])
+        x = at_least_float32(stream[: self.texts])
         real = x.new_ones(x.shape[:2], dtype=torch.bool) if mask is None else mask[: self.texts]
         x = torch.where(real[:, :, None], x, 0)  # tokens of 0 add nothing to norms and singular values
         count = real.sum(dim=1)

@@ -3,7 +3,7 @@
 import pandas as pd
 import torch
 
-from normexp.probes.moment import Moment
+from normexp.probes.context import ProbeContext
 from normexp.probes.parameters import ParameterNorms
 from normexp.probes.probe import Probe, Readings
 
@@ -21,16 +21,16 @@ class UpdateRatio(Probe):
     def __init__(self) -> None:
         self._norms: ParameterNorms | None = None
 
-    def measure(self, moment: Moment) -> Readings:
+    def measure(self, context: ProbeContext) -> Readings:
         """update_ratio is NaN where the parameter is 0, as biases are at the start."""
-        if self._norms is None or self._norms.model is not moment.model:
-            self._norms = ParameterNorms(moment.model)
+        if self._norms is None or self._norms.model is not context.model:
+            self._norms = ParameterNorms(context.model)
             self._keys = pd.concat(
                 [self._norms.keys(f"update_{what}") for what in ("norm", "ratio")], ignore_index=True
             )
         with torch.no_grad():
-            weights = list(moment.model.parameters())
-            updates = [new - old for new, old in zip(moment.stepped().parameters(), weights, strict=True)]
+            weights = list(context.model.parameters())
+            updates = [new - old for new, old in zip(context.updated_model().parameters(), weights, strict=True)]
             update, size = self._norms.of(updates), self._norms.of(weights)
             ratio = torch.where(size > 0, update / size, torch.nan)
         return Readings(self._keys, torch.cat([update, ratio]))

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
+from normexp.errors import ConfigError
 from normexp.model.build import Model
-from normexp.probes.moment import Moment, distances
+from normexp.probes.context import ProbeContext, distances
 from normexp.probes.parameters import matrices
-from normexp.probes.probe import Probe, Readings, whole
-from normexp.schema import BadInput
+from normexp.probes.probe import Probe, Readings, stack_key
 
 OPTIMIZERS = ("own", "sgd")
 
@@ -27,29 +27,29 @@ class UpdateShift(Probe):
 
     def __init__(self, optimizer: str = "own", lr: float = 1e-3, matrices: bool = False) -> None:
         if optimizer not in OPTIMIZERS:
-            raise BadInput(f"probes.update_shift.optimizer={optimizer}: {' or '.join(OPTIMIZERS)} is right")
+            raise ConfigError(f"probes.update_shift.optimizer={optimizer}: {' or '.join(OPTIMIZERS)} is right")
         if not lr > 0:
-            raise BadInput(f"probes.update_shift.lr={lr}: a number above 0 is right")
+            raise ConfigError(f"probes.update_shift.lr={lr}: a number above 0 is right")
         self.optimizer, self.lr, self.matrices = optimizer, lr, matrices
 
-    def measure(self, moment: Moment) -> Readings:
+    def measure(self, context: ProbeContext) -> Readings:
         """NaN where the gradient is not finite."""
-        after = moment.stepped() if self.optimizer == "own" else self._descended(moment)
-        here, there = moment.trace, moment.traced(after)
+        after = context.updated_model() if self.optimizer == "own" else self._descended(context)
+        here, there = context.trace, context.trace_of(after)
         found = []
         with torch.no_grad():
-            for stack in (stack.shape.stack for stack in moment.model.stacks):
-                shift = distances(here[f"{stack}/output"], there[f"{stack}/output"], moment.mask_of(stack))
-                found += [(whole(stack, "update_shift"), shift.square().mean())]
-                found += [(whole(stack, "update_shift_norm"), shift.mean())]
+            for stack in (stack.shape.stack for stack in context.model.stacks):
+                shift = distances(here[f"{stack}/output"], there[f"{stack}/output"], context.mask_of(stack))
+                found += [(stack_key(stack, "update_shift"), shift.square().mean())]
+                found += [(stack_key(stack, "update_shift_norm"), shift.mean())]
         return Readings.of(found)
 
-    def _descended(self, moment: Moment) -> Model:
+    def _descended(self, context: ProbeContext) -> Model:
         """A copy of the model after a step of plain gradient descent."""
-        model = moment.copied().model
+        model = context.with_model_copy().model
         with torch.no_grad():
             stepped = matrices(model) if self.matrices else dict[str, Tensor](model.named_parameters())
-            for name, ours in moment.model.named_parameters():
+            for name, ours in context.model.named_parameters():
                 if name in stepped and ours.grad is not None:
                     stepped[name].sub_(ours.grad, alpha=self.lr)
         return model

@@ -12,21 +12,21 @@ from typing import Any
 
 import yaml
 
+from normexp.config.choice import user_sources
+from normexp.errors import ConfigError
 from normexp.records.tables import SCHEMAS
-from normexp.schema import BadInput
-from normexp.target import user_sources
 
 UNFINISHED = ("pending", "running", "killed")
 
 
 def made(path: Path, key: str) -> Path:
-    """The folder that a user named by `key`, there from now on; raises BadInput where it cannot be, or be written."""
+    """The folder that a user named by `key`, created if needed; raises ConfigError if it cannot be made or written."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"{key}={path}: a folder that can be made is right ({error.strerror})") from error
+        raise ConfigError(f"{key}={path}: a folder that can be made is right ({error.strerror})") from error
     if not os.access(path, os.W_OK):
-        raise BadInput(f"{key}={path}: a folder that can be written is right")
+        raise ConfigError(f"{key}={path}: a folder that can be written is right")
     return path
 
 

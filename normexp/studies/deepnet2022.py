@@ -7,11 +7,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.studies.claim import Claim
-from normexp.studies.readings import GEOMETRIC, LOSS, last_fc2_gradient, loss_curves
+from normexp.studies.rows import GEOMETRIC, LOSS, last_fc2_gradient, loss_curves
 from normexp.studies.statistics import exponent, finals, paired, per_seed, ratio, trained
 from normexp.studies.study import Runs, Study
 from normexp.views.grid import where
-from normexp.views.xy import xy
+from normexp.views.line_plot import line_plot
 
 PAPER = "Wang et al. 2022 (DeepNet)"
 
@@ -22,7 +22,7 @@ class DeepNet2022(Study):
     def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
         yield (
             "update_and_depth",
-            xy(
+            line_plot(
                 updates(runs["update"]),
                 "depth",
                 title=f"How far one step moves the output, against depth ({PAPER}, figure 5; {self.size})",
@@ -37,7 +37,7 @@ class DeepNet2022(Study):
         moved = runs["deep"].layers("model_update", stack="decoder")
         yield (
             "model_update",
-            xy(
+            line_plot(
                 moved[moved["value"] > 0],
                 "step",
                 title=f"How far the output has moved since the start, 18-18 ({PAPER}, figure 4a; {self.size})",
@@ -51,7 +51,7 @@ class DeepNet2022(Study):
         sums = runs["deep"].layers("sum_norm", stack="decoder")
         yield (
             "norm_inputs",
-            xy(
+            line_plot(
                 sums.groupby(["variant", "seed", "step", "site"], sort=False)["value"].mean().reset_index(),
                 "step",
                 column="site",
@@ -65,7 +65,7 @@ class DeepNet2022(Study):
         )
         yield (
             "loss",
-            xy(
+            line_plot(
                 loss_curves(runs["small"]),
                 "step",
                 colour="init",

@@ -6,12 +6,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.studies.claim import Claim
-from normexp.studies.readings import MEANS
+from normexp.studies.rows import MEANS
 from normexp.studies.study import Part, Runs, Study, asked
-from normexp.views import words
+from normexp.views import formatting
 from normexp.views.grid import where
 from normexp.views.heat_map import heat_map
-from normexp.views.xy import xy
+from normexp.views.line_plot import line_plot
 
 
 class DepthLimit(Study):
@@ -46,7 +46,7 @@ class DepthLimit(Study):
                 log=True,
                 size=0.5 + 0.28 * rows["variant"].nunique(),
                 title=f"The deepest stack that trains, by bisection ({self.size})",
-                settings=words.heading(rows, ["variant", "depth", "seed"]),
+                settings=formatting.heading(rows, ["variant", "depth", "seed"]),
                 caption="Final training loss and verdict (T trained, P partial, S stuck, D diverged; one letter per "
                 "seed where they differ). White: depths that the bisection had no need of.",
                 label="nats per token",
@@ -55,11 +55,11 @@ class DepthLimit(Study):
         )
         yield (
             "loss_and_depth",
-            xy(
+            line_plot(
                 rows,
                 "depth",
                 title=f"Final loss against depth (after figure 6 of DeepNet and the tables of Liu et al.; {self.size})",
-                settings=words.heading(rows, ["variant", "depth", "seed"]),
+                settings=formatting.heading(rows, ["variant", "depth", "seed"]),
                 caption=f"Final training loss at the depths that the bisection asked for. {MEANS}",
                 label="nats per token",
                 x_label="layers in encoder and decoder",

@@ -7,11 +7,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.studies.claim import Claim
-from normexp.studies.readings import GEOMETRIC, MEANS
+from normexp.studies.rows import GEOMETRIC, MEANS
 from normexp.studies.statistics import per_seed
 from normexp.studies.study import Runs, Study
 from normexp.views.grid import where
-from normexp.views.xy import xy
+from normexp.views.line_plot import line_plot
 
 PAPER = "Dong et al. 2021"
 FLOOR = 1e-13  # what float64 can tell from 0
@@ -27,7 +27,7 @@ class Dong2021(Study):
         )  # fmt: skip
         yield (
             "rank_collapse",
-            xy(
+            line_plot(
                 both[both["value"] > FLOOR],
                 "layer",
                 column="stack",
@@ -41,7 +41,7 @@ class Dong2021(Study):
         )
         yield (
             "token_cosine",
-            xy(
+            line_plot(
                 by_layer(runs["whole"], "token_cosine"),
                 "layer",
                 title=f"How alike the tokens of a text become (after {PAPER}; {self.size})",

@@ -7,13 +7,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.studies.claim import Claim
-from normexp.studies.readings import GEOMETRIC, fc2_gradients
+from normexp.studies.rows import GEOMETRIC, fc2_gradients
 from normexp.studies.statistics import exponent, per_seed, r_squared, rate, ratio, trained
 from normexp.studies.study import Runs, Study
 from normexp.views.grid import where
 from normexp.views.heat_map import heat_map
 from normexp.views.histogram import histogram
-from normexp.views.xy import xy
+from normexp.views.line_plot import line_plot
 
 PAPER = "Liu et al. 2020"
 
@@ -24,7 +24,7 @@ class Liu2020(Study):
     def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
         yield (
             "output_shift",
-            xy(
+            line_plot(
                 shifts(runs["shift"]),
                 "sub-layers",
                 title=f"How far the output moves with the weights ({PAPER}, figure of output changes; {self.size})",
@@ -65,7 +65,7 @@ class Liu2020(Study):
             )
         yield (
             "dependency_in_training",
-            xy(
+            line_plot(
                 positions_of_sites(runs["deep"].layers("dependency", parameter="", stack="decoder")),
                 "site",
                 column="step",

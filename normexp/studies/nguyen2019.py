@@ -6,11 +6,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.studies.claim import Claim
-from normexp.studies.readings import GEOMETRIC, LOSS, loss_curves
+from normexp.studies.rows import GEOMETRIC, LOSS, loss_curves
 from normexp.studies.statistics import finals, paired, per_seed, trained
 from normexp.studies.study import Runs, Study
 from normexp.views.grid import where
-from normexp.views.xy import xy
+from normexp.views.line_plot import line_plot
 
 PAPER = "Nguyen & Salazar 2019"
 SPIKE, WINDOW = 5, 21  # a spike: so many times the running median over so many steps
@@ -22,7 +22,7 @@ class Nguyen2019(Study):
     def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
         yield (
             "gradient_trace",
-            xy(
+            line_plot(
                 runs["trace"].curves("grad_norm", split="train"),
                 "step",
                 title=f"Gradient norm of every step ({PAPER}, figure 2; {self.size})",
@@ -34,7 +34,7 @@ class Nguyen2019(Study):
         )
         yield (
             "without_warmup",
-            xy(
+            line_plot(
                 loss_curves(runs["cold"]),
                 "step",
                 column="depth",
@@ -46,7 +46,7 @@ class Nguyen2019(Study):
         )
         yield (
             "init",
-            xy(
+            line_plot(
                 loss_curves(runs["init"]),
                 "step",
                 column="init",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from normexp.records.provenance import origins
-from normexp.studies import table
+from normexp.studies import claims_table
 from normexp.studies.claim import Claim
 from normexp.studies.study import Part, Runs
 from normexp.views import table as runs_table
@@ -30,8 +30,8 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     lines = [f"# {title}", ""]
     if claims:
-        lines += [f"{table.count(claims)}.", "", table.markdown(claims, notes)]
-        (folder / "claims.csv").write_text(table.csv(claims, notes, size))
+        lines += [f"{claims_table.count(claims)}.", "", claims_table.markdown(claims, notes)]
+        (folder / "claims.csv").write_text(claims_table.csv(claims, notes, size))
     lines += ["## Figures", ""]
     for path in figures:
         if path.suffix == ".png":

@@ -7,11 +7,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.studies.claim import Claim
-from normexp.studies.readings import MEANS
+from normexp.studies.rows import MEANS
 from normexp.studies.statistics import paired, per_seed, valid_loss
 from normexp.studies.study import Part, Runs, Study, at_own_rates, best_lr
-from normexp.views import words
-from normexp.views.xy import xy
+from normexp.views import formatting
+from normexp.views.line_plot import line_plot
 
 
 class Shallow(Study):
@@ -27,12 +27,12 @@ class Shallow(Study):
         curves = pd.concat([part.curves("nll", split="valid") for part in parts])
         yield (
             "valid_loss",
-            xy(
+            line_plot(
                 curves,
                 "step",
                 column="depth",
                 title=f"Validation loss of shallow stacks, each at its own learning rate ({self.size})",
-                settings=words.heading(pd.concat([part.frame for part in parts]), ["variant", "depth", "seed"]),
+                settings=formatting.heading(pd.concat([part.frame for part in parts]), ["variant", "depth", "seed"]),
                 caption=f"The rate was chosen at depth 4 on seed 100. {MEANS}",
                 label="nats per token",
                 log="y",

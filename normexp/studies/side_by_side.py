@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from normexp.studies.claim import Claim
 from normexp.studies.study import Part, Runs, Study, at_own_rates, best_lr
-from normexp.views import words
-from normexp.views.verdict_map import verdict_map
+from normexp.views import formatting
+from normexp.views.outcome_map import outcome_map
 
 
 class SideBySide(Study):
@@ -29,11 +29,11 @@ class SideBySide(Study):
         several = f", seeds {', '.join(map(str, seeds))} where ± stands" if len(seeds) > 1 else ""
         yield (
             "side_by_side",
-            verdict_map(
+            outcome_map(
                 rates,
                 done,
                 title=f"Every arrangement at depths {' and '.join(map(str, depths))} ({self.size})",
-                settings=words.heading(done.drop(columns="lr"), ["variant", "depth", "seed"]),
+                settings=formatting.heading(done.drop(columns="lr"), ["variant", "depth", "seed"]),
                 caption="Colour and number: final training loss. Letter: verdict within the step budget (T trained, "
                 "P partial, S stuck, D diverged; one per seed where they differ). Left: the learning rates tried at "
                 "depth 6, seed 100; the lowest loss, framed, chose the variant's rate. Right: with that rate, "

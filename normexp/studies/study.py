@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from normexp.schema import BadInput
+from normexp.errors import ConfigError
 from normexp.studies.claim import Claim
-from normexp.views import words
+from normexp.views import formatting
 from normexp.views.runs import load_runs, load_table
 
 KEYS = ("variant", "depth", "init", "norm", "lr", "warmup", "seed", "task", "steps")
@@ -60,7 +60,7 @@ class Runs:
 
     def heading(self, *shown: str) -> str:
         """The settings that these runs share and the number of seeds, for a figure that shows the keys `shown`."""
-        return words.heading(self.frame, [*shown, "seed"])
+        return formatting.heading(self.frame, [*shown, "seed"])
 
     def _table(self, name: str, statistics: tuple[str, ...], where: dict[str, Any]) -> pd.DataFrame:
         asked = repr((name, statistics, where))
@@ -98,21 +98,23 @@ def parts_of(grid: Mapping[str, Any], size: str, variants: Sequence[str] = ()) -
 
     variants: what variant=glob(*) stands for, so that a plan can count on a list.
 
-    Raises BadInput for a part that is written wrongly.
+    Raises ConfigError for a part that is written wrongly.
     """
     parts = {}
     for name, about in grid.items():
         lines = {key: text or "" for key, text in about.items() if key != "command"} if isinstance(about, dict) else {}
         texts = lines.keys() <= {"line", *SIZES} and all(isinstance(text, str) for text in lines.values())
         if not (lines and texts) or about.get("command") not in ("sweep", "probe"):
-            raise BadInput(f"study part {name}: command (sweep or probe), and line, quick and full as texts are right")
+            raise ConfigError(
+                f"study part {name}: command (sweep or probe), and line, quick and full as texts are right"
+            )
         if size not in lines:
             continue
         line = f"{lines.get('line', '')} {lines[size]}".replace("glob(*)", ",".join(variants))
         try:
             parts[name] = Part(name, about["command"], tuple(shlex.split(line)))
         except ValueError as error:
-            raise BadInput(f"study part {name}: its line cannot be read ({error})") from error
+            raise ConfigError(f"study part {name}: its line cannot be read ({error})") from error
     return parts
 
 
@@ -126,10 +128,10 @@ def best_lr(frame: pd.DataFrame) -> dict[str, float]:
 
 
 def asked(part: Part, key: str) -> list[str]:
-    """The values that a part's line lists for a key, which a plan counts on; raises BadInput where it lists none."""
+    """The values that a part's line lists for a key, which a plan counts on; raises ConfigError where it lists none."""
     listed = dict(text.split("=", 1) for text in part.line)
     if key not in listed:
-        raise BadInput(f"study part {part.name}: its line needs {key}=…, for what comes next depends on it")
+        raise ConfigError(f"study part {part.name}: its line needs {key}=…, for what comes next depends on it")
     return listed[key].split(",")
 
 
@@ -137,4 +139,4 @@ def at_own_rates(part: Part, rates: Mapping[str, float]) -> Generator[Part, Runs
     """The part once per learning rate, each with those of its variants whose rate it is."""
     for lr in sorted(set(rates.values())):
         if variants := [variant for variant in asked(part, "variant") if rates[variant] == lr]:
-            yield part.with_keys(f"{part.name}-lr{words.number(lr)}", variant=",".join(variants), lr=lr)
+            yield part.with_keys(f"{part.name}-lr{formatting.number(lr)}", variant=",".join(variants), lr=lr)

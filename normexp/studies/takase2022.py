@@ -6,11 +6,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.studies.claim import Claim
-from normexp.studies.readings import GEOMETRIC, LOSS, fc2_gradients, loss_curves
+from normexp.studies.rows import GEOMETRIC, LOSS, fc2_gradients, loss_curves
 from normexp.studies.statistics import finals, paired, per_seed, rate, trained, valid_loss
 from normexp.studies.study import Runs, Study
 from normexp.views.grid import where
-from normexp.views.xy import xy
+from normexp.views.line_plot import line_plot
 
 PAPER = "Takase et al. 2022"
 
@@ -21,7 +21,7 @@ class Takase2022(Study):
     def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
         yield (
             "layer_gradients",
-            xy(
+            line_plot(
                 fc2_gradients(runs["gradients"]),
                 "layer",
                 column="depth",
@@ -35,7 +35,7 @@ class Takase2022(Study):
         )
         yield (
             "inside_the_last_layer",
-            xy(
+            line_plot(
                 inside(runs["gradients"]),
                 "point",
                 title=f"Gradient inside the last decoder layer, from its output down ({PAPER}; {self.size})",
@@ -51,7 +51,7 @@ class Takase2022(Study):
         )
         yield (
             "loss",
-            xy(
+            line_plot(
                 loss_curves(runs["deep"]),
                 "step",
                 title=f"Training loss at 18-18 ({PAPER}, figure of loss curves; {self.size})",

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from matplotlib.figure import Figure
 
 from normexp.studies.claim import Claim
-from normexp.studies.readings import GEOMETRIC, LOSS, loss_curves
+from normexp.studies.rows import GEOMETRIC, LOSS, loss_curves
 from normexp.studies.statistics import finals, paired, per_seed, trained, valid_loss
 from normexp.studies.study import Runs, Study
 from normexp.views.grid import where
-from normexp.views.xy import xy
+from normexp.views.line_plot import line_plot
 
 PAPER = "Wang et al. 2019"
 
@@ -21,7 +21,7 @@ class Wang2019(Study):
         encoder = runs["encoder"]
         yield (
             "encoder_depth",
-            xy(
+            line_plot(
                 loss_curves(encoder),
                 "step",
                 column="model.encoder_depth",
@@ -33,7 +33,7 @@ class Wang2019(Study):
         )
         yield (
             "stream_gradients",
-            xy(
+            line_plot(
                 where(runs["gradients"].layers("stream_grad_norm", site="feed_forward"), stack="encoder"),
                 "layer",
                 column="depth",

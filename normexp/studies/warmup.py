@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from normexp.schema import warmup_steps
+from normexp.config.schema import warmup_steps
 from normexp.studies.claim import Claim
-from normexp.studies.readings import GEOMETRIC, fc2_gradients
+from normexp.studies.rows import GEOMETRIC, fc2_gradients
 from normexp.studies.statistics import finals, paired
 from normexp.studies.study import Runs, Study
-from normexp.views import words
+from normexp.views import formatting
 from normexp.views.grid import where
 from normexp.views.heat_map import heat_map
-from normexp.views.xy import xy
+from normexp.views.line_plot import line_plot
 
 
 class Warmup(Study):
@@ -43,13 +43,13 @@ class Warmup(Study):
         )
         yield (
             "gradients",
-            xy(
+            line_plot(
                 ends(runs["map"]),
                 "layer",
                 column="moment",
                 row="init",
                 title=f"Gradient of fc2 by decoder layer, before and after warm-up ({self.size})",
-                settings=words.heading(where(frame, warmup="10%"), ["variant", "init", "lr", "seed"]),
+                settings=formatting.heading(where(frame, warmup="10%"), ["variant", "init", "lr", "seed"]),
                 caption=f"At the first step and when a warm-up of 10 % is over; all learning rates. {GEOMETRIC}",
                 label="gradient norm",
                 log="y",

@@ -8,11 +8,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.studies.claim import Claim
-from normexp.studies.readings import GEOMETRIC, MEANS
+from normexp.studies.rows import GEOMETRIC, MEANS
 from normexp.studies.statistics import finals, per_seed
 from normexp.studies.study import Runs, Study
 from normexp.views.grid import where
-from normexp.views.xy import xy
+from normexp.views.line_plot import line_plot
 
 PAPER = "Wortsman et al. 2023"
 NAMES = {"rates": "as it is", "qk_norm": "norms on queries and keys", "cold": "no warm-up", "deeper": "12 layers"}
@@ -24,7 +24,7 @@ class Wortsman2023(Study):
     def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
         yield (
             "rates",
-            xy(
+            line_plot(
                 capped(runs["rates"]),
                 "lr",
                 title=f"Final loss against learning rate ({PAPER}, figure 1; {self.size})",
@@ -38,7 +38,7 @@ class Wortsman2023(Study):
         places = {variant: place for place, variant in enumerate(dict.fromkeys(scores["variant"]), start=1)}
         yield (
             "sensitivity",
-            xy(
+            line_plot(
                 scores.assign(place=scores["variant"].map(places)),
                 "place",
                 title=f"Learning-rate sensitivity ({PAPER}; {self.size})",
@@ -54,7 +54,7 @@ class Wortsman2023(Study):
         pre = pd.concat([where(capped(runs[part]), variant="pre_ln").assign(change=NAMES[part]) for part in parts])
         yield (
             "changes",
-            xy(
+            line_plot(
                 pre,
                 "lr",
                 colour="change",
@@ -68,7 +68,7 @@ class Wortsman2023(Study):
         logits = pd.concat([where(largest(runs[part]), variant="pre_ln").assign(change=NAMES[part]) for part in parts])
         yield (
             "logits",
-            xy(
+            line_plot(
                 logits,
                 "lr",
                 colour="change",

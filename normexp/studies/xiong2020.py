@@ -8,11 +8,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.studies.claim import Claim
-from normexp.studies.readings import GEOMETRIC, LOSS, fc2_gradients, last_fc2_gradient, loss_curves
+from normexp.studies.rows import GEOMETRIC, LOSS, fc2_gradients, last_fc2_gradient, loss_curves
 from normexp.studies.statistics import exponent, finals, paired, per_seed, rate, ratio, steps_to
 from normexp.studies.study import Runs, Study
 from normexp.views.grid import where
-from normexp.views.xy import xy
+from normexp.views.line_plot import line_plot
 
 PAPER = "Xiong et al. 2020"
 
@@ -23,7 +23,7 @@ class Xiong2020(Study):
     def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
         yield (
             "last_gradient",
-            xy(
+            line_plot(
                 last_fc2_gradient(runs["size"]),
                 "depth",
                 title=f"Gradient of the last feed-forward matrix against depth ({PAPER}, figure 3c, d; {self.size})",
@@ -37,7 +37,7 @@ class Xiong2020(Study):
         )
         yield (
             "layer_gradients",
-            xy(
+            line_plot(
                 fc2_gradients(runs["size"]),
                 "layer",
                 column="depth",
@@ -53,7 +53,7 @@ class Xiong2020(Study):
         lemma = lemma[lemma["statistic"] == lemma["variant"].map({"post_ln": "sum_norm", "pre_ln": "stream_norm"})]
         yield (
             "hidden_norm",
-            xy(
+            line_plot(
                 lemma,
                 "layer",
                 title=f"Size of what a layer hands on ({PAPER}, lemma 2; {self.size})",
@@ -73,7 +73,7 @@ class Xiong2020(Study):
         curves = loss_curves(runs["warmup"])
         yield (
             "warmup",
-            xy(
+            line_plot(
                 curves,
                 "step",
                 column="warmup",
@@ -208,7 +208,7 @@ def _training(runs: Mapping[str, Runs]) -> Iterator[Claim]:
         training=True,
     )
     curves = runs["warmup"].curves("nll", split="train")
-    level = float(frame["level.position_only"].iloc[0]) / 2
+    level = float(frame["baseline.position_only"].iloc[0]) / 2
 
     def steps(variant: str, warmup: str) -> pd.Series:
         rows = where(curves, variant=variant, warmup=warmup)

@@ -13,7 +13,7 @@ from normexp.data.corpus import Corpus, Example
 from normexp.data.vocabulary import BOS, EOS
 from normexp.model.build import Model
 from normexp.model.transformer import LanguageModel, Translator
-from normexp.norms.norm import precise
+from normexp.norms.norm import at_least_float32
 
 
 def logits(model: Model, batch: Batch, **more: Any) -> Tensor:
@@ -23,7 +23,7 @@ def logits(model: Model, batch: Batch, **more: Any) -> Tensor:
 
 def cross_entropy(scores: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
     """Mean over the labels that count, in float32 or better.   nats per token or per text"""
-    flat = precise(scores.flatten(0, -2))
+    flat = at_least_float32(scores.flatten(0, -2))
     return F.cross_entropy(flat, labels.flatten(), ignore_index=IGNORE, label_smoothing=smoothing)
 
 
@@ -56,7 +56,7 @@ def losses(model: Model, batches: Iterable[Batch], device: torch.device) -> dict
 
 
 @torch.no_grad()
-def translations(
+def translation_scores(
     model: Translator, corpus: Corpus, examples: list[Example], tokens: int, device: torch.device
 ) -> dict[str, float]:
     """BLEU (13a) and chrF of greedy translations, by sacrebleu.

@@ -5,11 +5,12 @@ from typing import Any
 
 from normexp.data.batches import Batch, Batches
 from normexp.data.corpus import Corpus
+from normexp.errors import DivergedError
 from normexp.model.transformer import Translator
 from normexp.records.folder import RunFolder
-from normexp.records.verdict import final_loss, judge
+from normexp.records.outcome import final_loss, judge
 from normexp.training import evaluate
-from normexp.training.recorder import Diverged, Recorder
+from normexp.training.recorder import Recorder
 from normexp.training.trainer import Trainer
 
 log = logging.getLogger("normexp")
@@ -33,7 +34,7 @@ def train(folder: RunFolder, config: dict[str, Any], corpus: Corpus) -> None:
     diverged: dict[str, Any] = {"diverged_at": None, "first_to_go": None}
     try:
         run_steps(trainer, recorder, valid)
-    except Diverged as end:
+    except DivergedError as end:
         log.info("%s", end)
         recorder.write_tables()
         diverged = {"diverged_at": end.step, "first_to_go": first_to_go(folder, config, corpus, end.step)}
@@ -47,12 +48,12 @@ def look(trainer: Trainer, recorder: Recorder, corpus: Corpus) -> None:
     if any(probe.reads_grad for probe in probes.probes.values()):
         seen = trainer.look(batch, probes.measure)
     else:
-        moment = trainer.moment(batch)
+        moment = trainer.probe_context(batch)
         seen = moment.nll.detach(), probes.measure(moment)
-    recorder.note(1, *seen)
+    recorder.add_step(1, *seen)
     recorder.flush()
     recorder.write_tables()
-    recorder.finish({"levels": corpus.levels, "parameters": sum(p.numel() for p in trainer.model.parameters())})
+    recorder.finish({"baselines": corpus.baselines, "parameters": sum(p.numel() for p in trainer.model.parameters())})
 
 
 def run_steps(trainer: Trainer, recorder: Recorder, valid: list[Batch]) -> None:
@@ -62,7 +63,7 @@ def run_steps(trainer: Trainer, recorder: Recorder, valid: list[Batch]) -> None:
     while trainer.done < steps:
         step = trainer.done + 1
         measure = recorder.probes.measure if recorder.probes.due(step) else None
-        recorder.note(step, *trainer.step(next(data), measure))
+        recorder.add_step(step, *trainer.step(next(data), measure))
 
         def due(every: str, step: int = step) -> bool:
             return step == steps or step % config[every] == 0
@@ -70,7 +71,7 @@ def run_steps(trainer: Trainer, recorder: Recorder, valid: list[Batch]) -> None:
         if due("flush_every") or due("checkpoint_every"):
             recorder.flush()
         if due("evaluate_every"):
-            recorder.evaluated(step, evaluate.losses(trainer.model, valid, trainer.device))
+            recorder.add_evaluation(step, evaluate.losses(trainer.model, valid, trainer.device))
         if due("checkpoint_every"):
             recorder.save()
 
@@ -83,9 +84,9 @@ def result(trainer: Trainer, recorder: Recorder, corpus: Corpus) -> dict[str, An
     valid = dict(zip(last["statistic"], last["value"], strict=True))
     gap = valid["permuted_nll"] - valid["nll"] if "permuted_nll" in valid else None
     out = {
-        "verdict": judge(trainer.config["task"]["name"], nll, corpus.levels, gap),
+        "verdict": judge(trainer.config["task"]["name"], nll, corpus.baselines, gap),
         "final_loss": final_loss(nll),
-        "levels": corpus.levels,
+        "baselines": corpus.baselines,
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
         "valid_loss": valid.pop("nll", None),
         "permuted_loss": valid.pop("permuted_nll", None),
@@ -94,7 +95,7 @@ def result(trainer: Trainer, recorder: Recorder, corpus: Corpus) -> dict[str, An
     if isinstance(trainer.model, Translator) and last.size:
         examples = corpus.examples("test")[: trainer.config["record"]["sentences"]]
         budget = 4 * trainer.config["training"]["batch_tokens"]  # no gradient is kept, so batches may be larger
-        out |= evaluate.translations(trainer.model, corpus, examples, budget, trainer.device)
+        out |= evaluate.translation_scores(trainer.model, corpus, examples, budget, trainer.device)
     return out
 
 
@@ -110,7 +111,7 @@ def first_to_go(folder: RunFolder, config: dict[str, Any], corpus: Corpus, step:
         trainer.calibrate()
     data = trainer.data()
     while trainer.done < step - 1:
-        _, gone = trainer.step(next(data), trainer.first_to_go_back)
+        _, gone = trainer.step(next(data), trainer.first_nonfinite_gradient)
         if gone and not trainer.finite:  # that gradient broke the weights, and with them every later forward
             return gone
-    return trainer.first_to_go(next(data))
+    return trainer.first_nonfinite_activation(next(data))

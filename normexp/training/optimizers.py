@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from normexp.target import locate, maker
+from normexp.config.choice import locate, maker
 
 
 def build_optimizer(config: dict[str, Any], model: nn.Module) -> torch.optim.Optimizer:

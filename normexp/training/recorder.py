@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from normexp.probes.chosen import Chosen, Measured
+from normexp.errors import DivergedError
 from normexp.probes.probe import KEY
+from normexp.probes.probe_set import Measurements, ProbeSet
 from normexp.records.events import Events, curve_tag, layer_tag
 from normexp.records.folder import RunFolder
 from normexp.records.tables import Table
@@ -21,20 +22,12 @@ METRICS = ("final_loss", "valid_loss")
 STATUS_SECONDS = 0.5  # at most so often is status.json rewritten
 
 
-class Diverged(Exception):
-    """A loss became non-finite at `step`."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-        super().__init__(f"the loss of step {step} is not finite")
-
-
 class Recorder:
     """The run's tables and events. Values wait on the device until they are flushed together."""
 
     def __init__(self, folder: RunFolder, trainer: Trainer) -> None:
         self.folder, self.trainer = folder, trainer
-        self.probes = Chosen(trainer.config)
+        self.probes = ProbeSet(trainer.config)
         self.curves, self.layers, self.timing = tables = [
             Table(folder.path, name) for name in ("curves", "layers", "timing")
         ]
@@ -42,7 +35,7 @@ class Recorder:
             for table in tables:
                 table.load(trainer.done)
         self.events = self._open_events()
-        self._waiting: list[tuple[int, Tensor, Measured | None]] = []
+        self._waiting: list[tuple[int, Tensor, Measurements | None]] = []
         timing = self.timing.frame()
         times = timing.loc[timing["statistic"] == "seconds", "value"]
         self._earlier = float(times.iloc[-1]) if len(times) else 0.0
@@ -53,14 +46,14 @@ class Recorder:
         """Wall-clock time of this run so far, earlier attempts included as far as a checkpoint kept them."""
         return self._earlier + time.perf_counter() - self._started
 
-    def note(self, step: int, nll: Tensor, measured: Measured | None) -> None:
+    def add_step(self, step: int, nll: Tensor, measured: Measurements | None) -> None:
         """Keep a step's loss and what its probes read, where they are."""
         self._waiting.append((step, nll, measured))
 
     def flush(self) -> None:
         """Read what waits off the device, all at once.
 
-        Raises Diverged at the first loss that is not finite; that row is kept, later ones are not.
+        Raises DivergedError at the first loss that is not finite; that row is kept, later ones are not.
         """
         waiting, self._waiting = self._waiting, []
         losses = torch.stack([nll for _, nll, _ in waiting]).tolist() if waiting else []
@@ -79,12 +72,12 @@ class Recorder:
             self.curves.extend((step, "train", name, value) for name, value in rows)
             self.events.write(step, values | {curve_tag(name, "train"): value for name, value in rows})
             if not math.isfinite(loss):
-                raise Diverged(step)
+                raise DivergedError(step)
         if losses and self.seconds - self._told > STATUS_SECONDS:
             self._told = self.seconds
             self.folder.update(step=waiting[-1][0], loss=losses[-1], seconds=self.seconds)
 
-    def evaluated(self, step: int, values: dict[str, float]) -> None:
+    def add_evaluation(self, step: int, values: dict[str, float]) -> None:
         """Keep what an evaluation on the validation part gave."""
         self.curves.extend((step, "valid", name, value) for name, value in values.items())
         self.events.write(step, {curve_tag(name, "valid"): value for name, value in values.items()})

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from normexp.config.choice import maker
+from normexp.config.schema import warmup_steps
 from normexp.data.batches import Batch, Batches
 from normexp.data.corpus import Corpus
-from normexp.init import derive
 from normexp.model.build import Model, build
-from normexp.model.seam import Trace
-from normexp.probes.moment import Moment
-from normexp.schema import warmup_steps
-from normexp.target import maker
+from normexp.model.initialisers import fold_in
+from normexp.model.variant import Trace
+from normexp.probes.context import ProbeContext
 from normexp.training.evaluate import cross_entropy, logits
 from normexp.training.optimizers import build_optimizer
 
@@ -45,11 +45,11 @@ class Trainer:
 
     def calibrate(self) -> "Trainer":
         """Let the variants set what they take from data: one batch in training mode, a generator of its own."""
-        order = torch.Generator().manual_seed(derive(self.seed, "calibration"))
+        order = torch.Generator().manual_seed(fold_in(self.seed, "calibration"))
         batch = self.batches.epoch(order)[0].to(self.device)
 
         def forward() -> None:
-            torch.manual_seed(derive(self.seed, "calibration", "dropout"))
+            torch.manual_seed(fold_in(self.seed, "calibration", "dropout"))
             logits(self.model, batch)
 
         with torch.no_grad():
@@ -61,7 +61,7 @@ class Trainer:
         """The batches from the next step on, without end."""
         epoch, position = divmod(self.done, len(self.batches))
         while True:
-            order = torch.Generator().manual_seed(derive(self.seed, "data", epoch))
+            order = torch.Generator().manual_seed(fold_in(self.seed, "data", epoch))
             for batch in self.batches.epoch(order)[position:]:
                 yield batch.to(self.device)
             epoch, position = epoch + 1, 0
@@ -69,7 +69,7 @@ class Trainer:
     def lr(self, step: int) -> float:
         return self.config["lr"] * self.schedule(step, self.warmup, self.config["steps"])
 
-    def step(self, batch: Batch, measure: Callable[[Moment], Any] | None = None) -> tuple[Tensor, Any]:
+    def step(self, batch: Batch, measure: Callable[[ProbeContext], Any] | None = None) -> tuple[Tensor, Any]:
         """One update: the batch's unsmoothed loss (on the device) and what `measure` saw between backward and clip."""
         step = self.done + 1
         for group in self.optimizer.param_groups:
@@ -82,7 +82,7 @@ class Trainer:
         self.done = step
         return seen
 
-    def look(self, batch: Batch, measure: Callable[[Moment], Any] | None = None) -> tuple[Tensor, Any]:
+    def look(self, batch: Batch, measure: Callable[[ProbeContext], Any] | None = None) -> tuple[Tensor, Any]:
         """Forward and backward without an update: the batch's loss and what `measure` sees of the gradients."""
         scores = self._logits(self.forward, batch)
         nll = cross_entropy(scores, batch.labels)
@@ -91,23 +91,23 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
-        return nll.detach(), measure(self.moment(batch)) if measure else None
+        return nll.detach(), measure(self.probe_context(batch)) if measure else None
 
-    def moment(self, batch: Batch) -> Moment:
+    def probe_context(self, batch: Batch) -> ProbeContext:
         """What probes may look at before the step that comes next."""
-        return Moment(
+        return ProbeContext(
             model=self.model,
             batch=batch,
             step=self.done + 1,
             logits=lambda model, batch, trace: self._logits(model, batch, trace=trace),
             loss=cross_entropy,
-            stepped=self.stepped,
-            start=lambda: Trainer(self.config, self.corpus).calibrate().model,
+            updated_model=self.updated_model,
+            initial_model=lambda: Trainer(self.config, self.corpus).calibrate().model,
             lr=self.optimizer.param_groups[0]["lr"],
             seed=self.seed,
         )
 
-    def stepped(self) -> Model:
+    def updated_model(self) -> Model:
         """A copy of the model after the update that its gradients ask for; neither it nor the optimizer changes."""
         model = copy.deepcopy(self.model)
         for ours, its in zip(self.model.parameters(), model.parameters(), strict=True):
@@ -121,13 +121,13 @@ class Trainer:
 
     def _logits(self, model: Any, batch: Batch, **more: Any) -> Tensor:
         """The forward of the step that comes next: with its dropout, its constants, its precision."""
-        torch.manual_seed(derive(self.seed, "dropout", self.done + 1))
+        torch.manual_seed(fold_in(self.seed, "dropout", self.done + 1))
         for stack in model.stacks:
-            stack.variant.at_step(self.done + 1)
+            stack.variant.on_step_begin(self.done + 1)
         with torch.autocast(self.device.type, AMP.get(self.settings["amp"]), self.settings["amp"] != "none"):
             return logits(model, batch, **more)
 
-    def first_to_go(self, batch: Batch) -> str:
+    def first_nonfinite_activation(self, batch: Batch) -> str:
         """The first site, in the forward's order, that is not finite on this batch; output where all of them are."""
         trace: Trace = {}
         self._logits(self.model, batch, trace=trace)
@@ -139,7 +139,7 @@ class Trainer:
         )
         return next(gone, "output")
 
-    def first_to_go_back(self, _: Moment | None = None) -> str:
+    def first_nonfinite_gradient(self, _: ProbeContext | None = None) -> str:
         """The first site, in the backward's order, whose gradient is not finite; empty where all of them are."""
         for site in reversed([site for stack in self.model.stacks for site in stack.sites]):
             if any(p.grad is not None and not p.grad.isfinite().all() for p in site.parameters()):

@@ -3,6 +3,6 @@
 To add one: a subclass of `Variant` with a `join`, and a YAML file in configs/variant/ that names it.
 """
 
-from normexp.model.seam import Shape, Site, Variant
+from normexp.model.variant import Site, StackShape, Variant
 
-__all__ = ["Shape", "Site", "Variant"]
+__all__ = ["Site", "StackShape", "Variant"]

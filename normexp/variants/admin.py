@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from normexp.schema import BadInput
+from normexp.errors import ConfigError
 from normexp.variants import Site, Variant
 
 
@@ -21,8 +21,8 @@ class Admin(Variant):
 
     needs_norm = True  # each ω is as large as the stream below it: only a norm brings that back
 
-    def equip(self, site: Site) -> None:
-        super().equip(site)
+    def build_site(self, site: Site) -> None:
+        super().build_site(site)
         site.omega = nn.Parameter(torch.ones(site.width))
 
     def join(self, x: Tensor, site: Site) -> Tensor:
@@ -57,7 +57,7 @@ class AdminConstant(Variant):
         s = len(self.sites(1)) * self.shape.depth
         squares = {"log": (s + 1) / math.log(s + 1) - 1, "constant": s, "linear": 1}
         if output_change not in squares:
-            raise BadInput(f"variant.output_change={output_change}: one of {', '.join(squares)} is right")
+            raise ConfigError(f"variant.output_change={output_change}: one of {', '.join(squares)} is right")
         self.omega = math.sqrt(squares[output_change])
 
     def join(self, x: Tensor, site: Site) -> Tensor:

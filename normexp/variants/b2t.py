@@ -25,7 +25,7 @@ class B2T(PostLN):
     def layer(self, stream: Tensor, sites: list[Site]) -> Tensor:
         *attentions, last = sites
         h = super().layer(stream, attentions)
-        return last.note("stream", last.norm(stream + h + last.branch(h)))
+        return last.capture("stream", last.norm(stream + h + last.branch(h)))
 
-    def gain(self, site: Site | None, role: str) -> float:
+    def init_scale(self, site: Site | None, role: str) -> float:
         return self.shape.depth**-0.5 if self.weight_scaling and site is not None else 1.0

@@ -22,10 +22,10 @@ class BranchNorm(Variant):
         super().__init__(*shape_and_norm)
         self.full_at = full_at
         self.register_buffer("alpha", torch.ones(()))
-        self.at_step(1)
+        self.on_step_begin(1)
 
     def join(self, x: Tensor, site: Site) -> Tensor:
         return site.norm(x + self.alpha * site.branch(x))
 
-    def at_step(self, step: int) -> None:
+    def on_step_begin(self, step: int) -> None:
         self.alpha.fill_(min(1.0, step / self.full_at))

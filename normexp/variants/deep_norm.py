@@ -30,7 +30,7 @@ class DeepNorm(Variant):
         else:
             self.alpha, self.beta = (2 * (n + m)) ** 0.25, (8 * (n + m)) ** -0.25
 
-    def gain(self, site: Site | None, role: str) -> float:
+    def init_scale(self, site: Site | None, role: str) -> float:
         return self.beta if role in SCALED else 1.0
 
     def join(self, x: Tensor, site: Site) -> Tensor:

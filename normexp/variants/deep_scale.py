@@ -26,6 +26,6 @@ class DeepScale(PreLN):
     def join(self, x: Tensor, site: Site) -> Tensor:
         return self.skip * x + self.beta * site.branch(site.norm(x))
 
-    def remarks(self) -> list[str]:
+    def warnings(self) -> list[str]:
         depth = self.shape.depth
         return [] if self.skip else [f"no skip at {depth} layers: λ = 0 where L ≤ k = {self.k:g}"]

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from normexp.schema import BadInput
+from normexp.errors import ConfigError
 from normexp.variants import Site, Variant
 
 Outputs = list[Tensor]  # y₀, the embedding, and every layer's output so far
@@ -24,17 +24,17 @@ class DLCL(Variant):
         ones = torch.tril(torch.ones(self.shape.depth + 1, self.shape.depth + 1))
         starts = {"average": ones / ones.sum(dim=1, keepdim=True), "ones": ones}
         if start not in starts:
-            raise BadInput(f"variant.start={start}: {' or '.join(starts)} is right")
+            raise ConfigError(f"variant.start={start}: {' or '.join(starts)} is right")
         self.mix = nn.Parameter(starts[start])
         self.norms = nn.ModuleList(self.make_norm(self.shape.width) for _ in range(self.shape.depth))
 
-    def open(self, x: Tensor) -> Outputs:
+    def start_stream(self, x: Tensor) -> Outputs:
         return [x]
 
     def mixed(self, outputs: Outputs) -> Tensor:
         return torch.einsum("k,kbtd->btd", self.mix[len(outputs) - 1, : len(outputs)], torch.stack(outputs))
 
-    def view(self, stream: Tensor | Outputs) -> Tensor:
+    def main_stream(self, stream: Tensor | Outputs) -> Tensor:
         """Inside a layer the stream is one tensor; between layers, the list."""
         return stream[-1] if isinstance(stream, list) else stream
 
@@ -57,7 +57,7 @@ class DLCLPre(DLCL):
         y = super().layer(self.mixed(stream), sites)
         return [*stream, self.norms[len(stream) - 1](y)]
 
-    def close(self, stream: Outputs) -> Tensor:
+    def finish_stream(self, stream: Outputs) -> Tensor:
         return self.final_norm(self.mixed(stream))
 
 
@@ -77,5 +77,5 @@ class DLCLPost(DLCL):
         mix = self.mixed(stream)
         return self.norms[len(stream) - 2](mix) if len(stream) > 1 else mix
 
-    def close(self, stream: Outputs) -> Tensor:
+    def finish_stream(self, stream: Outputs) -> Tensor:
         return self.read(stream)

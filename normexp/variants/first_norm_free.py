@@ -13,7 +13,7 @@ class FirstNormFree(PreLN):
     feed-forward, Kaiming weights in attention, and the ReLU between the last norm and the head.
     """
 
-    def equip(self, site: Site) -> None:
-        super().equip(site)
+    def build_site(self, site: Site) -> None:
+        super().build_site(site)
         if site.index == 1:
             site.norm = nn.Identity()

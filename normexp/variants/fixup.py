@@ -53,19 +53,19 @@ class Fixup(Variant):
         last = [Multiplier()] if self.shape.stack == "encoder" else []
         self.end = nn.Sequential(Shift(), *last)
 
-    def equip(self, site: Site) -> None:
+    def build_site(self, site: Site) -> None:
         pass  # all that it owns at a site stands inside the branch
 
-    def inside(self, site: Site) -> dict[str, nn.Module]:
+    def branch_modules(self, site: Site) -> dict[str, nn.Module]:
         shifts = ("input", "hidden", "before_fc2") if site.kind == "feed_forward" else ("input",)
         return {**{slot: Shift() for slot in shifts}, "output": Multiplier()}
 
-    def gain(self, site: Site | None, role: str) -> float:
+    def init_scale(self, site: Site | None, role: str) -> float:
         power = {"query": -1 / 6, "key": -1 / 6, "value": -1 / 6, "fc1": -1 / 2, "embedding": 0}
         return self.branches ** power[role] if role in power else 0.0
 
     def join(self, x: Tensor, site: Site) -> Tensor:
         return x + site.branch(x)
 
-    def close(self, stream: Tensor) -> Tensor:
+    def finish_stream(self, stream: Tensor) -> Tensor:
         return self.end(stream)

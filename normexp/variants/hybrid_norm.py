@@ -11,10 +11,10 @@ from normexp.variants.mixed import Mixed
 class QKVNorm(Variant):
     """x ← x + F(x), LN on Q, K and V inside F"""
 
-    def equip(self, site: Site) -> None:
+    def build_site(self, site: Site) -> None:
         """No norm outside the branch."""
 
-    def inside(self, site: Site) -> dict[str, nn.Module]:
+    def branch_modules(self, site: Site) -> dict[str, nn.Module]:
         return {slot: self.make_norm(site.width // site.shape.heads) for slot in ("query", "key", "value")}
 
     def join(self, x: Tensor, site: Site) -> Tensor:
@@ -24,7 +24,7 @@ class QKVNorm(Variant):
 class NormedQKVNorm(QKVNorm):
     """x ← x + F(LN(x)), LN on Q, K and V inside F"""
 
-    def equip(self, site: Site) -> None:
+    def build_site(self, site: Site) -> None:
         site.norm = self.make_norm(site.width)
 
     def join(self, x: Tensor, site: Site) -> Tensor:
@@ -66,7 +66,7 @@ class HybridNorm(Mixed):
     def at(self, site: Site) -> Variant:
         return self.feed_forward if site.kind == "feed_forward" else self.attention
 
-    def close(self, stream: Tensor) -> Tensor:
+    def finish_stream(self, stream: Tensor) -> Tensor:
         return self.final_norm(stream)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from normexp.norms.norm import weighing
+from normexp.norms.norm import as_weights
 from normexp.variants import Site
 from normexp.variants.pre_ln import PreLN
 
@@ -39,8 +39,8 @@ class StaticHyperConnections(PreLN):
         super().__init__(*shape_and_norm)
         self.streams = streams
 
-    def equip(self, site: Site) -> None:
-        super().equip(site)
+    def build_site(self, site: Site) -> None:
+        super().build_site(site)
         identity = torch.eye(self.streams)
         site.read = nn.Parameter(identity[(site.index - 1) % self.streams].clone())  # a
         site.mix = nn.Parameter(identity)  # A
@@ -50,17 +50,17 @@ class StaticHyperConnections(PreLN):
         """a, A and b at a site."""
         return site.read, site.mix, site.write
 
-    def open(self, x: Tensor) -> Tensor:
+    def start_stream(self, x: Tensor) -> Tensor:
         return torch.stack([x] * self.streams, dim=-2)
 
     def join(self, x: Tensor, site: Site) -> Tensor:
         a, mix, b = self.weights(x, site)
         return mixed(mix, x) + written(b, site.branch(site.norm(read(a, x))))
 
-    def close(self, stream: Tensor) -> Tensor:
-        return self.final_norm(self.view(stream))
+    def finish_stream(self, stream: Tensor) -> Tensor:
+        return self.final_norm(self.main_stream(stream))
 
-    def view(self, stream: Tensor) -> Tensor:
+    def main_stream(self, stream: Tensor) -> Tensor:
         return torch.sum(stream, dim=-2)
 
 
@@ -71,9 +71,9 @@ class HyperConnections(StaticHyperConnections):
     for b; so it too equals pre_ln at the start. Static form and `streams`: see StaticHyperConnections.
     """
 
-    def equip(self, site: Site) -> None:
-        super().equip(site)
-        site.stream_norm = weighing(self.make_norm(site.width))
+    def build_site(self, site: Site) -> None:
+        super().build_site(site)
+        site.stream_norm = as_weights(self.make_norm(site.width))
         site.read_of = nn.Parameter(torch.zeros(site.width))
         site.mix_of = nn.Parameter(torch.zeros(site.width, self.streams))
         site.write_of = nn.Parameter(torch.zeros(site.width))

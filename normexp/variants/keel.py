@@ -18,7 +18,7 @@ class Keel(Variant):
         super().__init__(*shape_and_norm)
         self.alpha = float(len(self.sites(1)) * self.shape.depth if alpha is None else alpha)
 
-    def equip(self, site: Site) -> None:
+    def build_site(self, site: Site) -> None:
         site.norm_in, site.norm_out = self.make_norm(site.width), self.make_norm(site.width)
 
     def join(self, x: Tensor, site: Site) -> Tensor:

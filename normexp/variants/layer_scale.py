@@ -25,8 +25,8 @@ class LayerScale(PreLN):
         by_depth = next((value for most, value in STARTS.items() if self.shape.depth <= most), DEEPEST)
         self.start = by_depth if start is None else start
 
-    def equip(self, site: Site) -> None:
-        super().equip(site)
+    def build_site(self, site: Site) -> None:
+        super().build_site(site)
         site.gain = nn.Parameter(torch.full((site.width,), self.start))
 
     def join(self, x: Tensor, site: Site) -> Tensor:

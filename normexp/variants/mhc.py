@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from normexp.norms import Norm
-from normexp.norms.norm import weighing
+from normexp.norms.norm import as_weights
 from normexp.variants import Site
 from normexp.variants.hyper_connections import StaticHyperConnections
 
@@ -17,7 +17,7 @@ class Sinkhorn(Norm):
     """exp, then columns and rows in turn divided by their sums: nearly doubly stochastic.   Sinkhorn & Knopp 1967"""
 
     symbol = "Sinkhorn"
-    weighs = True
+    produces_weights = True
 
     def __init__(self, rounds: int) -> None:
         super().__init__()
@@ -43,13 +43,13 @@ class MHC(StaticHyperConnections):
         super().__init__(*shape_and_norm, streams=streams)
         self.sinkhorn = Sinkhorn(rounds)
 
-    def equip(self, site: Site) -> None:
-        super().equip(site)
+    def build_site(self, site: Site) -> None:
+        super().build_site(site)
         n, wide = self.streams, self.streams * site.width
         site.read = nn.Parameter(CLOSE * (2 * site.read.detach() - 1))
         site.mix = nn.Parameter(2 * CLOSE * site.mix.detach())
         site.write = nn.Parameter(torch.zeros(n))
-        site.stream_norm = weighing(self.make_norm(wide))
+        site.stream_norm = as_weights(self.make_norm(wide))
         site.read_of = nn.Parameter(torch.zeros(wide, n))
         site.mix_of = nn.Parameter(torch.zeros(wide, n * n))
         site.write_of = nn.Parameter(torch.zeros(wide, n))

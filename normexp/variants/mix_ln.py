@@ -28,10 +28,10 @@ class MixLN(Mixed):
     def at(self, site: Site) -> Variant:
         return self.lower if site.layer <= self.post_layers else self.upper
 
-    def close(self, stream: Tensor) -> Tensor:
-        return self.upper.close(stream)
+    def finish_stream(self, stream: Tensor) -> Tensor:
+        return self.upper.finish_stream(stream)
 
-    def remarks(self) -> list[str]:
+    def warnings(self) -> list[str]:
         only = {0: "Pre-LN", self.shape.depth: "Post-LN"}.get(self.post_layers)
         count = f"⌊{self.fraction:g} · {self.shape.depth}⌋ = {self.post_layers} of its layers are Post-LN"
         return [f"not mixed: {count}, so all are {only}"] if only else []

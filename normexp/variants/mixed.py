@@ -14,11 +14,11 @@ class Mixed(Variant, ABC):
     @abstractmethod
     def at(self, site: Site) -> Variant: ...
 
-    def equip(self, site: Site) -> None:
-        self.at(site).equip(site)
+    def build_site(self, site: Site) -> None:
+        self.at(site).build_site(site)
 
-    def inside(self, site: Site) -> dict[str, nn.Module]:
-        return self.at(site).inside(site)
+    def branch_modules(self, site: Site) -> dict[str, nn.Module]:
+        return self.at(site).branch_modules(site)
 
     def join(self, x: Any, site: Site) -> Any:
         return self.at(site).join(x, site)

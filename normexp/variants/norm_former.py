@@ -39,15 +39,15 @@ class NormFormer(PreLN):
         super().__init__(*shape_and_norm)
         self.residual_gain = residual_gain
 
-    def inside(self, site: Site) -> dict[str, nn.Module]:
+    def branch_modules(self, site: Site) -> dict[str, nn.Module]:
         slots: dict[str, dict[str, nn.Module]] = {
             "attention": {"heads": HeadGain(site.shape.heads, 1, 1), "output": self.make_norm(site.width)},
             "feed_forward": {"before_fc2": self.make_norm(site.shape.feed_forward)},
         }
         return slots.get(site.kind, {})
 
-    def equip(self, site: Site) -> None:
-        super().equip(site)
+    def build_site(self, site: Site) -> None:
+        super().build_site(site)
         gained = self.residual_gain and site.kind == "feed_forward"
         site.skip = Gain(site.width) if gained else nn.Identity()
 

@@ -15,12 +15,12 @@ class Parallel(PreLN):
 
     needs_feed_forward = True
 
-    def equip(self, site: Site) -> None:
+    def build_site(self, site: Site) -> None:
         if site.kind == "attention":  # the first of its layer
-            super().equip(site)
+            super().build_site(site)
 
     def layer(self, stream: Tensor, sites: list[Site]) -> Tensor:
         normed = sites[0].norm(stream)
         for site in sites:
-            stream = site.note("stream", stream + site.branch(normed))
+            stream = site.capture("stream", stream + site.branch(normed))
         return stream

@@ -17,5 +17,5 @@ class PreLN(Variant):
     def join(self, x: Tensor, site: Site) -> Tensor:
         return x + site.branch(site.norm(x))
 
-    def close(self, stream: Tensor) -> Tensor:
+    def finish_stream(self, stream: Tensor) -> Tensor:
         return self.final_norm(stream)

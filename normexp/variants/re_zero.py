@@ -21,8 +21,8 @@ class ReZero(SkipInit):
         self.per_sublayer = per_sublayer
         self.shared: dict[int, nn.Parameter] = {}  # by layer; a plain dict, so that its sites alone own it
 
-    def equip(self, site: Site) -> None:
-        super().equip(site)
+    def build_site(self, site: Site) -> None:
+        super().build_site(site)
         if not self.per_sublayer:
             site.alpha = self.shared.setdefault(site.layer, site.alpha)
 

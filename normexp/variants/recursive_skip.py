@@ -18,7 +18,7 @@ class RecursiveSkip(Variant):
         super().__init__(*shape_and_norm)
         self.skips = skips
 
-    def equip(self, site: Site) -> None:
+    def build_site(self, site: Site) -> None:
         site.norms = nn.ModuleList(self.make_norm(site.width) for _ in range(self.skips))
 
     def join(self, x: Tensor, site: Site) -> Tensor:

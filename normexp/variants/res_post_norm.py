@@ -21,7 +21,7 @@ class ResPostNorm(Variant):
     def join(self, x: Tensor, site: Site) -> Tensor:
         return x + site.norm(site.branch(x))
 
-    def close(self, stream: Tensor) -> Tensor:
+    def finish_stream(self, stream: Tensor) -> Tensor:
         return self.final_norm(stream)
 
 
@@ -32,8 +32,8 @@ class SwinV2(ResPostNorm):
     Left out: cosine attention, and the norm on the stream that the largest models have every few blocks.
     """
 
-    def equip(self, site: Site) -> None:
-        super().equip(site)
+    def build_site(self, site: Site) -> None:
+        super().build_site(site)
         for name, parameter in site.norm.named_parameters():
             if name in ("weight", "bias"):  # a norm's other scalars start as its class says
                 nn.init.zeros_(parameter)

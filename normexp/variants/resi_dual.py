@@ -23,16 +23,16 @@ class ResiDual(Variant):
         self.scale = scale
         self.final_norm = self.make_norm(self.shape.width)
 
-    def open(self, x: Tensor) -> Streams:
+    def start_stream(self, x: Tensor) -> Streams:
         return x, self.scale * x
 
     def join(self, x: Streams, site: Site) -> Streams:
         (p, q), f = x, site.branch(x[0])
         return site.norm(p + f), q + self.scale * f
 
-    def close(self, stream: Streams) -> Tensor:
+    def finish_stream(self, stream: Streams) -> Tensor:
         p, q = stream
         return p + self.final_norm(q)
 
-    def view(self, stream: Streams) -> Tensor:
+    def main_stream(self, stream: Streams) -> Tensor:
         return stream[0]

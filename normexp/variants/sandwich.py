@@ -14,7 +14,7 @@ class Sandwich(PreLN):
     CogView divides a norm's input by its largest entry first, which changes nothing but the weight of eps: left out.
     """
 
-    def equip(self, site: Site) -> None:
+    def build_site(self, site: Site) -> None:
         site.norm_in, site.norm_out = self.make_norm(site.width), self.make_norm(site.width)
 
     def join(self, x: Tensor, site: Site) -> Tensor:
@@ -32,5 +32,5 @@ class PeriLN(Sandwich):
         super().__init__(*shape_and_norm)
         self.embedding_norm = self.make_norm(self.shape.width)
 
-    def open(self, x: Tensor) -> Tensor:
+    def start_stream(self, x: Tensor) -> Tensor:
         return self.embedding_norm(x)

@@ -23,10 +23,10 @@ class SiameseNorm(Variant):
         super().__init__(*shape_and_norm)
         self.post_norm, self.pre_norm, self.final_norm = (self.make_norm(self.shape.width) for _ in range(3))
 
-    def equip(self, site: Site) -> None:
+    def build_site(self, site: Site) -> None:
         site.post_norm, site.pre_norm, site.norm = (self.make_norm(site.width) for _ in range(3))
 
-    def open(self, x: Tensor) -> Streams:
+    def start_stream(self, x: Tensor) -> Streams:
         return x, x
 
     def join(self, x: Streams, site: Site) -> Streams:
@@ -34,9 +34,9 @@ class SiameseNorm(Variant):
         f = site.branch(site.norm(a + site.pre_norm(b)))
         return a + f / math.sqrt(2 * site.layer), b + f
 
-    def close(self, stream: Streams) -> Tensor:
+    def finish_stream(self, stream: Streams) -> Tensor:
         a, b = stream
         return self.final_norm(self.post_norm(a) + self.pre_norm(b))
 
-    def view(self, stream: Streams) -> Tensor:
+    def main_stream(self, stream: Streams) -> Tensor:
         return stream[1]

@@ -22,7 +22,7 @@ class SkipInit(Variant):
         super().__init__(*shape_and_norm)
         self.start = start
 
-    def equip(self, site: Site) -> None:
+    def build_site(self, site: Site) -> None:
         site.alpha = nn.Parameter(torch.tensor(float(self.start)))
 
     def join(self, x: Tensor, site: Site) -> Tensor:

@@ -19,14 +19,14 @@ class SubLN(PreLN):
 
     needs_feed_forward = True
 
-    def inside(self, site: Site) -> dict[str, nn.Module]:
+    def branch_modules(self, site: Site) -> dict[str, nn.Module]:
         slots = {"attention": ("before_out", site.width), "feed_forward": ("before_fc2", site.shape.feed_forward)}
         if site.kind not in slots:
             return {}
         slot, width = slots[site.kind]
         return {slot: self.make_norm(width)}
 
-    def gain(self, site: Site | None, role: str) -> float:
+    def init_scale(self, site: Site | None, role: str) -> float:
         if site is None or site.kind == "cross_attention" or role not in ("value", "out", "fc1", "fc2"):
             return 1.0
         n, m = site.encoder_depth, site.decoder_depth

@@ -22,7 +22,7 @@ class T5(PreLN):
     def __init__(self, shape: Any, norm: Any, *, eps: float = 1e-6) -> None:
         super().__init__(shape, lambda width: RMSNorm(width, eps))
 
-    def equip(self, site: Site) -> None:
+    def build_site(self, site: Site) -> None:
         site.norm = self.make_norm(site.width)
         for module in site.sublayer.modules():
             if isinstance(module, nn.Linear):

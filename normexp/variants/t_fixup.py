@@ -18,7 +18,7 @@ class TFixup(Variant):
     uses_norm = False
     needs_feed_forward = True
 
-    def gain(self, site: Site | None, role: str) -> float:
+    def init_scale(self, site: Site | None, role: str) -> float:
         shrunk = (9 * self.shape.depth) ** -0.25
         matrix = 0.67 * self.shape.depth**-0.25 if self.shape.stack == "encoder" else shrunk
         scale = {"embedding": shrunk} | dict.fromkeys(("value", "out", "fc1", "fc2"), matrix)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from normexp.errors import ConfigError
 from normexp.records.folder import made
-from normexp.schema import BadInput
-from normexp.views import probed, style
+from normexp.views import probe_figures, style
 from normexp.views.gradient_norms import SITE_NORM, gradient_norms
 from normexp.views.grid import colours, combinations, roles
 from normexp.views.loss_curves import TRAIN_NLL, loss_curves
@@ -19,7 +19,7 @@ def draw(folder: Path | str, out: Path | str | None = None) -> list[Path]:
     """Draw the loss curves of the runs in `folder` and what probes read, layer by layer; return the files, PNG and SVG.
 
     They go to `out`, by default to figures/ in the folder. Where the folder holds several sweeps, each is
-    drawn by itself. What is not recorded yet is left out; BadInput if nothing is.
+    drawn by itself. What is not recorded yet is left out; ConfigError if nothing is.
     """
     folder = Path(folder)
     sweeps = split_sweeps(load_runs(folder))
@@ -33,7 +33,7 @@ def draw(folder: Path | str, out: Path | str | None = None) -> list[Path]:
             for name, figure in _figures(runs):
                 files += style.save(figure, made(place, "--out") / name)
     if not files:
-        raise BadInput(f"nothing to draw in {folder}: no run has recorded a loss or a reading of its layers yet")
+        raise ConfigError(f"nothing to draw in {folder}: no run has recorded a loss or a reading of its layers yet")
     return files
 
 
@@ -56,5 +56,5 @@ def _figures(runs: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         if len(seen):
             yield f"gradient_norms{ending}", gradient_norms(some, seen, part)
     for ending, some in combinations(runs, part.rest):
-        for name, figure in probed.figures(some):
+        for name, figure in probe_figures.figures(some):
             yield f"{name}{ending}", figure

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from normexp.views import words
+from normexp.views import formatting
 from normexp.views.grid import Roles, colours, frame_in, panel_titles, panels, values_of, where
 from normexp.views.runs import swept_keys
 from normexp.views.style import Look
@@ -65,7 +65,7 @@ def gradient_norms(runs: pd.DataFrame, layers: pd.DataFrame, roles: Roles) -> Fi
     if has_zero:
         caption += " Open circles: 0 or below the axis, left out of the lines."
     title = "Gradient norm by layer"
-    frame_in(figure, title, words.heading(runs, swept_keys(runs)), caption, _handles(look, roles, layers))
+    frame_in(figure, title, formatting.heading(runs, swept_keys(runs)), caption, _handles(look, roles, layers))
     return figure
 
 
@@ -136,7 +136,15 @@ def _handles(look: dict[object, Look], roles: Roles, layers: pd.DataFrame) -> li
     grey: dict[str, Any] = {"color": "0.3", "lw": 1.3}
     moments = layers.groupby("moment")["step"]
     handles = [
-        Line2D([], [], color=one.colour, marker=one.marker, ms=3, lw=1.3, label=words.setting(str(roles.colour), value))
+        Line2D(
+            [],
+            [],
+            color=one.colour,
+            marker=one.marker,
+            ms=3,
+            lw=1.3,
+            label=formatting.setting(str(roles.colour), value),
+        )
         for value, one in look.items()
         if roles.colour
     ]

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from normexp.views import words
+from normexp.views import formatting
 from normexp.views.runs import swept_keys
 from normexp.views.style import Look, looks
 
@@ -67,22 +67,22 @@ def combinations(frame: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[str
         yield "", frame
         return
     for group, runs in frame.groupby(list(keys), sort=False, dropna=False):
-        ending = ",".join(f"{key}={words.number(value)}" for key, value in zip(keys, group, strict=True))
+        ending = ",".join(f"{key}={formatting.number(value)}" for key, value in zip(keys, group, strict=True))
         yield "-" + re.sub(r"[^\w=.,+-]", "", ending.replace("%", "pct")), runs.reset_index(drop=True)
 
 
 def colours(frame: pd.DataFrame, key: str | None) -> dict[Any, Look]:
     """Return the look of each value of the colour key."""
     values = values_of(frame, key)
-    named = looks(words.number(value) for value in values)
-    return {value: named[words.number(value)] for value in values}
+    named = looks(formatting.number(value) for value in values)
+    return {value: named[formatting.number(value)] for value in values}
 
 
 def panel_titles(axes: Sequence[Axes], key: str | None, values: Sequence[Any]) -> None:
     """Write the key's value above each column."""
     for axis, value in zip(axes, values, strict=True):
         if key and len(values) > 1:  # a single value stands in the figure's heading
-            axis.set_title(words.setting(key, value), loc="left")
+            axis.set_title(formatting.setting(key, value), loc="left")
 
 
 def panels(rows: int, columns: int, row_height: float, shared: bool = True) -> tuple[Figure, np.ndarray]:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from normexp.views import words
+from normexp.views import formatting
 from normexp.views.grid import frame_in, panels, per_row, values_of, where
 from normexp.views.style import ink
 
@@ -54,9 +54,9 @@ def heat_map(
             part = where(rows, **{column: key})
             part = part if row is None else where(part, **{row: level})
             _panel(axis, part, x, y, norm, letters)
-            axis.set_title(words.setting(column, key), loc="left")
+            axis.set_title(formatting.setting(column, key), loc="left")
             if j % beside == 0:
-                axis.set_ylabel((y_label or y) if row is None else f"{words.setting(row, level)}\n{y_label or y}")
+                axis.set_ylabel((y_label or y) if row is None else f"{formatting.setting(row, level)}\n{y_label or y}")
             if i * lines + j // beside == len(down) * lines - 1 or j + beside >= len(columns):
                 axis.set_xlabel(x_label or x)
     figure.colorbar(matplotlib.cm.ScalarMappable(norm, "viridis_r"), ax=grid, aspect=30, pad=0.02, label=label)
@@ -79,7 +79,7 @@ def _panel(axis: Axes, rows: pd.DataFrame, x: str, y: str, norm: Normalize, lett
         axis.plot(*np.nonzero(gone.T), "x", color="black", ms=3)
         return
     for (column, row), cell in rows.groupby([x, y], sort=False):
-        text = words.letters(cell.sort_values("seed")[letters])
+        text = formatting.letters(cell.sort_values("seed")[letters])
         level = float(cell["value"].mean())
         colour = ink(matplotlib.colormaps["viridis_r"](norm(level))) if np.isfinite(level) else "black"
         number = f"{level:.2g}" if np.isfinite(level) else "✕"
@@ -92,5 +92,5 @@ def _labels(axis: Axes, xs: list[Any], ys: list[Any]) -> None:
     for values, set_ticks in ((xs, axis.set_xticks), (ys, axis.set_yticks)):
         stride = 1 if len(values) <= 8 else -(-len(values) // 6)
         places = list(range(0, len(values), stride))
-        set_ticks(places, [words.number(values[place]) for place in places])
+        set_ticks(places, [formatting.number(values[place]) for place in places])
     axis.tick_params(length=2)

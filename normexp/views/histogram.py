@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from normexp.views import words
+from normexp.views import formatting
 from normexp.views.grid import colours, frame_in, panels, per_row, values_of, where
 
 
@@ -41,12 +41,14 @@ def histogram(
             share = np.histogram(part, edges)[0] / max(1, len(part))
             axis.stairs(share, edges, color=drawn.colour, fill=True, alpha=0.25)
             axis.stairs(share, edges, color=drawn.colour, lw=1.2)
-        axis.set_title(words.setting(column, key), loc="left")
+        axis.set_title(formatting.setting(column, key), loc="left")
     for axis in grid.flat[max(0, len(columns) - beside) : len(columns)]:  # those with none below them
         axis.set_xlabel(label)
         axis.tick_params(axis="x", which="both", labelbottom=True)
     for axes in grid:
         axes[0].set_ylabel("share of the sites")
-    handles = [Line2D([], [], color=one.colour, lw=1.3, label=words.setting(colour, key)) for key, one in look.items()]
+    handles = [
+        Line2D([], [], color=one.colour, lw=1.3, label=formatting.setting(colour, key)) for key, one in look.items()
+    ]
     frame_in(figure, title, settings, caption, handles)
     return figure

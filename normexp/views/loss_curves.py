@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from normexp.views import words
+from normexp.views import formatting
 from normexp.views.grid import Roles, colours, frame_in, panel_titles, panels, values_of, where
 from normexp.views.runs import swept_keys
 from normexp.views.style import LINES, Look
@@ -33,8 +33,8 @@ def loss_curves(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles, dashed: 
     panel_titles(grid[0], roles.column, columns)
     crossed = False
     for axes, row_value in zip(grid, rows, strict=True):
-        label = "" if row is None else f"{words.setting(row, row_value)}\n"
-        axes[0].set_ylabel(f"{label}loss ({words.unit(runs)})")
+        label = "" if row is None else f"{formatting.setting(row, row_value)}\n"
+        axes[0].set_ylabel(f"{label}loss ({formatting.unit(runs)})")
         for axis, column in zip(axes, columns, strict=True):
             panel = where(runs, **_given({row: row_value, roles.column: column}))
             for value, one in look.items():
@@ -53,10 +53,10 @@ def loss_curves(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles, dashed: 
     for axis in grid[-1]:
         axis.set_xlabel("training step")
 
-    handles = [_line(words.setting(str(roles.colour), value), one) for value, one in look.items() if roles.colour]
+    handles = [_line(formatting.setting(str(roles.colour), value), one) for value, one in look.items() if roles.colour]
     if dashed:
         handles += [
-            Line2D([], [], color="0.3", ls=style, lw=1.4, label=words.setting(dashed, value))
+            Line2D([], [], color="0.3", ls=style, lw=1.4, label=formatting.setting(dashed, value))
             for value, style in styles.items()
         ]
     if crossed:
@@ -67,7 +67,7 @@ def loss_curves(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles, dashed: 
     caption += f"Thick: {mean}running mean of {window} steps."
     if _level_values(runs):
         caption += " Dashed grey: levels, which a model that ignores part of the problem reaches."
-    frame_in(figure, "Training loss", words.heading(runs, swept_keys(runs)), caption, handles)
+    frame_in(figure, "Training loss", formatting.heading(runs, swept_keys(runs)), caption, handles)
     _label_levels(figure, list(grid[:, -1]), [where(runs, **_given({row: value})) for value in rows])
     return figure
 
@@ -147,8 +147,8 @@ def _high(group: list[float], gap: float) -> float:
 
 
 def _level_values(runs: pd.DataFrame) -> list[tuple[str, float]]:
-    columns = [str(column) for column in runs if str(column).startswith("level.") and runs[column].notna().any()]
-    names = [column.removeprefix("level.") for column in columns]
+    columns = [str(column) for column in runs if str(column).startswith("baseline.") and runs[column].notna().any()]
+    names = [column.removeprefix("baseline.") for column in columns]
     return [(LEVELS.get(name, name), float(runs[column].mean())) for name, column in zip(names, columns, strict=True)]
 
 

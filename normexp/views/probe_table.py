@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from normexp.views import words
+from normexp.views import formatting
 from normexp.views.runs import load_table, swept_keys
 
 KINDS = ("feed_forward", "attention", "cross_attention")  # which site of a layer stands for it, the first that is there
@@ -45,7 +45,7 @@ def tables(runs: pd.DataFrame) -> Iterator[ProbeTable]:
         cells = []
         for values, cell in groups:
             by_stack = [cell[cell["stack"] == stack] for stack in stacks]
-            cells.append([*map(words.number, values), *(_mean(some, end) for some in by_stack for end in ends)])
+            cells.append([*map(formatting.number, values), *(_mean(some, end) for some in by_stack for end in ends)])
         yield ProbeTable(str(statistic), columns, len(keys), cells)
 
 

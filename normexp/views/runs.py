@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from normexp.schema import BadInput
+from normexp.errors import ConfigError
 
 # Keys that name or place a run but say nothing about what it computes.
 HOUSEKEEPING = (
@@ -37,12 +37,12 @@ def load_runs(folder: Path | str) -> pd.DataFrame:
 
     A run is a folder with config.yaml and status.json. Columns: the config keys, flattened with dots, where a
     group goes by its name (`variant`, not `variant.name`); the fields of status.json, with the levels as
-    `level.unigram` and so on; `folder`, the run's path. Raises BadInput if there is no run.
+    `level.unigram` and so on; `folder`, the run's path. Raises ConfigError if there is no run.
     """
     folder = Path(folder)
     found = [path.parent for path in folder.rglob("config.yaml") if (path.parent / "status.json").is_file()]
     if not found:
-        raise BadInput(f"no run in {folder}: a run is a folder with config.yaml and status.json")
+        raise ConfigError(f"no run in {folder}: a run is a folder with config.yaml and status.json")
     by_sweep: dict[Path, list[Path]] = {}
     for run in sorted(found):
         by_sweep.setdefault(run.parent, []).append(run)
@@ -128,8 +128,8 @@ def _parents(frame: pd.DataFrame) -> list[str]:
 
 def _row(run: Path) -> dict[str, Any]:
     status = json.loads((run / "status.json").read_text())
-    levels = status.pop("levels", None) or {}
-    outcome = {**status, **{f"level.{name}": value for name, value in levels.items()}, "folder": str(run)}
+    levels = status.pop("baselines", None) or {}
+    outcome = {**status, **{f"baseline.{name}": value for name, value in levels.items()}, "folder": str(run)}
     config = _flat(yaml.load((run / "config.yaml").read_text(), Loader=LOADER) or {})
     return {**{f"config.{key}" if key in outcome else key: value for key, value in config.items()}, **outcome}
 
@@ -153,7 +153,7 @@ def _varying(frame: pd.DataFrame) -> list[str]:
         key
         for key in map(str, frame.columns)
         if key not in outcome
-        and not key.startswith(("level.", "config."))
+        and not key.startswith(("baseline.", "config."))
         and key.split(".")[0] not in HOUSEKEEPING
         and frame[key].nunique(dropna=False) > 1
     ]

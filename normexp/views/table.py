@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from normexp.views import words
+from normexp.views import formatting
 from normexp.views.probe_table import ProbeTable, probe_cost, tables
 from normexp.views.runs import split_sweeps, swept_keys
 
@@ -69,7 +69,7 @@ def markdown(frame: pd.DataFrame) -> str:
         else:
             shown = "\n".join(f"{read.statistic}:\n\n{_pipes(read.columns, read.rows)}" for read in tables(part))
         parts.append(
-            f"**{folder.resolve().name}**: {words.heading(part, swept_keys(part))}\n\n{shown}"
+            f"**{folder.resolve().name}**: {formatting.heading(part, swept_keys(part))}\n\n{shown}"
             + "".join(f"\n- {note}" for note in notes(part))
         )
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
@@ -96,7 +96,7 @@ def cells_of(frame: pd.DataFrame) -> tuple[list[str], list[Cell]]:
     )
     cells = [
         Cell(
-            keys=[words.number(value) for value in (group if isinstance(group, tuple) else (group,))],
+            keys=[formatting.number(value) for value in (group if isinstance(group, tuple) else (group,))],
             n=len(runs),
             results=[_spread(runs[field], form) for field, form in shown],
             verdicts=_count(runs["verdict"]),
@@ -112,10 +112,10 @@ def levels_line(frame: pd.DataFrame) -> str:
     levels = [
         f"{LEVELS.get(name, name)} {_range(frame[column].dropna())}"
         for column in map(str, frame.columns)
-        if column.startswith("level.") and (name := column.removeprefix("level.")) and frame[column].notna().any()
+        if column.startswith("baseline.") and (name := column.removeprefix("baseline.")) and frame[column].notna().any()
     ]
     within = f"verdicts within {_steps(frame)}" if "steps" in frame else "verdicts"
-    return f"levels ({words.unit(frame)}): {' · '.join(levels) or 'not known yet'}; {within}"
+    return f"levels ({formatting.unit(frame)}): {' · '.join(levels) or 'not known yet'}; {within}"
 
 
 def notes(frame: pd.DataFrame) -> list[str]:
@@ -133,7 +133,7 @@ def notes(frame: pd.DataFrame) -> list[str]:
 
 
 def _one(folder: Path, frame: pd.DataFrame) -> RenderableType:
-    title = Text.assemble((folder.resolve().name, "bold"), ": ", words.heading(frame, swept_keys(frame)))
+    title = Text.assemble((folder.resolve().name, "bold"), ": ", formatting.heading(frame, swept_keys(frame)))
     if _trained(frame):
         shown: list[RenderableType] = [Text(levels_line(frame)), _results(frame)]
     else:
@@ -213,4 +213,4 @@ def _range(values: pd.Series) -> str:
 
 def _steps(frame: pd.DataFrame) -> str:
     steps = sorted(frame["steps"].dropna().unique())
-    return f"{', '.join(words.number(step) for step in steps)} steps"
+    return f"{', '.join(formatting.number(step) for step in steps)} steps"

@@ -9,18 +9,18 @@ import time
 import webbrowser
 from pathlib import Path
 
-from normexp.schema import BadInput
+from normexp.errors import ConfigError
 
 
 def serve(folder: Path | str, port: int = 6006, host: str = "127.0.0.1", open_browser: bool = True) -> int:
     """Serve TensorBoard on the runs in `folder` until it is stopped, and return its exit code.
 
     Each run shows once, under its folder's name (with the sweep's before it, where `folder` holds several).
-    Port 0 takes a free one. Raises BadInput if no run in the folder has written events.
+    Port 0 takes a free one. Raises ConfigError if no run in the folder has written events.
     """
     folder = Path(folder).resolve()
     if not any(folder.rglob("events.out.tfevents.*")):
-        raise BadInput(f"no TensorBoard events in {folder}: train or sweep first")
+        raise ConfigError(f"no TensorBoard events in {folder}: train or sweep first")
     port = port or _free_port(host)
     with tempfile.TemporaryDirectory(prefix="normexp-tensorboard-") as temporary:
         command = [

@@ -16,7 +16,7 @@ def test_the_default_is_balanced_and_short(languages):
     for split in ("train", "valid", "test"):
         counts = np.bincount([e.target for e in languages.examples(split)], minlength=20)
         assert counts.min() == counts.max()
-    assert languages.levels == {"class_prior": pytest.approx(np.log(20))}
+    assert languages.baselines == {"class_prior": pytest.approx(np.log(20))}
     assert languages.classes == LANGUAGES == tuple(languages.splits["train"].features["target"].names)
     assert np.mean([len(e.source) for e in languages.examples("train")]) < 35
 

@@ -26,7 +26,9 @@ def mixed():
 def test_the_default_is_the_task_that_was_measured(dates):
     assert dates.splits.num_rows == {"train": 8000, "valid": 1000, "test": 1000}
     assert len(dates.vocabulary) == 53
-    assert dates.levels == pytest.approx({"unigram": 2.931, "position_only": 1.891, "target_bigram": 2.119}, abs=1e-3)
+    assert dates.baselines == pytest.approx(
+        {"unigram": 2.931, "position_only": 1.891, "target_bigram": 2.119}, abs=1e-3
+    )
     examples = dates.examples("train")
     assert sum(len(e.source) for e in examples) / 8000 == pytest.approx(10.71, abs=0.01)
     assert sum(len(e.target) for e in examples) / 8000 == pytest.approx(8.71, abs=0.01)
@@ -92,7 +94,7 @@ def test_any_language_pair_works(source, target):
     corpus = cldr_phrases(source, target, kinds=ALL, pairs=300)
     assert len(corpus.splits["train"]) == 240
     assert set(corpus.splits["train"][0]["translation"]) == {source, target}
-    assert corpus.levels["target_bigram"] < corpus.levels["unigram"]
+    assert corpus.baselines["target_bigram"] < corpus.baselines["unigram"]
 
 
 @pytest.mark.parametrize(

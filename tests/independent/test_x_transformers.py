@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 import torch
-from builders import small_config
 from torch import Tensor, nn
 from x_transformers import Decoder, Encoder
 
-from normexp.launch import Composer
+from normexp.config.compose import Composer
 from normexp.model.build import build
+from tests.support.configs import small_config
 
 DEPTH, WIDTH, HEADS = 3, 16, 4
 S = 2 * DEPTH  # sub-layers

@@ -4,14 +4,14 @@ import json
 
 import pytest
 import torch
-from builders import small_config, variant_node
-from tiny import TINY, normexp
 from torch import nn
 
-from normexp.launch import Composer
+from normexp.config.compose import Composer
+from normexp.data.corpus import load_corpus
 from normexp.model.build import build
-from normexp.run import corpus_of
 from normexp.training.trainer import Trainer
+from tests.support.configs import small_config, variant_node
+from tests.support.runs import TINY, normexp
 
 SMALL = [key for key in TINY if not key.startswith("record.sentences")]  # of translation alone
 
@@ -80,7 +80,7 @@ def test_padding_changes_nothing(tokens):
 
 def test_batches_hold_targets_alone():
     config = Composer("train", []).resolve([*SMALL, "task=language_modelling"])
-    corpus = corpus_of(config)
+    corpus = load_corpus(config)
     trainer = Trainer(config, corpus)
     batch = next(trainer.data())
     assert batch.source.shape[1] == 0

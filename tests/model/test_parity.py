@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from builders import small_config, variant_node
 from torch import nn
 
 from normexp.model.build import build
+from tests.support.configs import small_config, variant_node
 
 TORCH_NAMES = {"attention": "self_attn", "cross_attention": "multihead_attn"}
 

@@ -1,14 +1,14 @@
 """Cosines of branches and streams, from tensors caught at the modules' own doors."""
 
-import golden_numbers as golden
 import numpy as np
 import pytest
 
 from normexp.probes.alignment import Alignment
+from tests.support import golden
 
 
-def measured(moment):
-    frame = Alignment().measure(moment).frame(1)
+def measured(context):
+    frame = Alignment().measure(context).frame(1)
     assert (frame["statistic"] == "branch_cosine").all()
     return frame.set_index(["stack", "layer", "site"])["value"]
 
@@ -23,7 +23,7 @@ def test_the_cosine_is_that_of_what_the_modules_read_and_gave(variant):
     """At every site, one module reads the stream: the norm before the branch, or the branch itself."""
     trainer = golden.trainer_of(golden.config_of(variant, "translation"))
     batch = next(batch for batch in trainer.data() if batch.source_mask is not None)
-    rows = measured(trainer.moment(batch))
+    rows = measured(trainer.probe_context(batch))
     before, branch = {}, {}
     for site in trainer.model.encoder.sites:
         reader = {"pre_ln": "norm", "keel": "norm_in"}.get(variant, "sublayer")
@@ -42,5 +42,5 @@ def test_a_branch_along_the_stream_against_it_and_none(factor, cosine):
     trainer = golden.trainer_of(golden.config_of("post_ln", "classification"))
     for site in trainer.model.encoder.sites:
         site.sublayer.forward = lambda x, *_: factor * x
-    rows = measured(trainer.moment(next(trainer.data())))
+    rows = measured(trainer.probe_context(next(trainer.data())))
     assert rows.to_numpy() == pytest.approx(cosine, abs=1e-6)

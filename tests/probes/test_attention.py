@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from probed import measured, padded, real_rows, trainer_of
 
 from normexp.probes.attention import AttentionEntropy
+from tests.support.probes import measured, padded, real_rows, trainer_of
 
 
 def calls_of(trainer, batch, monkeypatch):
@@ -64,7 +64,7 @@ def test_numbers_are_those_of_every_query_by_hand(line, monkeypatch):
     trainer = trainer_of(*line)
     trainer.model.double()
     batch = padded(trainer)
-    rows = measured(AttentionEntropy(), trainer.moment(batch))
+    rows = measured(AttentionEntropy(), trainer.probe_context(batch))
     calls = calls_of(trainer, batch, monkeypatch)
     sites = [s for stack in trainer.model.stacks for s in stack.sites if s.kind != "feed_forward"]
     assert len(calls) == len(sites) == len(rows) / 3
@@ -82,7 +82,7 @@ def test_uniform_attention_has_the_log_of_what_is_visible():
             if site.kind != "feed_forward":
                 torch.nn.init.zeros_(site.sublayer.query.weight)
     batch = padded(trainer)
-    rows = measured(AttentionEntropy(), trainer.moment(batch))
+    rows = measured(AttentionEntropy(), trainer.probe_context(batch))
     assert rows.xs("attention_entropy_share", level="statistic").tolist() == pytest.approx([1] * 6)
     assert rows.xs("attention_logit_max", level="statistic").tolist() == [0] * 6
     sources, targets = ([row.stop for row in real_rows(batch, stack)] for stack in ("encoder", "decoder"))
@@ -95,7 +95,7 @@ def test_uniform_attention_has_the_log_of_what_is_visible():
 
 
 def test_half_precision_training_is_told_in_float32():
-    rows = [measured(AttentionEntropy(), (t := trainer_of("variant=post_ln", f"training.amp={amp}")).moment(padded(t)))
-            for amp in ("bf16", "none")]  # fmt: skip
+    trainers = [trainer_of("variant=post_ln", f"training.amp={amp}") for amp in ("bf16", "none")]
+    rows = [measured(AttentionEntropy(), trainer.probe_context(padded(trainer))) for trainer in trainers]
     assert rows[0].to_numpy() == pytest.approx(rows[1].to_numpy(), rel=0.1)
     assert (rows[0] != rows[1]).all()

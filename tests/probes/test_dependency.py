@@ -1,11 +1,11 @@
 """Shares of variance by hand: every part of the stream written down and divided by the norm's own deviation."""
 
-import golden_numbers as golden
 import numpy as np
 import pytest
 import torch
 
 from normexp.probes.dependency import Dependency
+from tests.support import golden
 
 SITE = ["stack", "layer", "site"]
 
@@ -13,12 +13,12 @@ SITE = ["stack", "layer", "site"]
 def moment_of(variant, task="translation", step=1):
     trainer = golden.trainer_of(golden.config_of(variant, task))
     trainer.done = step - 1
-    return trainer.moment(next(batch for batch in trainer.data() if batch.source_mask is not None))
+    return trainer.probe_context(next(batch for batch in trainer.data() if batch.source_mask is not None))
 
 
-def measured(moment, **options):
+def measured(context, **options):
     """The share of its own branch by site, and the map by site and part."""
-    frame = Dependency(**options).measure(moment).frame(1)
+    frame = Dependency(**options).measure(context).frame(1)
     own, table = (frame[frame["statistic"] == what] for what in ("dependency", "dependency_map"))
     assert len(own) + len(table) == len(frame)
     return own.set_index(SITE)["value"], table.set_index([*SITE, "parameter"])["value"]
@@ -53,13 +53,13 @@ HAND = {
 
 @pytest.mark.parametrize("variant", HAND)
 def test_shares_are_those_of_parts_written_down_by_hand(variant):
-    moment = moment_of(variant, step=10)
-    own, table = measured(moment)
-    model, batch = moment.model, moment.batch
+    context = moment_of(variant, step=10)
+    own, table = measured(context)
+    model, batch = context.model, context.batch
     given = {}
     for site in model.encoder.sites:
         site.sublayer.register_forward_hook(lambda _, __, out, name=site.name: given.update({name: out}))
-    moment.scores()
+    context.scores()
     with torch.no_grad():
         parts = {"embedding": model.embedding(batch.source).numpy()}
     real = batch.source_mask.numpy()
@@ -84,19 +84,19 @@ def test_without_a_residual_connection_everything_is_the_own_branch(task):
 
 
 def test_without_the_map_only_the_own_shares_are_told():
-    moment = moment_of("b2t")
-    own, _ = measured(moment)
-    alone, table = measured(moment, map=False)
+    context = moment_of("b2t")
+    own, _ = measured(context)
+    alone, table = measured(context, map=False)
     assert table.empty
     assert alone.equals(own)
     assert len(own) == 3 * 2 + 2 * 3
 
 
 def test_a_stack_that_is_no_sum_of_parts_has_no_reading():
-    moment = moment_of("pre_ln")
-    variant = moment.model.decoder.variant
+    context = moment_of("pre_ln")
+    variant = context.model.decoder.variant
     variant.join = lambda x, site: torch.tanh(x + site.branch(site.norm(x)))
-    own, table = measured(moment)
+    own, table = measured(context)
     assert own["decoder"].isna().all()
     assert table["decoder"].isna().all()
     assert own["encoder"].notna().all()
@@ -109,7 +109,7 @@ def test_measuring_changes_nothing(norm):
     trainer.step(batch)
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     grads = [p.grad.clone() for p in trainer.model.parameters()]
-    Dependency().measure(trainer.moment(batch))
+    Dependency().measure(trainer.probe_context(batch))
     after = trainer.model.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert all(torch.equal(g, p.grad) for g, p in zip(grads, trainer.model.parameters(), strict=True))

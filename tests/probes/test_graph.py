@@ -1,10 +1,10 @@
 """The equations that a model's own code writes when it runs on symbols, as `normexp show` prints them."""
 
 import pytest
-from builders import variant_node
-from tiny import tiny_config
 
-from normexp.describe import describe
+from normexp.views.show import describe
+from tests.support.configs import variant_node
+from tests.support.runs import tiny_config
 
 EQUATIONS = {
     "post_ln": """

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from probed import nothing_changes, rows_of, trainer_of
 
+from normexp.errors import ConfigError
 from normexp.probes.jacobian import StackJacobian
-from normexp.schema import BadInput
+from tests.support.probes import nothing_changes, rows_of, trainer_of
 
 
 def double_trainer(*overrides):
@@ -44,7 +44,7 @@ def values_of(stack, x, memory=None):
 def test_they_are_those_of_the_jacobian(variant, tokens):
     trainer = double_trainer(f"variant={variant}")
     batch = short_first(next(trainer.data()), 5)
-    rows = rows_of(StackJacobian(tokens=tokens), trainer.moment(batch))
+    rows = rows_of(StackJacobian(tokens=tokens), trainer.probe_context(batch))
     model, count = trainer.model, min(tokens, 5)
     with torch.no_grad():
         source = model.embedding(batch.source)[0, :5]
@@ -63,7 +63,7 @@ def test_they_are_those_of_the_jacobian(variant, tokens):
 @pytest.mark.parametrize("task", ["classification", "language_modelling"])
 def test_branches_that_are_closed_leave_the_identity(task):
     trainer = trainer_of("variant=re_zero", f"task={task}")
-    rows = rows_of(StackJacobian(), trainer.moment(next(trainer.data())))
+    rows = rows_of(StackJacobian(), trainer.probe_context(next(trainer.data())))
     assert rows.to_numpy() == pytest.approx(1, rel=1e-6)
     assert len(rows) == 3
 
@@ -72,7 +72,7 @@ def test_a_layer_norm_at_the_end_takes_two_directions_from_every_token():
     trainer = double_trainer("variant=pre_ln")
     batch = next(trainer.data())
     trainer.model.encoder.variant.final_norm.eps = 0.0  # else the second of them is only almost lost
-    assert rows_of(StackJacobian(), trainer.moment(batch))["encoder", 0, "", "", "jacobian_min"] < 1e-9
+    assert rows_of(StackJacobian(), trainer.probe_context(batch))["encoder", 0, "", "", "jacobian_min"] < 1e-9
 
 
 def test_it_runs_as_in_evaluation():
@@ -83,7 +83,7 @@ def test_it_runs_as_in_evaluation():
     for trainer in (wet, dry):
         for site in trainer.model.encoder.sites:
             site.norm.running_var.fill_(4.0)
-    one, two = (rows_of(StackJacobian(), t.moment(batch)) for t in (wet, dry))
+    one, two = (rows_of(StackJacobian(), t.probe_context(batch)) for t in (wet, dry))
     assert of_stack(one, "encoder") == pytest.approx(of_stack(two, "encoder"), rel=1e-5)
     values = values_of(dry.model.encoder, dry.model.embedding(batch.source)[0, :8].detach())
     assert one["encoder", 0, "", "", "jacobian_max"] == pytest.approx(float(values.max()), rel=1e-4)
@@ -91,8 +91,8 @@ def test_it_runs_as_in_evaluation():
 
 def test_the_constants_are_those_of_the_step():
     trainer = trainer_of("variant=branch_norm")
-    moment = trainer.moment(next(trainer.data()))
-    now, later = (rows_of(StackJacobian(), replace(moment, step=step)) for step in (1, 40))
+    context = trainer.probe_context(next(trainer.data()))
+    now, later = (rows_of(StackJacobian(), replace(context, step=step)) for step in (1, 40))
     assert (now != later).all()
 
 
@@ -102,7 +102,7 @@ def test_measuring_changes_nothing():
     trainer.step(batch)
     trainer.look(batch)
     with nothing_changes(trainer):
-        rows_of(StackJacobian(), trainer.moment(batch))
+        rows_of(StackJacobian(), trainer.probe_context(batch))
     assert trainer.model.training
     assert all(p.requires_grad for p in trainer.model.parameters())
 
@@ -110,9 +110,9 @@ def test_measuring_changes_nothing():
 def test_weights_that_are_not_finite_stop_nothing():
     trainer = trainer_of()
     trainer.model.embedding.words.weight.data.fill_(float("nan"))
-    assert rows_of(StackJacobian(), trainer.moment(next(trainer.data()))).isna().all()
+    assert rows_of(StackJacobian(), trainer.probe_context(next(trainer.data()))).isna().all()
 
 
 def test_there_must_be_a_token():
-    with pytest.raises(BadInput, match=r"probes\.jacobian\.tokens=0"):
+    with pytest.raises(ConfigError, match=r"probes\.jacobian\.tokens=0"):
         StackJacobian(tokens=0)

@@ -4,9 +4,9 @@ import copy
 from itertools import islice
 
 import pytest
-from probed import nothing_changes, rows_of, trainer_of
 
 from normexp.probes.model_update import ModelUpdate
+from tests.support.probes import nothing_changes, rows_of, trainer_of
 
 
 def outputs(model, batch):
@@ -26,11 +26,11 @@ def test_the_start_is_where_training_began(variant, task):
     for batch in islice(trainer.data(), 3):
         trainer.step(batch)
     batch = next(trainer.data())
-    moment = trainer.moment(batch)
-    rows, a, b = rows_of(ModelUpdate(), moment), outputs(trainer.model, batch), outputs(first, batch)
+    context = trainer.probe_context(batch)
+    rows, a, b = rows_of(ModelUpdate(), context), outputs(trainer.model, batch), outputs(first, batch)
     assert len(rows) == len(trainer.model.stacks)
     for stack in a:
-        norms, mask = (a[stack] - b[stack]).square().sum(-1).sqrt(), moment.mask_of(stack)
+        norms, mask = (a[stack] - b[stack]).square().sum(-1).sqrt(), context.mask_of(stack)
         expected = float(norms.mean() if mask is None else norms[mask].mean())
         assert expected > 1e-3
         assert rows[stack, 0, "", "", "model_update"] == pytest.approx(expected, rel=1e-4)
@@ -40,14 +40,14 @@ def test_the_start_is_where_training_began(variant, task):
 def test_it_is_nothing_at_the_first_step(line):
     trainer = trainer_of(line, "model.dropout=0.2")
     batch, seen = next(trainer.data()), []
-    trainer.step(batch, lambda moment: seen.append(rows_of(ModelUpdate(), moment)))
+    trainer.step(batch, lambda context: seen.append(rows_of(ModelUpdate(), context)))
     assert (seen[0] == 0).all()
 
 
 def test_dropout_alone_is_no_move():
     trainer = trainer_of("model.dropout=0.2")
     trainer.done = 7
-    assert (rows_of(ModelUpdate(), trainer.moment(next(trainer.data()))) == 0).all()
+    assert (rows_of(ModelUpdate(), trainer.probe_context(next(trainer.data()))) == 0).all()
 
 
 def test_measuring_changes_nothing():
@@ -56,4 +56,4 @@ def test_measuring_changes_nothing():
     trainer.step(batch)
     trainer.look(batch)
     with nothing_changes(trainer):
-        rows_of(ModelUpdate(), trainer.moment(batch))
+        rows_of(ModelUpdate(), trainer.probe_context(batch))

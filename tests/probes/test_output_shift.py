@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from probed import nothing_changes, rows_of, trainer_of
 
+from normexp.errors import ConfigError
 from normexp.model.build import build
 from normexp.probes.output_shift import OutputShift
-from normexp.schema import BadInput
+from tests.support.probes import nothing_changes, rows_of, trainer_of
 
 MATRICES = ("query", "key", "value", "out", "fc1", "fc2")
 
@@ -32,29 +32,29 @@ def mean_square(a, b, mask):
 def test_the_output_moves_as_far_as_that_of_a_model_with_noise_in_it(variant, relative):
     trainer = trainer_of(f"variant={variant}")
     batch = next(trainer.data())
-    moment = trainer.moment(batch)
-    rows = rows_of(OutputShift(noise=0.01, relative=relative), moment)
+    context = trainer.probe_context(batch)
+    rows = rows_of(OutputShift(noise=0.01, relative=relative), context)
 
     shaken = build(trainer.config, len(trainer.corpus.vocabulary.tokens)).train()
     shaken.load_state_dict(trainer.model.state_dict())
     touched = 0
     for name, parameter in shaken.named_parameters():
         if ".layers." in name and name.endswith(tuple(f"{matrix}.weight" for matrix in MATRICES)):
-            noise = torch.empty(parameter.shape).normal_(generator=moment.generator("output_shift", name))
+            noise = torch.empty(parameter.shape).normal_(generator=context.generator("output_shift", name))
             parameter.data += 0.01 * noise * (float(parameter.detach().numpy().std()) if relative else 1.0)
             touched += 1
     assert touched == 2 * 6 + 2 * 10
     stacks = ("encoder", "decoder")
     a, b = (outputs(m, {s: getattr(m, s) for s in stacks}, batch) for m in (trainer.model, shaken))
     for stack in stacks:
-        expected = mean_square(a[stack], b[stack], moment.mask_of(stack))
+        expected = mean_square(a[stack], b[stack], context.mask_of(stack))
         assert expected > 1e-6
         assert rows[stack, 0, "", "", "output_shift"] == pytest.approx(expected, rel=1e-4)
     if variant == "post_ln":  # there the stream is what a norm gives
         norms = [{s.name: s.norm for k in m.stacks for s in k.sites} for m in (trainer.model, shaken)]
         a, b = (outputs(m, n, batch) for m, n in zip((trainer.model, shaken), norms, strict=True))
-        for site in moment.sites:
-            expected = mean_square(a[site.name], b[site.name], moment.mask_of(site.shape.stack))
+        for site in context.sites:
+            expected = mean_square(a[site.name], b[site.name], context.mask_of(site.shape.stack))
             key = site.shape.stack, site.layer, site.name.rpartition(".")[2], "", "stream_shift"
             assert rows[key] == pytest.approx(expected, rel=1e-4)
 
@@ -62,15 +62,15 @@ def test_the_output_moves_as_far_as_that_of_a_model_with_noise_in_it(variant, re
 def test_small_noise_moves_the_output_by_its_square():
     trainer = trainer_of("model.dropout=0.2", "model.attention_dropout=0.2")  # the same dropout on both sides
     trainer.model.double()
-    moment = trainer.moment(next(trainer.data()))
-    one, two = (rows_of(OutputShift(noise=noise), moment) for noise in (1e-6, 2e-6))
+    context = trainer.probe_context(next(trainer.data()))
+    one, two = (rows_of(OutputShift(noise=noise), context) for noise in (1e-6, 2e-6))
     assert (two / one).to_numpy() == pytest.approx(4, rel=1e-3)
 
 
 @pytest.mark.parametrize("task", ["classification", "language_modelling"])
 def test_other_tasks_have_one_stack(task):
     trainer = trainer_of(f"task={task}")
-    rows = rows_of(OutputShift(), trainer.moment(next(trainer.data())))
+    rows = rows_of(OutputShift(), trainer.probe_context(next(trainer.data())))
     stack = "encoder" if task == "classification" else "decoder"
     assert set(rows.index.get_level_values("stack")) == {stack}
     assert (rows > 0).all()
@@ -82,9 +82,9 @@ def test_measuring_changes_nothing():
     trainer.step(batch)
     trainer.look(batch)
     with nothing_changes(trainer):
-        rows_of(OutputShift(), trainer.moment(batch))
+        rows_of(OutputShift(), trainer.probe_context(batch))
 
 
 def test_noise_must_be_something():
-    with pytest.raises(BadInput, match=r"probes\.output_shift\.noise=0"):
+    with pytest.raises(ConfigError, match=r"probes\.output_shift\.noise=0"):
         OutputShift(noise=0.0)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from probed import measured, nothing_changes, padded, real_rows, streams_by_hand, trainer_of
 
+from normexp.errors import ConfigError
 from normexp.probes.read_out import ReadOut, position_r2
-from normexp.schema import BadInput
+from tests.support.probes import measured, nothing_changes, padded, real_rows, streams_by_hand, trainer_of
 
 
 def r2_by_hand(stream, rows, ridge):
@@ -33,7 +33,7 @@ def test_positions_are_read_out_as_by_least_squares(variant):
     trainer = trainer_of(f"variant={variant}")
     trainer.model.double()
     batch = padded(trainer)
-    rows = measured(ReadOut(ridge=0.1), trainer.moment(batch)).xs("position_r2", level="statistic")
+    rows = measured(ReadOut(ridge=0.1), trainer.probe_context(batch)).xs("position_r2", level="statistic")
     streams = streams_by_hand(trainer.model, batch, variant)
     assert set(rows.index) == set(streams)
     for (stack, layer, site), stream in streams.items():
@@ -54,7 +54,7 @@ def test_nothing_can_be_tested_on_a_batch_of_one_text():
     trainer = trainer_of("variant=pre_ln")
     batch = padded(trainer)
     one = replace(batch, source=batch.source[:1], source_mask=None, target=batch.target[:1], labels=batch.labels[:1])
-    rows = measured(ReadOut(), trainer.moment(one))
+    rows = measured(ReadOut(), trainer.probe_context(one))
     assert rows.xs("position_r2", level="statistic").isna().all()
     assert rows.xs("word_nll", level="statistic").notna().all()
 
@@ -73,8 +73,8 @@ def test_words_are_those_of_a_model_that_ends_there(line):
     trainer = trainer_of(*line)
     trainer.model.double()
     batch = padded(trainer)
-    moment = trainer.moment(batch)
-    rows = measured(ReadOut(), moment)
+    context = trainer.probe_context(batch)
+    rows = measured(ReadOut(), context)
     for layer in (1, 2):
         cut = copy.deepcopy(trainer.model)
         cut.decoder.sites_by_layer = cut.decoder.sites_by_layer[:layer]
@@ -84,7 +84,7 @@ def test_words_are_those_of_a_model_that_ends_there(line):
         assert rows["decoder", layer, "feed_forward", "word_nll"] == pytest.approx(nll, rel=1e-12)
         accuracy = sum(map(bool, hits)) / int((batch.labels != -100).sum())
         assert rows["decoder", layer, "feed_forward", "word_accuracy"] == pytest.approx(accuracy, rel=1e-12)
-    assert rows["decoder", 2, "feed_forward", "word_nll"] == pytest.approx(moment.nll.item(), rel=1e-12)
+    assert rows["decoder", 2, "feed_forward", "word_nll"] == pytest.approx(context.nll.item(), rel=1e-12)
     assert len(rows.xs("word_nll", level="statistic")) == 2
 
 
@@ -92,7 +92,7 @@ def test_words_of_a_stream_that_is_only_a_part_are_read_at_unit_variance():
     trainer = trainer_of("variant=resi_dual")
     trainer.model.double()
     batch = padded(trainer)
-    rows = measured(ReadOut(), trainer.moment(batch))
+    rows = measured(ReadOut(), trainer.probe_context(batch))
     stream = streams_by_hand(trainer.model, batch, "resi_dual")["decoder", 1, "feed_forward"]
     unit = stream.numpy() / stream.numpy().std(axis=-1, keepdims=True)
     scores = unit @ trainer.model.embedding.words.weight.detach().numpy().T
@@ -105,7 +105,7 @@ def test_words_of_a_stream_that_is_only_a_part_are_read_at_unit_variance():
 
 def test_an_encoder_on_its_own_writes_no_words():
     trainer = trainer_of("variant=pre_ln", "task=classification")
-    rows = measured(ReadOut(), trainer.moment(padded(trainer)))
+    rows = measured(ReadOut(), trainer.probe_context(padded(trainer)))
     assert set(rows.index.get_level_values("statistic")) == {"position_r2"}
 
 
@@ -115,18 +115,18 @@ def test_looking_changes_nothing(norm):
     batch = padded(trainer)
     trainer.step(batch)
     with nothing_changes(trainer):
-        measured(ReadOut(), trainer.moment(batch))
+        measured(ReadOut(), trainer.probe_context(batch))
     assert trainer.model.decoder.context.mask is None
 
 
 def test_half_precision_training_is_read_out_too():
     trainer = trainer_of("variant=pre_ln", "training.amp=bf16")
     batch = padded(trainer)
-    moment = trainer.moment(batch)
-    rows = measured(ReadOut(), moment)
-    assert rows["decoder", 2, "feed_forward", "word_nll"] == pytest.approx(moment.nll.item(), rel=0.02)
+    context = trainer.probe_context(batch)
+    rows = measured(ReadOut(), context)
+    assert rows["decoder", 2, "feed_forward", "word_nll"] == pytest.approx(context.nll.item(), rel=0.02)
 
 
 def test_no_penalty_is_refused():
-    with pytest.raises(BadInput, match=r"probes\.read_out\.ridge=0: a number above 0 is right"):
+    with pytest.raises(ConfigError, match=r"probes\.read_out\.ridge=0: a number above 0 is right"):
         ReadOut(ridge=0)

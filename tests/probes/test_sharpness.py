@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from probed import nothing_changes, rows_of, trainer_of
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from normexp.errors import ConfigError
 from normexp.probes.sharpness import Sharpness, largest_eigenvalue
-from normexp.schema import BadInput
+from tests.support.probes import nothing_changes, rows_of, trainer_of
 
 SMALL = ("model.width=4", "model.feed_forward=4", "training.batch_tokens=100")
 
@@ -41,14 +41,14 @@ def test_it_is_the_largest_eigenvalue_of_the_hessian(line):
     trainer = trainer_of("task=language_modelling", *SMALL, *line.split())
     trainer.model.double()
     batch = next(trainer.data())
-    moment = trainer.moment(batch)
+    context = trainer.probe_context(batch)
     eigenvalues = torch.linalg.eigvalsh(hessian(trainer, batch))
     assert eigenvalues[0] < 0 < eigenvalues[-1]
-    rows = rows_of(Sharpness(iterations=60), moment)
+    rows = rows_of(Sharpness(iterations=60), context)
     assert rows["model", 0, "", "", "sharpness"] == pytest.approx(float(eigenvalues[-1]), rel=1e-6)
     half = float(eigenvalues[-1]) * trainer.config["lr"] / 2
     assert rows["model", 0, "", "", "sharpness_times_lr_over_2"] == pytest.approx(half, rel=1e-6)
-    default = rows_of(Sharpness(), moment)["model", 0, "", "", "sharpness"]
+    default = rows_of(Sharpness(), context)["model", 0, "", "", "sharpness"]
     assert default == pytest.approx(float(eigenvalues[-1]), rel=0.01)
     assert default < eigenvalues[-1] * (1 + 1e-9)
 
@@ -72,8 +72,8 @@ def test_a_space_that_is_used_up_ends_the_search():
 
 def test_dropout_is_that_of_the_step():
     trainer = trainer_of("model.dropout=0.2", "model.attention_dropout=0.2")
-    moment = trainer.moment(next(trainer.data()))
-    one, two = (rows_of(Sharpness(iterations=5), moment) for _ in range(2))
+    context = trainer.probe_context(next(trainer.data()))
+    one, two = (rows_of(Sharpness(iterations=5), context) for _ in range(2))
     assert one.equals(two)
 
 
@@ -84,15 +84,15 @@ def test_measuring_changes_nothing(norm):
     trainer.step(batch)
     trainer.look(batch)
     with nothing_changes(trainer):
-        rows_of(Sharpness(iterations=3), trainer.moment(batch))
+        rows_of(Sharpness(iterations=3), trainer.probe_context(batch))
 
 
 def test_weights_that_are_not_finite_stop_nothing():
     trainer = trainer_of()
     trainer.model.embedding.words.weight.data.fill_(float("nan"))
-    assert rows_of(Sharpness(iterations=3), trainer.moment(next(trainer.data()))).isna().all()
+    assert rows_of(Sharpness(iterations=3), trainer.probe_context(next(trainer.data()))).isna().all()
 
 
 def test_there_must_be_a_step():
-    with pytest.raises(BadInput, match=r"probes\.sharpness\.iterations=0"):
+    with pytest.raises(ConfigError, match=r"probes\.sharpness\.iterations=0"):
         Sharpness(iterations=0)

@@ -2,14 +2,14 @@
 
 from contextlib import contextmanager
 
-import golden_numbers as golden
 import pytest
 import torch
 
-from normexp.launch import Composer
+from normexp.config.compose import Composer
 from normexp.norms import Norm, PowerNorm
-from normexp.probes.moment import unchanged_buffers
+from normexp.probes.context import unchanged_buffers
 from normexp.probes.skeleton import EMBEDDING, Skeleton
+from tests.support import golden
 
 VARIANTS = Composer("train", []).options("variant")
 NORMS = ["rms_norm", "scale_norm", "ada_norm", "batch_norm", "instance_norm", "power_norm", "dyt", "none"]
@@ -25,24 +25,24 @@ def moved(trainer, by=0.05):
 
 def moment_of(trainer):
     """With padding in the source."""
-    return trainer.moment(next(batch for batch in trainer.data() if batch.source_mask is not None))
+    return trainer.probe_context(next(batch for batch in trainer.data() if batch.source_mask is not None))
 
 
 @contextmanager
-def skeletons(moment):
-    moment.trace  # noqa: B018  made before, under the step's own buffers
-    with torch.no_grad(), unchanged_buffers(moment.model):
-        yield [Skeleton(stack, moment.trace, moment.mask_of(stack.shape.stack)) for stack in moment.model.stacks]
+def skeletons(context):
+    context.trace  # noqa: B018  made before, under the step's own buffers
+    with torch.no_grad(), unchanged_buffers(context.model):
+        yield [Skeleton(stack, context.trace, context.mask_of(stack.shape.stack)) for stack in context.model.stacks]
 
 
 def assert_the_parts_add_up(trainer):
-    moment = moment_of(trainer)
-    with skeletons(moment) as each:
+    context = moment_of(trainer)
+    with skeletons(context) as each:
         for skeleton in each:
             parts = [skeleton.rest(), *map(skeleton.part, skeleton.parts)]
             assert len(parts) == 2 + len(skeleton.stack.sites)
             for site in skeleton.stack.sites:
-                stream = moment.trace[f"{site.name}/stream"]
+                stream = context.trace[f"{site.name}/stream"]
                 total = sum(part[site.name] for part in parts)
                 assert torch.linalg.vector_norm(total - stream) < 1e-5 * torch.linalg.vector_norm(stream)
 
@@ -80,8 +80,8 @@ def test_at_the_start_nothing_is_left_over(variant):
 def test_a_part_is_the_derivative_along_it_where_statistics_are_held():
     trainer = moved(golden.trainer_of(golden.config_of("post_ln", "translation")), by=0.2)
     trainer.model.double()
-    moment = moment_of(trainer)
-    with skeletons(moment) as (skeleton, _):
+    context = moment_of(trainer)
+    with skeletons(context) as (skeleton, _):
         sites = skeleton.stack.sites
         parts = {name: part.clone() for name, part in skeleton.parts.items()}
 
@@ -101,7 +101,7 @@ def test_a_part_is_the_derivative_along_it_where_statistics_are_held():
                 values, derivative = torch.autograd.functional.jvp(streams, point, along)
             found = torch.stack([skeleton.part(name)[site.name] for site in sites])
             assert torch.allclose(found, derivative, atol=1e-12)
-            assert torch.allclose(values[-1], moment.trace[f"{sites[-1].name}/stream"])
+            assert torch.allclose(values[-1], context.trace[f"{sites[-1].name}/stream"])
 
 
 def test_a_branch_has_no_part_in_the_streams_before_it():
@@ -114,11 +114,11 @@ def test_a_branch_has_no_part_in_the_streams_before_it():
 
 def test_the_model_answers_for_itself_again_afterwards():
     trainer = golden.trainer_of(golden.config_of("post_ln", "translation", "norm=power_norm"))
-    moment = moment_of(trainer)
-    before = moment.scores()
-    with skeletons(moment) as each:
+    context = moment_of(trainer)
+    before = context.scores()
+    with skeletons(context) as each:
         for skeleton in each:
             skeleton.rest(), skeleton.part(EMBEDDING)
-    assert torch.equal(moment.scores(), before)
+    assert torch.equal(context.scores(), before)
     assert not any("forward" in vars(m) for m in trainer.model.modules() if isinstance(m, Norm))
-    assert not any("branch" in vars(site) for site in moment.sites)
+    assert not any("branch" in vars(site) for site in context.sites)

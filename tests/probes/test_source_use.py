@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from probed import measured, nothing_changes, padded, trainer_of
 
 from normexp.probes.source_use import SourceUse
+from tests.support.probes import measured, nothing_changes, padded, trainer_of
 
 
 def of_model(trainer, batch):
     """The three values by their names."""
-    return measured(SourceUse(), trainer.moment(batch)).xs(("model", 0, ""), level=("stack", "layer", "site"))
+    return measured(SourceUse(), trainer.probe_context(batch)).xs(("model", 0, ""), level=("stack", "layer", "site"))
 
 
 def in_pieces(model, batch, source, mask):
@@ -67,7 +67,7 @@ def test_one_text_has_no_other_source():
 @pytest.mark.parametrize("task", ["task=language_modelling", "task=classification"])
 def test_models_of_one_stack_have_no_rows(task):
     trainer = trainer_of(task)
-    assert SourceUse().measure(trainer.moment(padded(trainer))).frame(1).empty
+    assert SourceUse().measure(trainer.probe_context(padded(trainer))).frame(1).empty
 
 
 @pytest.mark.parametrize("norm", ["batch_norm", "power_norm"])

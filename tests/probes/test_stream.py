@@ -2,15 +2,15 @@
 grows, one with two streams, and some that open the stream or go around a layer.
 """
 
-import golden_numbers as golden
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny import tiny_config
 
+from normexp.data.corpus import load_corpus
 from normexp.probes.stream import StreamNorm
-from normexp.run import corpus_of
 from normexp.training.trainer import Trainer
+from tests.support import golden
+from tests.support.runs import tiny_config
 
 
 def layer_norm(x):
@@ -28,8 +28,8 @@ JOINS = {
 }
 
 
-def measured(moment):
-    frame = StreamNorm().measure(moment).frame(1)
+def measured(context):
+    frame = StreamNorm().measure(context).frame(1)
     return frame.set_index(["stack", "layer", "site", "statistic"])["value"].sort_index()
 
 
@@ -39,7 +39,7 @@ def measured(moment):
 def test_sizes_are_those_of_a_forward_by_hand(variant, task):
     trainer = golden.trainer_of(golden.config_of(variant, task))
     batch = next(batch for batch in trainer.data() if batch.source_mask is not None)
-    rows = measured(trainer.moment(batch))
+    rows = measured(trainer.probe_context(batch))
     encoder = trainer.model.encoder
 
     seen = {}  # what sub-layers give, caught without the trace
@@ -78,6 +78,6 @@ def test_sizes_are_those_of_a_forward_by_hand(variant, task):
 def test_what_nobody_named_has_no_row(seam_path):
     """The seam's own parallel layers join their sites without a note of the stream."""
     config = tiny_config("depth=2") | {"variant": {"name": "Parallel", "_target_": "arrangements.Parallel"}}
-    trainer = Trainer(config, corpus_of(config))
-    statistics = measured(trainer.moment(next(trainer.data()))).reset_index()
+    trainer = Trainer(config, load_corpus(config))
+    statistics = measured(trainer.probe_context(next(trainer.data()))).reset_index()
     assert set(statistics[statistics["layer"] > 0]["statistic"]) == {"branch_norm", "sum_norm", "hidden_norm"}

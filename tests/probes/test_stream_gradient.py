@@ -2,22 +2,22 @@
 
 import pytest
 import torch
-from tiny import tiny_config
 
-from normexp.probes.moment import unchanged_buffers
+from normexp.data.corpus import load_corpus
+from normexp.probes.context import unchanged_buffers
 from normexp.probes.stream_gradient import StreamGradient
-from normexp.run import corpus_of
 from normexp.training.evaluate import cross_entropy, logits
 from normexp.training.trainer import Trainer
+from tests.support.runs import tiny_config
 
 
 def trainer_of(*line):
     config = tiny_config(*line, "depth=2", "model.dropout=0", "model.attention_dropout=0")
-    return Trainer(config, corpus_of(config)).calibrate()
+    return Trainer(config, load_corpus(config)).calibrate()
 
 
-def measured(moment):
-    frame = StreamGradient().measure(moment).frame(1)
+def measured(context):
+    frame = StreamGradient().measure(context).frame(1)
     return frame.set_index(["stack", "layer", "site", "statistic"])["value"]
 
 
@@ -70,7 +70,7 @@ def before_next(stack, i):
 def test_norms_are_those_of_a_backward_by_hand(variant, stream_of):
     trainer = trainer_of(f"variant={variant}")
     batch = next(trainer.data())
-    rows = measured(trainer.moment(batch))
+    rows = measured(trainer.probe_context(batch))
     expected = by_hand(trainer, batch, stream_of)
     sites = [site for stack in trainer.model.stacks for site in stack.sites]
     assert len(rows) == 3 * len(sites) == 30
@@ -85,7 +85,7 @@ def test_norms_are_those_of_a_backward_by_hand(variant, stream_of):
 
 def test_a_stream_that_nothing_reads_has_no_gradient():
     trainer = trainer_of("variant=hyper_connections")
-    rows = measured(trainer.moment(next(trainer.data())))
+    rows = measured(trainer.probe_context(next(trainer.data())))
     assert rows.xs("stream_grad_norm", level="statistic").isna().all()
     assert rows.xs("stream_grad_relative", level="statistic").isna().all()
     assert (rows.xs("branch_grad_norm", level="statistic") > 0).all()
@@ -97,7 +97,7 @@ def test_measuring_leaves_gradients_alone():
     trainer.step(batch)
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     grads = [p.grad.clone() for p in trainer.model.parameters()]
-    measured(trainer.moment(batch))
+    measured(trainer.probe_context(batch))
     after = trainer.model.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert all(torch.equal(g, p.grad) for g, p in zip(grads, trainer.model.parameters(), strict=True))

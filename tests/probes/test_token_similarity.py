@@ -7,10 +7,10 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
-from probed import measured, nothing_changes, padded, real_rows, streams_by_hand, trainer_of
 
+from normexp.errors import ConfigError
 from normexp.probes.token_similarity import TokenSimilarity
-from normexp.schema import BadInput
+from tests.support.probes import measured, nothing_changes, padded, real_rows, streams_by_hand, trainer_of
 
 
 def alike(x):
@@ -35,7 +35,7 @@ def test_numbers_are_those_of_every_text_by_hand(variant, double):
     trainer = trainer_of(f"variant={variant}")
     batch = padded(trainer)
     assert len(batch.source) > 5
-    rows = measured(TokenSimilarity(texts=5, float64=double), trainer.moment(batch))
+    rows = measured(TokenSimilarity(texts=5, float64=double), trainer.probe_context(batch))
     streams = streams_by_hand(copy.deepcopy(trainer.model).double(), batch, variant)
     assert len(rows) == 3 * len(streams) == 3 * 12
     for (stack, layer, site), stream in streams.items():
@@ -49,10 +49,10 @@ def test_numbers_are_those_of_every_text_by_hand(variant, double):
 def test_the_stream_before_the_first_layer_is_what_the_variant_makes_of_the_embedding():
     trainer = trainer_of("variant=hyper_connections")
     (decoder,) = [stack for stack in trainer.model.stacks if stack.shape.stack == "decoder"]
-    moment = trainer.moment(padded(trainer))
-    streams = moment.streams(decoder)
+    context = trainer.probe_context(padded(trainer))
+    streams = context.streams(decoder)
     assert list(streams) == [None, *decoder.sites]
-    assert torch.allclose(streams[None], 4 * moment.trace["decoder/input"])  # the sum of four copies
+    assert torch.allclose(streams[None], 4 * context.trace["decoder/input"])  # the sum of four copies
 
 
 def test_a_text_of_one_token_is_left_out():
@@ -61,36 +61,38 @@ def test_a_text_of_one_token_is_left_out():
     short = batch.source_mask.clone()
     short[0, 1:] = False
     with_short = replace(batch, source_mask=short)
-    rows = measured(TokenSimilarity(texts=4), trainer.moment(with_short))
+    rows = measured(TokenSimilarity(texts=4), trainer.probe_context(with_short))
     stream = streams_by_hand(copy.deepcopy(trainer.model).double(), with_short, "pre_ln")["encoder", 2, "feed_forward"]
     expected = [alike(x[r].numpy())["token_cosine"] for x, r in zip(stream, real_rows(batch, "encoder"), strict=True)]
     assert rows["encoder", 2, "feed_forward", "token_cosine"] == pytest.approx(np.mean(expected[1:4]), rel=1e-9)
     alone = replace(batch, source_mask=short & (torch.arange(short.shape[1]) < 1))
-    assert np.isnan(measured(TokenSimilarity(), trainer.moment(alone))["encoder", 1, "attention", "effective_rank"])
+    assert np.isnan(
+        measured(TokenSimilarity(), trainer.probe_context(alone))["encoder", 1, "attention", "effective_rank"]
+    )
 
 
 def test_double_precision_sees_tokens_grow_alike_below_the_floor_of_float32():
     trainer = trainer_of("variant=no_residual", "depth=12")
-    moment = trainer.moment(padded(trainer))
+    context = trainer.probe_context(padded(trainer))
     last = ("encoder", 12, "feed_forward", "rank_residual")
-    with_double, single = (measured(TokenSimilarity(float64=double), moment)[last] for double in (True, False))
+    with_double, single = (measured(TokenSimilarity(float64=double), context)[last] for double in (True, False))
     assert with_double < 1e-9 < 1e-8 < single
 
 
 def test_a_stream_that_is_not_finite_is_told_as_nan():
     trainer = trainer_of("variant=pre_ln")
     trainer.model.encoder.sites[0].sublayer.out.bias.data[0] = torch.nan
-    rows = measured(TokenSimilarity(), trainer.moment(padded(trainer)))
+    rows = measured(TokenSimilarity(), trainer.probe_context(padded(trainer)))
     assert np.isfinite(rows["encoder", 0, "", "effective_rank"])
     assert rows.xs(("encoder", 1), level=("stack", "layer")).isna().all()
 
 
 def test_half_precision_training_is_looked_at_in_double_precision_too():
     trainer = trainer_of("variant=post_ln", "training.amp=bf16")
-    moment = trainer.moment(padded(trainer))
-    rows = measured(TokenSimilarity(texts=5), moment)
-    stream = streams_by_hand(copy.deepcopy(trainer.model).double(), moment.batch, "post_ln")["decoder", 2, "attention"]
-    slices = real_rows(moment.batch, "decoder")
+    context = trainer.probe_context(padded(trainer))
+    rows = measured(TokenSimilarity(texts=5), context)
+    stream = streams_by_hand(copy.deepcopy(trainer.model).double(), context.batch, "post_ln")["decoder", 2, "attention"]
+    slices = real_rows(context.batch, "decoder")
     expected = np.mean([alike(x[r].numpy())["effective_rank"] for x, r in zip(stream[:5], slices[:5], strict=True)])
     assert rows["decoder", 2, "attention", "effective_rank"] == pytest.approx(expected, rel=1e-9)
 
@@ -101,10 +103,10 @@ def test_looking_changes_nothing(norm):
     batch = padded(trainer)
     trainer.step(batch)
     with nothing_changes(trainer):
-        measured(TokenSimilarity(), trainer.moment(batch))
+        measured(TokenSimilarity(), trainer.probe_context(batch))
     assert all(p.requires_grad and p.dtype == torch.float32 for p in trainer.model.parameters())
 
 
 def test_no_text_is_refused():
-    with pytest.raises(BadInput, match=r"probes\.token_similarity\.texts=0: 1 or more is right"):
+    with pytest.raises(ConfigError, match=r"probes\.token_similarity\.texts=0: 1 or more is right"):
         TokenSimilarity(texts=0)

@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from probed import nothing_changes, rows_of, trainer_of
 
 from normexp.probes.update_ratio import UpdateRatio
+from tests.support.probes import nothing_changes, rows_of, trainer_of
 
 
 @pytest.mark.parametrize("line", ["optimizer=adam", "optimizer=adamw", "optimizer=sgd", "training.clip=0.01"])
@@ -16,7 +16,7 @@ def test_it_is_the_update_that_comes(variant, line):
     data, seen = trainer.data(), []
     trainer.step(next(data))
     before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
-    trainer.step(next(data), lambda moment: seen.append(rows_of(UpdateRatio(), moment)))
+    trainer.step(next(data), lambda context: seen.append(rows_of(UpdateRatio(), context)))
     rows, after = seen[0], dict(trainer.model.named_parameters())
 
     def norm(tensors):
@@ -42,7 +42,7 @@ def test_it_is_the_update_that_comes(variant, line):
 def test_sgd_takes_a_share_of_the_gradient():
     trainer = trainer_of("optimizer=sgd", "lr=0.5", "warmup=0", "schedule=constant", "training.clip=0")
     batch, seen = next(trainer.data()), []
-    trainer.step(batch, lambda moment: seen.append(rows_of(UpdateRatio(), moment)))
+    trainer.step(batch, lambda context: seen.append(rows_of(UpdateRatio(), context)))
     weight = trainer.model.encoder.sites[0].sublayer.value.weight  # clipping is off: its gradient is as it was
     expected = 0.5 * float(weight.grad.norm())
     assert seen[0]["encoder", 1, "attention", "value.weight", "update_norm"] == pytest.approx(expected, rel=1e-4)
@@ -52,7 +52,7 @@ def test_a_parameter_of_zeros_has_no_ratio():
     trainer = trainer_of()
     batch = next(trainer.data())
     trainer.look(batch)
-    rows = rows_of(UpdateRatio(), trainer.moment(batch))
+    rows = rows_of(UpdateRatio(), trainer.probe_context(batch))
     assert math.isnan(rows["encoder", 1, "feed_forward", "fc1.bias", "update_ratio"])
     assert rows["encoder", 1, "feed_forward", "fc1.bias", "update_norm"] > 0
     assert rows["encoder", 1, "feed_forward", "", "update_ratio"] > 0
@@ -63,7 +63,7 @@ def test_every_parameter_of_every_task_is_there(task):
     trainer = trainer_of(f"task={task}")
     batch = next(trainer.data())
     trainer.look(batch)
-    rows = rows_of(UpdateRatio(), trainer.moment(batch))
+    rows = rows_of(UpdateRatio(), trainer.probe_context(batch))
     parameters = rows.index[rows.index.get_level_values("parameter") != ""]
     assert len(parameters) == 2 * len(list(trainer.model.parameters()))
 
@@ -74,5 +74,5 @@ def test_measuring_changes_nothing():
     trainer.step(batch)
     trainer.look(batch)
     with nothing_changes(trainer):
-        rows_of(UpdateRatio(), trainer.moment(batch))
+        rows_of(UpdateRatio(), trainer.probe_context(batch))
     assert all(torch.isfinite(p.grad).all() for p in trainer.model.parameters())

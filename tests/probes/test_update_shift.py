@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from probed import nothing_changes, rows_of, trainer_of
 
+from normexp.errors import ConfigError
 from normexp.probes.update_shift import UpdateShift
-from normexp.schema import BadInput
+from tests.support.probes import nothing_changes, rows_of, trainer_of
 
 STACKS = ("encoder", "decoder")
 
@@ -23,10 +23,10 @@ def outputs(trainer, batch):
     return seen
 
 
-def compare(rows, before, after, moment):
+def compare(rows, before, after, context):
     for stack in STACKS:
         norms = (after[stack] - before[stack]).square().sum(-1).sqrt()
-        mask = moment.mask_of(stack)
+        mask = context.mask_of(stack)
         norms = norms.flatten() if mask is None else norms[mask]
         assert norms.min() > 0
         assert rows[stack, 0, "", "", "update_shift"] == pytest.approx(float((norms**2).mean()), rel=1e-3)
@@ -41,8 +41,8 @@ def test_the_runs_own_update_is_the_one_that_comes(variant, line):
     trainer.step(next(data))  # so that the optimizer has a past
     batch, seen = next(data), {}
 
-    def measure(moment):
-        seen.update(rows=rows_of(UpdateShift(), moment), before=outputs(trainer, batch), moment=moment)
+    def measure(context):
+        seen.update(rows=rows_of(UpdateShift(), context), before=outputs(trainer, batch), moment=context)
 
     trainer.step(batch, measure)
     compare(seen["rows"], seen["before"], outputs(trainer, batch), seen["moment"])
@@ -54,15 +54,15 @@ def test_plain_descent_follows_the_gradient_unclipped(variant, matrices):
     trainer = trainer_of(f"variant={variant}", "training.clip=0.01")
     batch = next(trainer.data())
     trainer.look(batch)
-    moment = trainer.moment(batch)
-    rows = rows_of(UpdateShift(optimizer="sgd", lr=0.05, matrices=matrices), moment)
+    context = trainer.probe_context(batch)
+    rows = rows_of(UpdateShift(optimizer="sgd", lr=0.05, matrices=matrices), context)
     before = outputs(trainer, batch)
     parameters = list(trainer.model.parameters())
     if matrices:
-        linears = [m for s in moment.sites for m in s.sublayer.modules() if isinstance(m, torch.nn.Linear)]
+        linears = [m for s in context.sites for m in s.sublayer.modules() if isinstance(m, torch.nn.Linear)]
         parameters = [linear.weight for linear in linears]
     torch.optim.SGD(parameters, lr=0.05).step()
-    compare(rows, before, outputs(trainer, batch), moment)
+    compare(rows, before, outputs(trainer, batch), context)
 
 
 @pytest.mark.parametrize("optimizer", ["own", "sgd"])
@@ -72,7 +72,7 @@ def test_measuring_changes_nothing(optimizer):
     trainer.step(batch)
     trainer.look(batch)
     with nothing_changes(trainer):
-        rows_of(UpdateShift(optimizer=optimizer), trainer.moment(batch))
+        rows_of(UpdateShift(optimizer=optimizer), trainer.probe_context(batch))
 
 
 def test_a_gradient_that_is_not_finite_stops_nothing():
@@ -80,11 +80,11 @@ def test_a_gradient_that_is_not_finite_stops_nothing():
     batch = next(trainer.data())
     trainer.look(batch)
     next(trainer.model.parameters()).grad.fill_(float("nan"))
-    assert rows_of(UpdateShift(), trainer.moment(batch)).isna().all()
+    assert rows_of(UpdateShift(), trainer.probe_context(batch)).isna().all()
 
 
 def test_options_are_checked():
-    with pytest.raises(BadInput, match=r"probes\.update_shift\.optimizer=adam: own or sgd is right"):
+    with pytest.raises(ConfigError, match=r"probes\.update_shift\.optimizer=adam: own or sgd is right"):
         UpdateShift(optimizer="adam")
-    with pytest.raises(BadInput, match=r"probes\.update_shift\.lr=0"):
+    with pytest.raises(ConfigError, match=r"probes\.update_shift\.lr=0"):
         UpdateShift(lr=0.0)

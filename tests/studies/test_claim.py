@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from normexp.studies import table
+from normexp.studies import claims_table
 from normexp.studies.claim import Claim
 
 
@@ -36,7 +36,7 @@ def test_a_diverged_run_may_be_what_was_claimed():
 
 def test_what_cannot_be_tested_says_why():
     assert claim(1.0, why="it takes WMT").verdict == "cannot be tested"
-    assert "it takes WMT" in table.markdown([claim(1.0, why="it takes WMT")], {})
+    assert "it takes WMT" in claims_table.markdown([claim(1.0, why="it takes WMT")], {})
 
 
 def test_spread_and_seeds_are_told():
@@ -51,9 +51,9 @@ def test_spread_and_seeds_are_told():
 
 def test_what_does_not_hold_comes_first_with_its_note():
     claims = [claim(1.0), claim(9.0)]
-    text = table.markdown(claims, {"name": "More seeds were tried."})
+    text = claims_table.markdown(claims, {"name": "More seeds were tried."})
     assert text.index("does not hold") < text.index("| holds |")
     assert "More seeds were tried." in text
-    assert table.count(claims) == "2 claims: 1 hold, 1 does not hold, 0 cannot be tested"
-    assert "9" in table.csv(claims, {"name": "More seeds."}, "quick")
-    assert "More seeds." in table.csv(claims, {"name": "More seeds."}, "quick")
+    assert claims_table.count(claims) == "2 claims: 1 hold, 1 does not hold, 0 cannot be tested"
+    assert "9" in claims_table.csv(claims, {"name": "More seeds."}, "quick")
+    assert "More seeds." in claims_table.csv(claims, {"name": "More seeds."}, "quick")

@@ -4,11 +4,11 @@ import math
 from functools import cache
 
 import pytest
-from studies.worlds import WORLDS
 
-from normexp.reproduce import load, studies
-from normexp.studies import table
+from normexp.studies import claims_table
+from normexp.studies.runner import load, studies
 from normexp.studies.study import SIZES
+from tests.support.worlds import WORLDS
 
 CASES = [(study, name) for study, world in WORLDS.items() for name in world.cases]
 
@@ -85,5 +85,5 @@ def test_training_is_said_of_the_claims_that_read_trained_runs(study):
 @pytest.mark.parametrize(("size", "gone"), [("quick", 25), ("quick", 150), ("full", 25)])
 def test_diverged_runs_stop_no_claim(study, size, gone):
     judged = list(claims(study, size=size, gone=gone).values())
-    assert len(table.csv(judged, {}, "quick").splitlines()) == len(judged) + 1
-    assert all(claim.verdict in table.ORDER for claim in judged)
+    assert len(claims_table.csv(judged, {}, "quick").splitlines()) == len(judged) + 1
+    assert all(claim.verdict in claims_table.ORDER for claim in judged)

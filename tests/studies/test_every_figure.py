@@ -4,9 +4,9 @@ import io
 import re
 
 import pytest
-from studies.worlds import WORLDS
 
 from normexp.views import style
+from tests.support.worlds import WORLDS
 
 
 def drawn(study, **changes):

@@ -2,9 +2,10 @@
 
 import pandas as pd
 import pytest
-from studies.worlds import WORLDS
-from studies.worlds.depth_limit import DepthLimit
-from studies.worlds.shallow import Shallow
+
+from tests.support.worlds import WORLDS
+from tests.support.worlds.depth_limit import DepthLimit
+from tests.support.worlds.shallow import Shallow
 
 
 def bisected(limits, size="quick", failing=()):

@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 
-from normexp.reproduce import load
+from normexp.studies.runner import load
 from normexp.views import style
 
-LEVELS = {"level.unigram": 2.9, "level.position_only": 1.9, "level.target_bigram": 2.1}
+LEVELS = {"baseline.unigram": 2.9, "baseline.position_only": 1.9, "baseline.target_bigram": 2.1}
 VARIANTS = ("post_ln", "pre_ln", "admin", "deep_norm", "b2t")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from normexp.studies.readings import loss_curves
+from normexp.studies.rows import loss_curves
 from normexp.studies.statistics import (
     exponent,
     finals,

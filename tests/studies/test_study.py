@@ -4,14 +4,14 @@ import math
 
 import pandas as pd
 import pytest
-from studies.synthetic import Made
-from studies.worlds import WORLDS
 
-from normexp.launch import Composer, combinations
-from normexp.reproduce import load, studies
-from normexp.schema import BadInput
+from normexp.config.compose import Composer, combinations
+from normexp.errors import ConfigError
 from normexp.studies import report
+from normexp.studies.runner import load, studies
 from normexp.studies.study import SIZES, Part, best_lr, parts_of
+from tests.support.synthetic import Made
+from tests.support.worlds import WORLDS
 
 
 def test_a_line_is_what_a_person_would_type():
@@ -43,7 +43,7 @@ def test_keys_are_replaced():
     ],
 )
 def test_a_part_that_is_written_wrongly_is_refused(about):
-    with pytest.raises(BadInput, match="study part one"):
+    with pytest.raises(ConfigError, match="study part one"):
         parts_of({"one": about}, "quick")
 
 
@@ -109,7 +109,7 @@ def test_a_study_that_is_written_wrongly_is_refused(text, message, tmp_path):
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "mine.yaml").write_text(text)
     (tmp_path / "my_study.py").write_text(MINE)
-    with pytest.raises(BadInput, match=f"study=mine: .*{message}"):
+    with pytest.raises(ConfigError, match=f"study=mine: .*{message}"):
         load("mine", "quick", [str(tmp_path)])
 
 
@@ -131,5 +131,5 @@ def test_a_study_without_figures_and_claims_leaves_its_runs(tmp_path):
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(BadInput, match=r"there is no such study; one of .*xiong2020"):
+    with pytest.raises(ConfigError, match=r"there is no such study; one of .*xiong2020"):
         load("xiong", "quick")

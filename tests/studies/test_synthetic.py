@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 import yaml
 from pandas.testing import assert_frame_equal
-from probed import trainer_of
-from studies.synthetic import KINDS, LEVELS, PROBES, Made
-from studies.worlds import WORLDS
 
-from normexp.probes.chosen import Chosen
-from normexp.schema import GROUPS
+from normexp.config.schema import GROUPS
+from normexp.probes.probe_set import ProbeSet
 from normexp.studies.study import KEYS, Part, Runs
 from normexp.views.runs import TABLES
+from tests.support.probes import trainer_of
+from tests.support.synthetic import KINDS, LEVELS, PROBES, Made
+from tests.support.worlds import WORLDS
 
 LINE = ("depth=2", "variant=post_ln,pre_ln", "warmup=0,10%", "seed=range(2)", "steps=120", "model.fix_norm=false,true")
 
@@ -31,7 +31,7 @@ def written(made, folder):
             if key not in (*GROUPS, *LEVELS, "folder", "state", "verdict", "final_loss", "valid_loss"):
                 (config.setdefault(place, {}) if place else config)[name] = value
         status = {key: about[key] for key in ("state", "verdict", "final_loss", "valid_loss")}
-        status["levels"] = {key.removeprefix("level."): level for key, level in LEVELS.items()}
+        status["baselines"] = {key.removeprefix("baseline."): level for key, level in LEVELS.items()}
         (run / "config.yaml").write_text(yaml.safe_dump(config))
         (run / "status.json").write_text(json.dumps(status))
         for name, rows in tables.items():
@@ -71,7 +71,7 @@ def test_they_answer_as_runs_on_disk(tmp_path, gone):
 def test_their_rows_are_those_that_probes_write(line):
     probes = [*PROBES] if not line else ["token_similarity", "dependency", "stream"]
     trainer = trainer_of(f"probe=[{','.join(probes)}]", "variant=pre_ln", *line)
-    _, measured = trainer.look(next(trainer.data()), Chosen(trainer.config).measure)
+    _, measured = trainer.look(next(trainer.data()), ProbeSet(trainer.config).measure)
     real = pd.concat(measured.frames())
     made = Made(Part("try", "probe", (f"probe=[{','.join(probes)}]", "variant=pre_ln", "depth=2", *line)),
                 WORLDS["depth_limit"]())  # fmt: skip

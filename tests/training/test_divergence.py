@@ -5,11 +5,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
-from tiny import tiny_config
 
 from normexp.records.folder import RunFolder
-from normexp.run import execute
+from normexp.sweep.worker import execute
 from normexp.variants.post_ln import PostLN
+from tests.support.runs import tiny_config
 
 
 class Blowing(PostLN):
@@ -20,7 +20,7 @@ class Blowing(PostLN):
         self.place = place
         self.register_buffer("factor", torch.ones(()))
 
-    def at_step(self, step):
+    def on_step_begin(self, step):
         self.factor.fill_(1e38 if step >= 13 else 1)
 
     def join(self, x, site):
@@ -31,7 +31,7 @@ class Blowing(PostLN):
 class Backward(PostLN):
     """x ← LN(x + F(g(x)))   g is the identity forwards and not finite backwards, at one site, from step 13 on"""
 
-    def at_step(self, step):
+    def on_step_begin(self, step):
         self.step = step
 
     def join(self, x, site):

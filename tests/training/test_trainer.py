@@ -5,21 +5,22 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import tiny_config
 
-from normexp.launch import configs_folder
+from normexp.config.compose import configs_folder
+from normexp.data.corpus import load_corpus
 from normexp.model.build import build
-from normexp.model.seam import Variant
+from normexp.model.variant import Variant
 from normexp.probes.gradient_norm import GradientNorm
 from normexp.records.folder import RunFolder
-from normexp.run import corpus_of, execute
+from normexp.sweep.worker import execute
 from normexp.training import evaluate
 from normexp.training.trainer import Trainer
+from tests.support.runs import tiny_config
 
 
 def trainer(*overrides: str) -> Trainer:
     config = tiny_config(*overrides)
-    return Trainer(config, corpus_of(config))
+    return Trainer(config, load_corpus(config))
 
 
 def weights(of: Trainer) -> list[torch.Tensor]:
@@ -43,7 +44,7 @@ def test_gradient_norms_are_those_before_clipping(variant, clip):
     _, measured = one.step(batch, GradientNorm().measure)
     rows = measured.frame(1).set_index(["stack", "layer", "site", "parameter"])["value"]
 
-    corpus = corpus_of(one.config)
+    corpus = load_corpus(one.config)
     model = build(one.config, len(corpus.vocabulary), len(corpus.classes))
     scores = model(batch.source, batch.source_mask, batch.target)
     count = batch.labels != -100
@@ -178,7 +179,7 @@ def test_the_rate_of_a_step_is_that_of_the_schedule():
 def test_variants_hear_of_every_step_before_it_is_taken(monkeypatch):
     heard = []
     one = trainer()
-    monkeypatch.setattr(Variant, "at_step", lambda self, step: heard.append((self.shape.stack, step, one.done)))
+    monkeypatch.setattr(Variant, "on_step_begin", lambda self, step: heard.append((self.shape.stack, step, one.done)))
     for batch in islice(one.data(), 2):
         one.step(batch)
     assert heard == [("encoder", 1, 0), ("decoder", 1, 0), ("encoder", 2, 1), ("decoder", 2, 1)]

@@ -5,14 +5,14 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from builders import small_config, variant_node
-from references.blocks import Weights, attend, heads_of, layer_norm, linear, not_seen
-from tiny import tiny_config
 from torch import Tensor
 
-from normexp.cells import cost
+from normexp.config.schema import TASKS
 from normexp.model.build import build
-from normexp.schema import TASKS
+from normexp.sweep.plan import cost
+from tests.support.configs import small_config, variant_node
+from tests.support.references.blocks import Weights, attend, heads_of, layer_norm, linear, not_seen
+from tests.support.runs import tiny_config
 
 PERSISTENT = 6
 SIZES = {"encoder_depth": 3, "decoder_depth": 4, "feed_forward": 0, "persistent": PERSISTENT}
@@ -165,7 +165,7 @@ def test_as_they_are_used_the_vectors_start_as_standard_normal_and_all_apart():
 def test_no_init_and_no_variant_changes_them_and_nothing_else_starts_otherwise():
     sizes = {**SIZES, "feed_forward": 32}
     deep_norm = {"name": "deep_norm", "_target_": "normexp.variants.deep_norm.DeepNorm"}
-    torch_default = {"name": "torch_default", "_target_": "normexp.init.TorchDefault"}
+    torch_default = {"name": "torch_default", "_target_": "normexp.model.initialisers.TorchDefault"}
     plain = build(small_config(model={**sizes, "persistent": 0}), vocabulary=20)
     with_them, scaled, drawn = (
         build(small_config(model=sizes, **changes), vocabulary=20)

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from builders import small_config
 from torch import nn
 
 from normexp.model.build import build
 from normexp.norms import LayerNorm, RMSNorm
 from normexp.probes.graph import graph
+from tests.support.configs import small_config
 
 CLASSES = {
     "t5": "t5.T5",
@@ -72,7 +72,7 @@ def test_the_identity_path_is_left_alone(name):
         trace = {}
         memory = torch.randn(2, 3, 16, dtype=torch.float64)
         stack(x, memory=memory, trace=trace)
-        stream, entered = trace[f"{stack.sites[-1].name}/stream"], stack.variant.open(x)
+        stream, entered = trace[f"{stack.sites[-1].name}/stream"], stack.variant.start_stream(x)
         upstream = torch.randn_like(x)
         (gradient,) = torch.autograd.grad((stream * upstream).sum(), x, retain_graph=True)
         (expected,) = torch.autograd.grad((entered * upstream).sum(), x)
@@ -141,4 +141,6 @@ def test_macarons_two_feed_forwards_start_apart():
 @pytest.mark.parametrize("name", LAYERS)
 def test_no_initial_weight_is_scaled(name):
     variant = model_of(name).encoder.variant
-    assert {variant.gain(None, role) for role in ("embedding", "head", "query", "value", "out", "fc1", "fc2")} == {1.0}
+    assert {
+        variant.init_scale(None, role) for role in ("embedding", "head", "query", "value", "out", "fc1", "fc2")
+    } == {1.0}

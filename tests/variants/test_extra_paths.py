@@ -3,17 +3,17 @@
 import math
 
 import pytest
-import test_references
 import torch
-from builders import small_config
 
-from normexp.launch import Composer
+from normexp.config.compose import Composer
+from normexp.errors import ConfigError
 from normexp.model.build import build
 from normexp.probes.graph import graph
-from normexp.schema import BadInput
 from normexp.variants.mhc import Sinkhorn
+from tests.support.configs import small_config
+from tests.variants import test_references
 
-TORCH_DEFAULT = {"name": "torch_default", "_target_": "normexp.init.TorchDefault"}  # draws biases too
+TORCH_DEFAULT = {"name": "torch_default", "_target_": "normexp.model.initialisers.TorchDefault"}  # draws biases too
 
 
 def model_of(name, encoder=3, decoder=3, options=None, **changes):
@@ -31,7 +31,7 @@ def silence(model):
 
 def through(stack, x):
     """The stream after the last layer, before it is closed."""
-    stream = stack.variant.open(x)
+    stream = stack.variant.start_stream(x)
     for sites in stack.sites_by_layer:
         stream = stack.variant.layer(stream, sites)
     return stream
@@ -86,7 +86,7 @@ def test_the_mix_starts_as_the_average_of_all_below(name):
 
 
 def test_a_start_that_dlcl_does_not_have_is_refused():
-    with pytest.raises(BadInput, match="average or ones"):
+    with pytest.raises(ConfigError, match="average or ones"):
         model_of("dlcl_pre", options={"start": "zeros"})
 
 
@@ -141,14 +141,14 @@ def test_the_sum_of_the_streams_is_an_identity_path(name):
     silence(model)
     for stack in model.stacks:
         x = torch.randn(2, 5, 16, dtype=torch.float64, requires_grad=True)
-        stack.variant.view(through(stack, x)).sum().backward()
+        stack.variant.main_stream(through(stack, x)).sum().backward()
         assert torch.allclose(x.grad, torch.full_like(x, 4), rtol=1e-6)
 
 
 def test_dynamic_weights_depend_on_the_token_once_w_has_moved():
     model = model_of("hyper_connections")
     site, variant = model.encoder.sites[0], model.encoder.variant
-    h = variant.open(torch.randn(2, 5, 16))
+    h = variant.start_stream(torch.randn(2, 5, 16))
     still = variant.weights(h, site)[1]
     assert torch.equal(still, torch.eye(4).expand(2, 5, 4, 4))
     site.mix_of.data.normal_()
@@ -170,7 +170,7 @@ def test_sinkhorn_ends_nearly_doubly_stochastic():
 
 def test_mhc_starts_within_its_constraints():
     model = model_of("mhc")
-    h = model.encoder.variant.open(torch.randn(2, 5, 16))
+    h = model.encoder.variant.start_stream(torch.randn(2, 5, 16))
     a, mix, b = model.encoder.variant.weights(h, model.encoder.sites[1])
     near, far = 1 / (1 + math.exp(-4)), 1 / (1 + math.exp(4))
     assert a.tolist() == [[pytest.approx([far, near, far, far])] * 5] * 2

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 import torch
-from builders import small_config
-from tiny import tiny_config
 from torch import Tensor, nn
 
-from normexp.launch import Composer
+from normexp.config.choice import maker
+from normexp.config.compose import Composer
 from normexp.model.build import build
-from normexp.model.seam import Shape
+from normexp.model.variant import StackShape
 from normexp.probes.graph import graph
-from normexp.target import maker
+from tests.support.configs import small_config
+from tests.support.runs import tiny_config
 
 NAMES = ["re_zero", "skip_init", "layer_scale", "fixup", "t_fixup"]
 ROLES = ("query", "key", "value", "out", "fc1", "fc2")
@@ -29,7 +29,7 @@ def model(name: str, task: str = "translation", options: Any = None, **size: Any
 
 
 def variant(name: str, stack: str, encoder_depth: int, decoder_depth: int) -> Any:
-    shape = Shape(stack, encoder_depth, decoder_depth, width=8, heads=2, feed_forward=16)
+    shape = StackShape(stack, encoder_depth, decoder_depth, width=8, heads=2, feed_forward=16)
     return maker("variant", node(name))(shape, nn.LayerNorm)
 
 
@@ -85,7 +85,7 @@ def test_the_identity_path_carries_the_gradient(name):
     for site in stack.sites:
         site.branch = lambda x: torch.zeros_like(x)
     x = torch.randn(2, 3, 16, requires_grad=True)
-    stream = stack.variant.open(x)
+    stream = stack.variant.start_stream(x)
     for sites in stack.sites_by_layer:
         stream = stack.variant.layer(stream, sites)
     stream.backward(torch.ones_like(stream))
@@ -166,7 +166,7 @@ def test_fixup_counts_the_branches_of_the_whole_model(encoder_depth, decoder_dep
     for stack in ("encoder", "decoder"):
         one = variant("fixup", stack, encoder_depth, decoder_depth)
         assert one.branches == branches
-        gains = {role: one.gain(None, role) for role in (*ROLES, "embedding", "head")}
+        gains = {role: one.init_scale(None, role) for role in (*ROLES, "embedding", "head")}
         third = branches ** (-1 / 6)
         assert gains == pytest.approx(
             {"query": third, "key": third, "value": third, "out": 0, "fc1": 1 / math.sqrt(branches), "fc2": 0,
@@ -186,8 +186,10 @@ def test_fixup_scales_by_role_and_no_bias():
 
 
 def test_fixup_never_scales_a_bias():
-    config = small_config(variant=node("fixup"), init={"name": "x", "_target_": "normexp.init.TorchDefault"})
-    plain = small_config(init={"name": "x", "_target_": "normexp.init.TorchDefault"})
+    config = small_config(
+        variant=node("fixup"), init={"name": "x", "_target_": "normexp.model.initialisers.TorchDefault"}
+    )
+    plain = small_config(init={"name": "x", "_target_": "normexp.model.initialisers.TorchDefault"})
     ours, theirs = (build(c, vocabulary=20).decoder.sites[0].sublayer.out.bias for c in (config, plain))
     assert torch.equal(ours, theirs)
     assert ours.abs().max() > 0
@@ -232,18 +234,22 @@ T_FIXUP = [
 def test_t_fixup_has_the_papers_constants(encoder_depth, decoder_depth, encoder, decoder, embedding):
     for stack, matrix in (("encoder", encoder), ("decoder", decoder)):
         one = variant("t_fixup", stack, encoder_depth, decoder_depth)
-        gains = {role: one.gain(None, role) for role in (*ROLES, "head")}
+        gains = {role: one.init_scale(None, role) for role in (*ROLES, "head")}
         scaled = dict.fromkeys(("value", "out", "fc1", "fc2"), matrix)
         assert gains == pytest.approx(scaled | {"query": 1, "key": 1, "head": 1}, rel=1e-6)
     first = variant("t_fixup", "encoder", encoder_depth, decoder_depth)
-    assert first.gain(None, "embedding") == pytest.approx(embedding, rel=1e-6)
+    assert first.init_scale(None, "embedding") == pytest.approx(embedding, rel=1e-6)
 
 
 def test_t_fixup_of_one_stack_uses_that_stacks_depth():
     alone = variant("t_fixup", "encoder", 6, 0)
-    assert (alone.gain(None, "value"), alone.gain(None, "embedding")) == pytest.approx((0.4280921, 0.3688940))
+    assert (alone.init_scale(None, "value"), alone.init_scale(None, "embedding")) == pytest.approx(
+        (0.4280921, 0.3688940)
+    )
     decoder = variant("t_fixup", "decoder", 0, 6)
-    assert (decoder.gain(None, "value"), decoder.gain(None, "embedding")) == pytest.approx((0.3688940, 0.3688940))
+    assert (decoder.init_scale(None, "value"), decoder.init_scale(None, "embedding")) == pytest.approx(
+        (0.3688940, 0.3688940)
+    )
 
 
 def test_t_fixup_scales_the_drawn_weights_by_role_and_the_shared_embedding_once():

@@ -7,16 +7,16 @@ from functools import cache
 from typing import Any
 
 import pytest
-import test_references
 import torch
-from builders import small_config
-from graph_observer import observe
-from start_observer import scaled, shared
-from test_references import DEPTHS, VARIANTS
 
+from normexp.config.choice import locate
 from normexp.model.build import build
-from normexp.target import locate
 from normexp.variants.pre_ln import PreLN
+from tests.support.configs import small_config
+from tests.support.graph_observer import observe
+from tests.support.start_observer import scaled, shared
+from tests.variants import test_references
+from tests.variants.test_references import DEPTHS, VARIANTS
 
 Cell = str | dict[str, str]  # one text for all, or by pattern of the site's (or layer's) name, of which the last counts
 
@@ -173,7 +173,7 @@ TABLE = {
 # -- the table against the models -------------------------------------------------------------------------------------
 
 node = cache(test_references.node)
-TORCH_DEFAULT = {"name": "torch_default", "_target_": "normexp.init.TorchDefault"}  # draws biases too
+TORCH_DEFAULT = {"name": "torch_default", "_target_": "normexp.model.initialisers.TorchDefault"}  # draws biases too
 
 
 def built(variant: dict[str, Any]) -> Any:
@@ -263,7 +263,7 @@ def test_another_graph_in_its_place_is_seen(graph, row, columns):
 class Unclosed(PreLN):
     """Pre-LN whose last norm was forgotten."""
 
-    def close(self, stream):
+    def finish_stream(self, stream):
         return stream
 
 

@@ -1,20 +1,20 @@
 """Mix-LN, LayerNorm scaling, HybridNorm, NormFormer, Sub-LN: constants by depth, identity paths, slots, options."""
 
 import pytest
-import test_references
 import torch
-from builders import small_config
-from tiny import tiny_config
 
-from normexp.describe import describe
-from normexp.launch import Composer
+from normexp.config.compose import Composer
 from normexp.model.build import build
-from normexp.model.seam import Context, Shape, Site
+from normexp.model.variant import Context, Site, StackShape
 from normexp.norms import LayerNorm
 from normexp.probes.graph import graph
 from normexp.variants.sub_ln import SubLN
+from normexp.views.show import describe
+from tests.support.configs import small_config
+from tests.support.runs import tiny_config
+from tests.variants import test_references
 
-TORCH_DEFAULT = {"name": "torch_default", "_target_": "normexp.init.TorchDefault"}  # draws biases too
+TORCH_DEFAULT = {"name": "torch_default", "_target_": "normexp.model.initialisers.TorchDefault"}  # draws biases too
 
 
 def model_of(name, encoder=3, decoder=3, options=None, **changes):
@@ -88,7 +88,7 @@ def test_mix_ln_says_when_nothing_is_mixed(tokens):
     shown = describe(tiny_config("variant=mix_ln", "model.encoder_depth=2", "model.decoder_depth=4"))
     assert "  encoder: not mixed: ⌊0.25 · 2⌋ = 0 of its layers are Post-LN, so all are Pre-LN" in shown
     assert "decoder: not mixed" not in shown
-    remarks = model_of("mix_ln", options={"fraction": 1.0}).encoder.variant.remarks()
+    remarks = model_of("mix_ln", options={"fraction": 1.0}).encoder.variant.warnings()
     assert remarks == ["not mixed: ⌊1 · 3⌋ = 3 of its layers are Post-LN, so all are Post-LN"]
 
 
@@ -100,7 +100,7 @@ def test_norms_shrink_with_the_root_of_the_layer_and_the_last_one_does_not():
     roots = {1: 1, 2: 1.4142136, 3: 1.7320508, 4: 2, 9: 3}
     x = torch.randn(2, 5, 16)
     for stack in model.stacks:
-        assert torch.equal(stack.variant.close(x), stack.variant.final_norm(x))
+        assert torch.equal(stack.variant.finish_stream(x), stack.variant.final_norm(x))
         for site in stack.sites:
             site.branch = lambda read: read
             if site.layer in roots:
@@ -163,19 +163,19 @@ GAINS = [  # by hand: √ln(2N), √ln(2M); √(ln(3M) ln(2N)/3), √ln(3M)
 
 @pytest.mark.parametrize(("stack", "encoder_depth", "decoder_depth", "expected"), GAINS)
 def test_sub_ln_gains(stack, encoder_depth, decoder_depth, expected):
-    shape = Shape(stack, encoder_depth, decoder_depth, width=16, heads=4, feed_forward=32)
+    shape = StackShape(stack, encoder_depth, decoder_depth, width=16, heads=4, feed_forward=32)
     variant = SubLN(shape, LayerNorm)
     sites = {
         kind: Site(shape, 1, 1, kind, kind, 0.0, Context()) for kind in ("attention", "cross_attention", "feed_forward")
     }
     for role in ("value", "out"):
-        assert variant.gain(sites["attention"], role) == pytest.approx(expected, abs=2e-6)
-        assert variant.gain(sites["cross_attention"], role) == 1
+        assert variant.init_scale(sites["attention"], role) == pytest.approx(expected, abs=2e-6)
+        assert variant.init_scale(sites["cross_attention"], role) == 1
     for role in ("fc1", "fc2"):
-        assert variant.gain(sites["feed_forward"], role) == pytest.approx(expected, abs=2e-6)
+        assert variant.init_scale(sites["feed_forward"], role) == pytest.approx(expected, abs=2e-6)
     for role in ("query", "key"):
-        assert variant.gain(sites["attention"], role) == 1
-    assert variant.gain(None, "embedding") == variant.gain(None, "head") == 1
+        assert variant.init_scale(sites["attention"], role) == 1
+    assert variant.init_scale(None, "embedding") == variant.init_scale(None, "head") == 1
 
 
 def test_sub_ln_scales_matrices_by_role_and_no_bias():

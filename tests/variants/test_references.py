@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 import torch
-from builders import small_config
-from references.blocks import Weights
 from torch import Tensor
 
-from normexp.launch import Composer
+from normexp.config.choice import locate
+from normexp.config.compose import Composer
+from normexp.config.schema import TASKS
 from normexp.model.build import build
-from normexp.schema import TASKS
-from normexp.target import locate
+from tests.support.configs import small_config
+from tests.support.references import blocks
+from tests.support.references.blocks import Weights
 
-FAMILIES = sorted(p.stem for p in (Path(__file__).parent / "references").glob("*.py") if p.stem != "blocks")
-MODULES = [import_module(f"references.{name}") for name in FAMILIES]
+FAMILIES = sorted(p.stem for p in Path(blocks.__file__).parent.glob("*.py") if p.stem not in ("blocks", "__init__"))
+MODULES = [import_module(f"tests.support.references.{name}") for name in FAMILIES]
 REFERENCES: dict[str, Callable[[Tensor, Weights], Tensor]] = {k: f for m in MODULES for k, f in m.REFERENCES.items()}
 MUTATIONS: dict[str, Callable[[Tensor, Weights], Tensor]] = {k: f for m in MODULES for k, f in m.MUTATIONS.items()}
 VARIANTS = sorted(Composer("train", []).options("variant"))

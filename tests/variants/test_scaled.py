@@ -5,14 +5,13 @@ Depths are (encoder, decoder), 0 where there is no such stack.
 
 import pytest
 import torch
-from builders import small_config
 from torch import nn
 
+from normexp.errors import ConfigError
 from normexp.model.build import build
-from normexp.model.seam import Shape
+from normexp.model.variant import StackShape
 from normexp.norms import LayerNorm
 from normexp.probes.graph import graph
-from normexp.schema import BadInput
 from normexp.variants.admin import Admin, AdminConstant
 from normexp.variants.branch_norm import BranchNorm
 from normexp.variants.deep_norm import DeepNorm
@@ -21,12 +20,13 @@ from normexp.variants.keel import Keel
 from normexp.variants.post_ln import PostLN
 from normexp.variants.recursive_skip import RecursiveSkip
 from normexp.variants.scaled_skip import ScaledSkip
+from tests.support.configs import small_config
 
 CLASSES = [ScaledSkip, DeepNorm, Admin, AdminConstant, Keel, RecursiveSkip, BranchNorm, DeepScale]
 
 
 def variant_of(cls, stack, depths, **options):
-    return cls(Shape(stack, *depths, width=8, heads=2, feed_forward=16), LayerNorm, **options)
+    return cls(StackShape(stack, *depths, width=8, heads=2, feed_forward=16), LayerNorm, **options)
 
 
 def model_of(cls, depths=(3, 4), **options):
@@ -58,7 +58,9 @@ def test_deep_norm_has_the_papers_constants(stack, depths, alpha, beta):
 
 
 def test_deep_norm_scales_matrices_by_role_and_no_bias():
-    node = {"init": {"name": "torch_default", "_target_": "normexp.init.TorchDefault"}}  # whose biases are not 0
+    node = {
+        "init": {"name": "torch_default", "_target_": "normexp.model.initialisers.TorchDefault"}
+    }  # whose biases are not 0
     plain, scaled = (
         build(small_config(variant={"name": "v", "_target_": target}, **node), vocabulary=20).state_dict()
         for target in ("normexp.variants.post_ln.PostLN", "normexp.variants.deep_norm.DeepNorm")
@@ -97,7 +99,7 @@ def test_admin_constant_has_the_formulas_constants(stack, depths, output_change,
 
 
 def test_admin_constant_refuses_another_word():
-    with pytest.raises(BadInput, match="output_change=loglog: one of log, constant, linear is right"):
+    with pytest.raises(ConfigError, match="output_change=loglog: one of log, constant, linear is right"):
         variant_of(AdminConstant, "encoder", (2, 2), output_change="loglog")
 
 
@@ -128,8 +130,8 @@ def test_deep_scale_keeps_the_variance(stack, depths, skip, beta):
 
 
 def test_deep_scale_says_where_it_has_no_skip():
-    assert variant_of(DeepScale, "encoder", (2, 3)).remarks() == ["no skip at 2 layers: λ = 0 where L ≤ k = 2"]
-    assert variant_of(DeepScale, "decoder", (2, 3)).remarks() == []
+    assert variant_of(DeepScale, "encoder", (2, 3)).warnings() == ["no skip at 2 layers: λ = 0 where L ≤ k = 2"]
+    assert variant_of(DeepScale, "decoder", (2, 3)).warnings() == []
 
 
 def test_deep_scales_identity_path_shrinks_by_its_constant():
@@ -149,7 +151,7 @@ def test_branch_norm_rises_to_post_ln_and_stays():
     variant = variant_of(BranchNorm, "encoder", (2, 2), full_at=40)
     seen = [float(variant.alpha)]
     for step in (1, 2, 20, 40, 41, 1000):
-        variant.at_step(step)
+        variant.on_step_begin(step)
         seen.append(float(variant.alpha))
     assert seen == pytest.approx([0.025, 0.025, 0.05, 0.5, 1, 1, 1])
     assert "alpha" in variant.state_dict()

@@ -57,8 +57,8 @@ def write_run(folder: Path, task: str = "translation", state: str = "completed",
         status |= {"verdict": verdict, "final_loss": None if diverged else end, "valid_loss": end + 0.05}
         status |= {"parameters": 1000 * depth, "diverged_at": diverged, "permuted_loss": 3.0}
         status |= {"first_to_go": f"decoder.{depth:02d}.feed_forward" if diverged else None}
-        translation = {"levels": LEVELS, "token_accuracy": 0.9, "bleu": 80.0, "chrf": 90.0}
-        status |= translation if task == "translation" else {"levels": {"class_prior": 2.99}, "accuracy": 0.75}
+        translation = {"baselines": LEVELS, "token_accuracy": 0.9, "bleu": 80.0, "chrf": 90.0}
+        status |= translation if task == "translation" else {"baselines": {"class_prior": 2.99}, "accuracy": 0.75}
     if state == "failed":
         status["error"] = "ValueError: no such thing"
     folder.mkdir(parents=True)

@@ -20,7 +20,7 @@ def test_one_row_per_run_in_the_order_of_the_sweep(sweep: Path) -> None:
         1e-5,
         "translation",
     )
-    assert first["level.unigram"] == 2.93
+    assert first["baseline.unigram"] == 2.93
     assert first["data.languages"] == '["en", "fr"]'
     assert Path(first["folder"]).name == "depth=06,variant=post_ln,seed=0-1a2b3c4d"
 

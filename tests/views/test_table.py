@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from normexp.views import words
+from normexp.views import formatting
 from normexp.views.runs import load_runs
 from normexp.views.table import MACHINE, cells_of, csv, levels_line, markdown, table
 
@@ -93,7 +93,7 @@ def test_markdown(sweep: Path) -> None:
     ],
 )
 def test_numbers(value: object, text: str) -> None:
-    assert words.number(value) == text
+    assert formatting.number(value) == text
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_numbers(value: object, text: str) -> None:
     [("10%", "warm-up 10 %"), (0, "no warm-up"), (100, "warm-up 100 steps"), ("0", "no warm-up")],
 )
 def test_warm_up(value: object, text: str) -> None:
-    assert words.setting("warmup", value) == text
+    assert formatting.setting("warmup", value) == text
 
 
 @pytest.mark.parametrize(
@@ -109,4 +109,4 @@ def test_warm_up(value: object, text: str) -> None:
     [(["stuck"], "S"), (["stuck", "stuck"], "S"), (["trained", "stuck", "stuck"], "TSS"), ([None, "partial"], "?P")],
 )
 def test_verdicts_as_letters(verdicts: list[object], text: str) -> None:
-    assert words.letters(verdicts) == text
+    assert formatting.letters(verdicts) == text

@@ -29,15 +29,15 @@ class Parallel(Variant):
         super().__init__(*shape_and_norm)
         self.final_norm = self.make_norm(self.shape.width)
 
-    def equip(self, site: Site) -> None:
+    def build_site(self, site: Site) -> None:
         if site.kind == "attention":  # one norm per layer, shared by its branches
-            super().equip(site)
+            super().build_site(site)
 
     def layer(self, stream: Tensor, sites: list[Site]) -> Tensor:
         normed = sites[0].norm(stream)
         return sum((site.branch(normed) for site in sites), start=stream)
 
-    def close(self, stream: Tensor) -> Tensor:
+    def finish_stream(self, stream: Tensor) -> Tensor:
         return self.final_norm(stream)
 
 
@@ -52,7 +52,7 @@ class DLCL(Variant):
         self.output_norms = nn.ModuleList(self.make_norm(self.shape.width) for _ in range(depth))
         self.final_norm = self.make_norm(self.shape.width)
 
-    def open(self, x: Tensor) -> list[Tensor]:
+    def start_stream(self, x: Tensor) -> list[Tensor]:
         return [x]
 
     def join(self, x: Tensor, site: Site) -> Tensor:
@@ -64,10 +64,10 @@ class DLCL(Variant):
             y = self.join(y, site)
         return [*stream, self.output_norms[len(stream) - 1](y)]
 
-    def close(self, stream: list[Tensor]) -> Tensor:
+    def finish_stream(self, stream: list[Tensor]) -> Tensor:
         return self.final_norm(self.mixed(stream))
 
-    def view(self, stream: list[Tensor]) -> Tensor:
+    def main_stream(self, stream: list[Tensor]) -> Tensor:
         return stream[-1]
 
     def mixed(self, stream: list[Tensor]) -> Tensor:
@@ -82,19 +82,19 @@ class SubLN(Variant):
         super().__init__(*shape_and_norm)
         self.final_norm = self.make_norm(self.shape.width)
 
-    def inside(self, site: Site) -> dict[str, nn.Module]:
+    def branch_modules(self, site: Site) -> dict[str, nn.Module]:
         if site.kind == "feed_forward":
             return {"before_fc2": self.make_norm(self.shape.feed_forward)}
         return {"before_out": self.make_norm(site.width)} if site.kind == "attention" else {}
 
-    def gain(self, site: Site | None, role: str) -> float:
+    def init_scale(self, site: Site | None, role: str) -> float:
         scaled = site is not None and site.kind != "cross_attention" and role in ("value", "out", "fc1", "fc2")
         return math.sqrt(math.log(3 * self.shape.depth)) if scaled else 1.0
 
     def join(self, x: Tensor, site: Site) -> Tensor:
         return x + site.branch(site.norm(x))
 
-    def close(self, stream: Tensor) -> Tensor:
+    def finish_stream(self, stream: Tensor) -> Tensor:
         return self.final_norm(stream)
 
 
@@ -103,8 +103,8 @@ class Admin(Variant):
 
     variance: Tensor  # of the stream so far, while profiling
 
-    def equip(self, site: Site) -> None:
-        super().equip(site)
+    def build_site(self, site: Site) -> None:
+        super().build_site(site)
         site.omega = nn.Parameter(torch.ones(site.width))
 
     def join(self, x: Tensor, site: Site) -> Tensor:

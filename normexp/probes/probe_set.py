@@ -1,0 +1,53 @@
+"""The probes that a run asked for, and when."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from normexp.config.choice import maker
+from normexp.probes.context import ProbeContext
+from normexp.probes.probe import Probe, Readings
+
+
+class ProbeSet:
+    """Every probe of `config["probes"]`, at step 1, at the last one, and at every multiple of probe.every."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.every, self.steps = config["probe"]["every"], config["steps"]
+        self.probes: dict[str, Probe] = {
+            name: maker(f"probes.{name}", {"name": name, **node})() for name, node in config["probes"].items()
+        }
+
+    def due(self, step: int) -> bool:
+        return bool(self.every and self.probes) and (step in (1, self.steps) or step % self.every == 0)
+
+    def measure(self, context: ProbeContext) -> "Measurements":
+        """What each of them reads now, and how many seconds it took where it waits for the device."""
+        readings, seconds = [], {}
+        for name, probe in self.probes.items():
+            start = _now(context) if probe.waits else 0.0
+            readings.append(probe.measure(context))
+            if probe.waits:
+                seconds[name] = _now(context) - start
+        return Measurements(context.step, readings, seconds)
+
+
+class Measurements:
+    """The readings of one context, still on the device, and their cost."""
+
+    def __init__(self, step: int, readings: list[Readings], seconds: dict[str, float]) -> None:
+        self.step, self.readings, self.seconds = step, readings, seconds
+
+    def frames(self) -> Iterator[Any]:
+        """Rows for the table `layers`, probe by probe."""
+        for readings in self.readings:
+            if len(readings.keys):
+                yield readings.frame(self.step)
+
+
+def _now(context: ProbeContext) -> float:
+    if (device := context.batch.source.device).type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

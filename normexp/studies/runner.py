@@ -1,0 +1,157 @@
+"""A study from its name to its figures and claims: run its parts, or go on with them, then draw from the tables."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from inspect import isabstract
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import RenderableType
+from rich.table import Table
+
+from normexp.config.choice import locate
+from normexp.config.compose import Composer, compose, default_jobs
+from normexp.config.schema import configs_folder
+from normexp.errors import ConfigError
+from normexp.records.folder import made
+from normexp.studies import report
+from normexp.studies.claim import Claim
+from normexp.studies.study import Part, Runs, Study, parts_of
+from normexp.sweep.executor import run_sweep
+from normexp.views import style
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """What a study left: the folder with its figures and tables, and its claims; or the runs that it still lacks.
+
+    Figures are drawn and claims checked when every run has completed.
+    """
+
+    title: str
+    folder: Path
+    figures: list[Path]
+    claims: list[Claim]
+    notes: dict[str, str]
+    missing: list[Path]
+
+
+def studies(config_dirs: Sequence[str] = ()) -> dict[str, Path]:
+    """Every study by name, with its YAML; a user's own folder wins, the last one above all."""
+    folders = [configs_folder(), *map(Path, config_dirs)]
+    return {path.stem: path for folder in folders for path in sorted(folder.joinpath("study").glob("*.yaml"))}
+
+
+def load(name: str, size: str, config_dirs: Sequence[str] = ()) -> tuple[Study, dict[str, str]]:
+    """The study at a size, and its notes on claims by the claim's name.
+
+    Raises ConfigError for a name that no folder has, and for one whose YAML is written wrongly.
+    """
+    composer = Composer("train", config_dirs)
+    known = studies(config_dirs)
+    if name not in known:
+        raise ConfigError(f"{name}: there is no such study; one of {', '.join(sorted(known))} is right")
+    make, grid, notes = read(name, known[name])
+    parts = parts_of(grid, size, composer.options("variant"))
+    if not parts:
+        raise ConfigError(f"study={name}: none of its parts has a {size} size")
+    return make(parts, size), notes
+
+
+def read(name: str, path: Path) -> tuple[type[Study], dict[str, Any], dict[str, str]]:
+    """The class that a study's YAML names, its parts and its notes.
+
+    Raises ConfigError where the YAML is none, or has something else in it.
+    """
+    try:
+        node = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ConfigError(f"study={name}: {path.name} is no YAML: {' '.join(str(error).split())}") from error
+    node = node if isinstance(node, dict) else {}
+    make = locate("study", {"name": name, **node})
+    if not (isinstance(make, type) and issubclass(make, Study)) or isabstract(make):
+        raise ConfigError(f"study={name}: {node['_target_']} is no Study that has figures and claims")
+    grid, notes = node.get("parts"), node.get("notes") or {}
+    texts = isinstance(notes, dict) and all(isinstance(note, str) for note in notes.values())
+    if node.keys() - {"_target_", "parts", "notes"} or not isinstance(grid, dict) or not texts:
+        raise ConfigError(f"study={name}: beside _target_, parts by name and notes, a text by claim, are right")
+    return make, grid, notes
+
+
+def reproduce(
+    name: str,
+    size: str,
+    results: Path,
+    out: Path | None,
+    config_dirs: Sequence[str],
+    jobs: int,
+    say: Callable[[str], None],
+) -> Reproduced:
+    """Bring every part of the study to its end, then draw its figures and check its claims.
+
+    Runs that are complete are kept as they are, so this continues an interrupted study and redraws a finished one.
+    They lie in results/parts, where two studies that ask for the same part in the same words share it.
+    out: where report, tables and figures go, too.
+    say: called with a line about each part before it starts.
+    """
+    study, notes = load(name, size, config_dirs)
+    folder = (results / f"{name}-{size}").absolute()
+    if out:
+        made(out, "--out")  # before the long work, not after it
+    made(results, "results")
+    runs: dict[str, Runs] = {}
+    parts: dict[str, Part] = {}
+    complete = True
+
+    def bring(part: Part) -> Runs:
+        nonlocal complete
+        line = [*part.line, f"results={results.absolute() / 'parts'}"]
+        sweep, composer = compose(part.command, line, config_dirs=config_dirs, name=part.folder)
+        todo = sum(not (sweep.path / cell.name).is_dir() or not sweep.folder(cell).finished for cell in sweep.cells)
+        say(f"{name} {size}, {part.name}: {len(sweep.cells)} cells, {todo} to do")
+        complete &= not todo or run_sweep(sweep, composer, jobs or default_jobs(sweep))
+        parts[part.name], runs[part.name] = part, Runs(sweep.path)
+        return runs[part.name]
+
+    plan = study.plan()
+    part = next(plan, None)
+    while part is not None:
+        try:
+            part = plan.send(bring(part))
+        except StopIteration:
+            part = None
+    title = f"{title_of(type(study))} ({size})"
+    if not complete:
+        return Reproduced(title, folder, [], [], notes, [folder for part in runs.values() for folder in _failed(part)])
+    drawn = []
+    with style.context():
+        for stem, figure in study.figures(runs):
+            drawn += style.save(figure, folder / "figures" / stem)
+    claims = list(study.claims(runs))
+    report.write(folder, title, size, parts, runs, drawn, claims, notes)
+    if out:
+        report.publish(folder, out)
+    return Reproduced(title, folder, drawn, claims, notes, [])
+
+
+def _failed(runs: Runs) -> list[Path]:
+    """The folders of the runs that did not complete."""
+    return [Path(folder) for folder in runs.frame.loc[runs.frame["state"] != "completed", "folder"]]
+
+
+def title_of(study: type) -> str:
+    """The first line of a study's docstring."""
+    return (study.__doc__ or study.__name__).strip().partition("\n")[0].rstrip(".")
+
+
+def list_studies(config_dirs: Sequence[str] = ()) -> RenderableType:
+    """Every study: its name and its paper or question."""
+    out = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("study", "about"):
+        out.add_column(column)
+    Composer("train", config_dirs)  # from now on _target_ names classes in these folders
+    for name, path in sorted(studies(config_dirs).items()):
+        make, _, _ = read(name, path)
+        out.add_row(name, title_of(make))
+    return out

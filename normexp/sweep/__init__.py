@@ -1,0 +1,1 @@
+"""From one command to many finished runs."""

@@ -1,0 +1,154 @@
+"""Initial weights have the variance that the scheme says, matrix by matrix."""
+
+import inspect
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from normexp.config.choice import locate
+from normexp.config.compose import Composer
+from normexp.model.build import build
+from normexp.views.show import describe
+from tests.support.configs import small_config, variant_node
+from tests.support.runs import tiny_config
+
+INITS = {
+    "xavier_uniform": (
+        {"_target_": "normexp.model.initialisers.XavierUniform", "gain": 1.0},
+        lambda out, into: 2 / (out + into),
+    ),
+    "torch_default": ({"_target_": "normexp.model.initialisers.TorchDefault"}, lambda out, into: 1 / (3 * into)),
+    "normal": ({"_target_": "normexp.model.initialisers.Normal", "std": 0.02}, lambda out, into: 0.0004),
+    "xavier_normal": (
+        {"_target_": "normexp.model.initialisers.XavierNormal", "gain": 1.0},
+        lambda out, into: 2 / (out + into),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", INITS)
+def test_variance_of_every_matrix(name):
+    node, variance = INITS[name]
+    size = {"width": 128, "feed_forward": 512, "encoder_depth": 1, "decoder_depth": 1}
+    model = build(small_config(init={"name": name, **node}, model=size), vocabulary=200)
+    matrices = [(n, m) for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)]
+    assert len(matrices) == 4 + 2 + 8 + 2
+    for n, m in matrices:
+        assert m.weight.var().item() == pytest.approx(variance(*m.weight.shape), rel=0.05), n
+        zero_bias = name != "torch_default"
+        assert (m.bias.abs().max() == 0) == zero_bias, n
+    assert model.embedding.words.weight.var().item() == pytest.approx(1 / 128, rel=0.05)
+
+
+def test_learned_positions_start_like_words():
+    model = build(small_config(model={"positions": "learned", "width": 128}), vocabulary=20)
+    assert model.embedding.positions.var().item() == pytest.approx(1 / 128, rel=0.05)
+
+
+# -- inits that know where a matrix stands ---------------------------------------------------------------------------
+
+ENCODER_DEPTH, DECODER_DEPTH = 3, 5
+
+
+def xavier(out: int, into: int) -> float:
+    return math.sqrt(2 / (out + into))
+
+
+def gpt2(stack: str, layer: int, role: str, out: int, into: int) -> float:
+    branches = 2 * 3 if stack == "encoder" else 3 * 5
+    return 0.02 / math.sqrt(branches) if role in ("out", "fc2") else 0.02
+
+
+def small(stack: str, layer: int, role: str, out: int, into: int) -> float:
+    return xavier(out, into) if role.startswith("fc") else math.sqrt(2 / (5 * 64))
+
+
+def ds_init(stack: str, layer: int, role: str, out: int, into: int) -> float:
+    return math.sqrt(6 / (out + into)) / math.sqrt(layer) / math.sqrt(3)  # of U(−a, a): a/√3
+
+
+def post_ln_init(stack: str, layer: int, role: str, out: int, into: int) -> float:
+    return xavier(out, into) / ((3 if stack == "encoder" else 5) - layer + 1)
+
+
+def uniform_attention(stack: str, layer: int, role: str, out: int, into: int) -> float:
+    return 0.0 if role in ("query", "key") else xavier(out, into)
+
+
+BY_PLACE = {
+    "gpt2": gpt2,
+    "small": small,
+    "ds_init": ds_init,
+    "post_ln_init": post_ln_init,
+    "uniform_attention": uniform_attention,
+}
+
+
+def init_node(name: str) -> dict[str, Any]:
+    """The init's group as its YAML has it."""
+    return Composer("train", []).resolve([f"init={name}"])["init"]
+
+
+def test_every_init_is_tested():
+    assert sorted([*INITS, *BY_PLACE]) == sorted(Composer("train", []).options("init"))
+
+
+@pytest.mark.parametrize("name", [*INITS, *BY_PLACE])
+def test_its_yaml_says_its_defaults(name):
+    options = {k: v for k, v in init_node(name).items() if k not in ("name", "_target_")}
+    parameters = inspect.signature(locate("init", init_node(name))).parameters
+    assert options == {k: p.default for k, p in parameters.items()}
+
+
+@pytest.mark.parametrize("name", BY_PLACE)
+def test_deviation_of_every_matrix_at_its_place(name):
+    size = {"width": 64, "feed_forward": 192, "encoder_depth": ENCODER_DEPTH, "decoder_depth": DECODER_DEPTH}
+    model = build(small_config(init=init_node(name), model=size), vocabulary=200)
+    seen = 0
+    for stack in model.stacks:
+        for site in stack.sites:
+            for role in ("query", "key", "value", "out", "fc1", "fc2"):
+                if (linear := getattr(site.sublayer, role, None)) is not None:
+                    expected = BY_PLACE[name](stack.shape.stack, site.layer, role, *linear.weight.shape)
+                    assert linear.weight.std().item() == pytest.approx(expected, rel=0.05), (site.name, role)
+                    assert linear.bias.abs().max() == 0
+                    seen += 1
+    assert seen == 3 * 6 + 5 * 10
+    assert model.embedding.words.weight.var().item() == pytest.approx(1 / 64, rel=0.05)
+
+
+def test_ds_init_is_uniform_and_the_others_normal():
+    size = {"width": 128, "encoder_depth": 2, "decoder_depth": 2}
+    for name, widest in (("ds_init", math.sqrt(3)), ("post_ln_init", 3.5), ("small", 3.5), ("gpt2", 3.5)):
+        weight = build(small_config(init=init_node(name), model=size), 20).encoder.sites[2].sublayer.query.weight
+        largest = (weight.abs().max() / weight.std()).item()
+        assert largest == pytest.approx(widest, rel=0.01) if name == "ds_init" else largest > widest
+
+
+def test_ds_inits_alpha_scales_every_layer():
+    half, whole = (build(small_config(init=init_node("ds_init") | {"alpha": a}), 20) for a in (0.5, 1.0))
+    for a, b in zip(half.encoder.sites, whole.encoder.sites, strict=True):
+        assert all(torch.allclose(p, b.sublayer.get_parameter(k) / 2) for k, p in a.sublayer.named_parameters())
+
+
+def test_an_encoder_on_its_own_counts_two_branches_a_layer():
+    config = small_config(init=init_node("gpt2"), task={"name": "classification"}, model={"width": 128})
+    out = build(config, vocabulary=20, classes=4).encoder.sites[0].sublayer.out.weight
+    assert out.std().item() == pytest.approx(0.02 / math.sqrt(6), rel=0.05)
+
+
+def test_a_variants_gain_and_the_inits_factor_multiply():
+    node = {"name": "t_fixup", "_target_": "normexp.variants.t_fixup.TFixup"}
+    plain, scaled = (
+        build(small_config(init=init_node("post_ln_init"), variant=v), 20) for v in (variant_node("post_ln"), node)
+    )
+    a, b = (m.encoder.sites[0].sublayer.value.weight for m in (scaled, plain))
+    assert torch.allclose(a, 0.67 * 3**-0.25 * b)
+
+
+def test_show_prints_the_inits_factors():
+    shown = describe(tiny_config("depth=4", "init=post_ln_init"))
+    assert "decoder cross_attention fc1" not in shown
+    assert "encoder attention query: initial weights × 0.25 to 1" in shown

@@ -1,0 +1,421 @@
+"""Every normaliser computes its formula, starts as its class says, and keeps padding out of what it pools."""
+
+import copy
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from normexp import norms
+from normexp.config.choice import locate, maker
+from normexp.config.compose import Composer
+from normexp.data.corpus import load_corpus
+from normexp.errors import ConfigError
+from normexp.model.build import build
+from normexp.model.variant import Context
+from normexp.training.trainer import Trainer
+from normexp.views.show import describe
+from tests.support.configs import small_config
+from tests.support.runs import TINY, tiny_config
+
+WIDTH = 6
+NORMS = sorted(Composer("train", []).options("norm"))
+POOLED = ["batch_norm", "instance_norm", "power_norm"]
+CAUSAL = [name for name in NORMS if name != "instance_norm"]
+
+
+def resolved(task: str, *line: str) -> dict[str, Any]:
+    """A tiny run's config for either task."""
+    small = TINY if task == "translation" else [word for word in TINY if not word.startswith(("data.", "record."))]
+    return Composer("train", []).resolve([*small, f"task={task}", *line])
+
+
+def node(name: str) -> dict[str, Any]:
+    """The norm's group as its YAML has it."""
+    return Composer("train", []).resolve([f"norm={name}", "task=classification"])["norm"]
+
+
+def moved(norm: nn.Module) -> nn.Module:
+    """The norm in float64 with its parameters off their start, the same ones at every call."""
+    torch.manual_seed(1)
+    for parameter in norm.double().parameters():
+        parameter.data += 0.3 * torch.randn_like(parameter)
+    return norm
+
+
+@pytest.fixture
+def x() -> Tensor:
+    """batch, token, width; neither centred nor of unit variance."""
+    return 1.5 * torch.randn(3, 5, WIDTH, generator=torch.Generator().manual_seed(0)).double() + 0.7
+
+
+@pytest.fixture
+def mask() -> Tensor:
+    mask = torch.ones(3, 5, dtype=torch.bool)
+    mask[1, 3:] = mask[2, 1:] = False
+    return mask
+
+
+def standardised(x: Tensor, dims: Any, eps: float) -> Tensor:
+    mean = x.mean(dims, keepdim=True)
+    return (x - mean) / ((x - mean).pow(2).mean(dims, keepdim=True) + eps).sqrt()
+
+
+FORMULAS: dict[str, Callable[[Any, Tensor], Tensor]] = {
+    "layer_norm": lambda n, x: n.weight * standardised(x, -1, 1e-5) + n.bias,
+    "rms_norm": lambda n, x: n.weight * x / (x.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt(),
+    "scale_norm": lambda n, x: n.scale * x / x.pow(2).sum(-1, keepdim=True).sqrt(),
+    "ada_norm": lambda n, x: (lambda z: (1 - 0.1 * z) * z)(
+        (x - x.mean(-1, keepdim=True)) / ((x - x.mean(-1, keepdim=True)).pow(2).sum(-1, keepdim=True) / 5).sqrt()
+    ),
+    "dyt": lambda n, x: n.weight * torch.tanh(n.alpha * x) + n.bias,
+    "none": lambda n, x: x,
+    "batch_norm": lambda n, x: n.weight * standardised(x, (0, 1), 1e-5) + n.bias,
+    "instance_norm": lambda n, x: n.weight * standardised(x, 1, 1e-5) + n.bias,
+    "power_norm": lambda n, x: n.weight * (u := x / x.pow(2).mean(-1, keepdim=True).sqrt())
+    / u.pow(2).mean((0, 1)).sqrt() + n.bias,
+}  # fmt: skip
+STARTS = {
+    "layer_norm": {"weight": 1, "bias": 0},
+    "rms_norm": {"weight": 1},
+    "scale_norm": {"scale": 6**0.5},
+    "ada_norm": {},
+    "dyt": {"alpha": 0.5, "weight": 1, "bias": 0},
+    "none": {},
+    "batch_norm": {"weight": 1, "bias": 0},
+    "instance_norm": {"weight": 1, "bias": 0},
+    "power_norm": {"weight": 1, "bias": 0},
+}
+SCALARS = ("scale", "alpha")
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_it_is_its_formula(name, x):
+    norm = moved(maker("norm", node(name))(WIDTH))
+    assert torch.allclose(norm(x), FORMULAS[name](norm, x), rtol=1e-4, atol=1e-4 if name == "power_norm" else 1e-5)
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_it_starts_as_it_says(name):
+    norm = maker("norm", node(name))(WIDTH)
+    found = dict(norm.named_parameters())
+    assert set(found) == set(STARTS[name])
+    for key, start in STARTS[name].items():
+        assert found[key].shape == (() if key in SCALARS else (WIDTH,))
+        assert torch.allclose(found[key], torch.tensor(float(start)))
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_its_yaml_says_its_defaults(name):
+    options = {k: v for k, v in node(name).items() if k not in ("name", "_target_")}
+    parameters = inspect.signature(locate("norm", node(name))).parameters
+    assert options == {k: p.default for k, p in parameters.items() if k != "width"}
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_half_precision_goes_in_and_numbers_come_out(name):
+    norm = maker("norm", node(name))(WIDTH)
+    with torch.autocast("cpu", torch.bfloat16):
+        x = nn.Linear(WIDTH, WIDTH)(torch.randn(3, 5, WIDTH))
+        norm(x).float().sum().backward()
+    assert norm(x).isfinite().all()
+
+
+def test_scale_norm_has_length_g_and_survives_zero(x):
+    norm = norms.ScaleNorm(WIDTH).double()
+    assert torch.allclose(norm(x).norm(dim=-1), torch.tensor(6.0).double().sqrt())
+    assert norm(torch.zeros(1, 1, WIDTH)).abs().max() == 0
+
+
+def test_ada_norm_sends_no_gradient_through_its_factor(x):
+    theirs, ours = (x.clone().requires_grad_() for _ in range(2))
+    z = (theirs - theirs.mean(-1, keepdim=True)) / (theirs.std(-1, keepdim=True) + 1e-5)
+    weight = torch.linspace(-1, 2, WIDTH).double()
+    (((1 - 0.1 * z).detach() * z) * weight).sum().backward()
+    (norms.AdaNorm(WIDTH)(ours) * weight).sum().backward()
+    assert torch.allclose(ours.grad, theirs.grad)
+    double = norms.AdaNorm(WIDTH, scale=2.0)(x)
+    assert torch.allclose(double, 2 * norms.AdaNorm(WIDTH)(x))
+
+
+# -- torch.nn's own ------------------------------------------------------------------------------------------------
+
+
+def twin(name: str) -> tuple[nn.Module, nn.Module, bool]:
+    """(ours, torch's, whether torch's wants the width before the tokens), with the same weights."""
+    theirs = {
+        "layer_norm": nn.LayerNorm(WIDTH),
+        "rms_norm": nn.RMSNorm(WIDTH, eps=1e-6),
+        "batch_norm": nn.BatchNorm1d(WIDTH),
+        "instance_norm": nn.InstanceNorm1d(WIDTH, affine=True),
+    }[name]
+    ours = moved(maker("norm", node(name))(WIDTH))
+    theirs.double().load_state_dict(ours.state_dict(), strict=False)
+    return ours, theirs, name in POOLED
+
+
+@pytest.mark.parametrize("name", ["layer_norm", "rms_norm", "batch_norm", "instance_norm"])
+def test_it_equals_torchs_own_in_training_and_evaluation(name, x):
+    ours, theirs, turned = twin(name)
+
+    def expected(x: Tensor) -> Tensor:
+        return theirs(x.transpose(1, 2)).transpose(1, 2) if turned else theirs(x)
+
+    for step in range(3):
+        a, b = ((x + step).requires_grad_() for _ in range(2))
+        out, wanted = ours(a), expected(b)
+        assert torch.allclose(out, wanted, rtol=0, atol=1e-12)
+        (out * x).sum().backward()
+        (wanted * x).sum().backward()
+        assert torch.allclose(a.grad, b.grad, rtol=0, atol=1e-12)
+    for (key, p), q in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(p.grad, q.grad, rtol=0, atol=1e-10), key
+    state = theirs.state_dict()
+    assert all(torch.allclose(value, state[key], rtol=1e-12) for key, value in ours.state_dict().items())
+    ours.eval(), theirs.eval()
+    assert torch.allclose(ours(x), expected(x), rtol=0, atol=1e-12)
+
+
+# -- padding -------------------------------------------------------------------------------------------------------
+
+
+def seeing(norm: Any, mask: Tensor | None, memory_mask: Tensor | None = None) -> Any:
+    norm.bind(Context(mask=mask, memory_mask=memory_mask))
+    return norm
+
+
+def test_batch_norm_is_torchs_over_the_real_tokens_alone(x, mask):
+    ours, theirs, _ = twin("batch_norm")
+    seeing(ours, mask)
+    for step in range(2):
+        assert torch.allclose(ours(x + step)[mask], theirs((x + step)[mask]), rtol=0, atol=1e-12)
+    assert torch.allclose(ours.running_var, theirs.running_var)
+    ours.eval(), theirs.eval()
+    assert torch.allclose(ours(x)[mask], theirs(x[mask]), rtol=0, atol=1e-12)
+
+
+def test_instance_norm_is_torchs_over_each_texts_real_tokens(x, mask):
+    ours, theirs, _ = twin("instance_norm")
+    out = seeing(ours, mask)(x)
+    for row, real in enumerate(mask.sum(1).tolist()):
+        expected = theirs(x[row, :real].T[None])[0].T if real > 1 else ours.bias[None]
+        assert torch.allclose(out[row, :real], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", POOLED)
+def test_padding_changes_nothing(name, training, x, mask):
+    outs, grads, states = [], [], []
+    for padding in (0.0, 100.0):
+        norm = seeing(moved(maker("norm", node(name))(WIDTH)), mask).train(training)
+        filled = torch.where(mask[..., None], x, padding).requires_grad_()
+        for _ in range(2):
+            out = norm(filled)[mask]
+            (grad,) = torch.autograd.grad((out * torch.linspace(-1, 2, WIDTH)).sum(), filled)
+        outs.append(out), grads.append(grad), states.append(norm.state_dict())
+    assert torch.allclose(*outs)
+    assert torch.allclose(grads[0][mask], grads[1][mask])
+    assert grads[0][~mask].abs().max() == 0
+    assert all(torch.allclose(value, states[1][key]) for key, value in states[0].items())
+
+
+@pytest.mark.parametrize("name", POOLED)
+def test_split_heads_and_several_streams_pool_over_their_tokens(name, x, mask):
+    one = seeing(moved(maker("norm", node(name))(WIDTH)), mask)
+    heads, streams = copy.deepcopy(one), copy.deepcopy(one)
+    heads.token_dim = 2  # as attention tells it
+    expected = one(x)[mask]
+    assert torch.allclose(heads(torch.stack([x, x], dim=1))[:, 1][mask], expected)
+    assert torch.allclose(streams(torch.stack([x, x], dim=2))[:, :, 1][mask], expected)
+
+
+# -- PowerNorm -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("warmup", [0, 2, 10])
+def test_power_norm_follows_the_authors_recurrences(warmup, x, mask):
+    """A forward and a backward of their code, written down as formulas over the real tokens of four steps."""
+    norm = seeing(moved(norms.PowerNorm(WIDTH, warmup=warmup, forward_decay=0.8, backward_decay=0.7)), mask)
+    w, b, eps = norm.weight.detach(), norm.bias.detach(), 1e-5
+    psi2, ema = torch.ones(WIDTH).double(), torch.zeros(WIDTH).double()
+    for step in range(1, 5):
+        raw = (x * step)[mask].requires_grad_()
+        u = raw / (raw.pow(2).mean(-1, keepdim=True) + eps).sqrt()
+        batch2 = u.detach().pow(2).mean(0)
+        z = u.detach() / ((batch2 if step <= warmup else psi2) + eps).sqrt()
+        towards = torch.sin(torch.arange(z.numel())).double().view_as(z)
+        gradient = towards * w - (1 - 0.7) * ema * z
+        ema = ema + (gradient * z).mean(0)
+        (theirs,) = torch.autograd.grad(u, raw, gradient / (batch2 + eps).sqrt())
+        if step < warmup:
+            psi2 = psi2 * (step - 1) / step + batch2 / step
+        psi2 = 0.8 * psi2 + 0.2 * batch2
+
+        given = (x * step).requires_grad_()
+        out = norm(given)
+        assert torch.allclose(out[mask], w * z + b, rtol=0, atol=1e-12)
+        norm.zero_grad()
+        out[mask].backward(towards)
+        assert torch.allclose(given.grad[mask], theirs, rtol=0, atol=1e-12)
+        assert given.grad[~mask].abs().max() == 0
+        assert torch.allclose(norm.weight.grad, (towards * z).sum(0))
+        assert torch.allclose(norm.running, psi2)
+        assert torch.allclose(norm.nu, (1 - 0.7) * ema)
+    norm.eval()
+    u = x / (x.pow(2).mean(-1, keepdim=True) + eps).sqrt()
+    assert torch.allclose(norm(x), w * u / (psi2 + eps).sqrt() + b)
+    assert norm.forwards == 4
+
+
+def test_power_norms_running_gradient_share_is_the_papers(x):
+    """ν ← ν (1 − (1 − a) Γ) + (1 − a) Λ, with Γ = mean(z²) and Λ = mean(∂L/∂z · z)."""
+    norm = norms.PowerNorm(WIDTH, warmup=0).double()
+    nu, psi2 = torch.zeros(WIDTH).double(), torch.ones(WIDTH).double()
+    for _ in range(3):
+        u = x / (x.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt()
+        z = u / (psi2 + 1e-5).sqrt()
+        psi2 = 0.9 * psi2 + 0.1 * u.pow(2).mean((0, 1))
+        nu = nu * (1 - 0.1 * z.pow(2).mean((0, 1))) + 0.1 * (x.cos() * z).mean((0, 1))
+        norm(x.clone().requires_grad_()).backward(x.cos())
+    assert torch.allclose(norm.nu, nu)
+
+
+# -- in a model ----------------------------------------------------------------------------------------------------
+
+
+def model(name: str, **size: Any) -> Any:
+    return build(small_config(norm=node(name), model=size, variant=PRE_LN), vocabulary=20).double()
+
+
+PRE_LN = {"name": "pre_ln", "_target_": "normexp.variants.pre_ln.PreLN"}
+
+
+@pytest.mark.parametrize("attention_norm", ["none", "qkv"])
+@pytest.mark.parametrize("name", CAUSAL)
+def test_padding_of_source_and_target_changes_no_real_logit_in_training(name, attention_norm, tokens):
+    real = torch.ones(3, 5, dtype=torch.bool)
+    real[0, 3:] = False
+    outs = []
+    for padding in (4, 9):
+        source = torch.where(tokens["source_mask"], tokens["source"], padding)
+        target = torch.where(real, tokens["target"], padding)
+        one = model(name, attention_norm=attention_norm).train()
+        outs.append(one(source, tokens["source_mask"], target, target_mask=real)[real])
+    assert torch.allclose(*outs)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", CAUSAL)
+def test_only_norms_that_say_so_show_later_tokens_and_only_in_training(name, training, tokens):
+    one = model(name).train(training)
+    before = one(**tokens)
+    tokens["target"][:, 3] = 19 - tokens["target"][:, 3]
+    one = model(name).train(training)
+    leaks = not torch.allclose(before[:, :3], one(**tokens)[:, :3])
+    assert leaks == (training and bool(locate("norm", node(name)).causality_note))
+
+
+def test_a_norm_that_shows_later_tokens_at_evaluation_is_refused_in_a_causal_stack():
+    with pytest.raises(ConfigError, match=r"^norm=instance_norm: in a causal stack .* task=classification is right"):
+        tiny_config("norm=instance_norm")
+    assert "IN(x + A(x))" in describe(resolved("classification", "norm=instance_norm"))
+
+
+def test_show_says_that_a_norm_shows_later_tokens():
+    assert "decoder: BN: in training its statistics hold later tokens" in describe(tiny_config("norm=batch_norm"))
+    assert "later tokens" not in describe(tiny_config("norm=rms_norm"))
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [("batch_norm", "translation"), ("power_norm", "translation"), ("instance_norm", "classification")],
+)
+def test_a_run_resumes_bit_for_bit_with_its_statistics(name, task, tmp_path):
+    config = resolved(task, f"norm={name}")
+    first, second = (Trainer(config, load_corpus(config)) for _ in range(2))
+    data = first.data()
+    for _ in range(2):
+        first.step(next(data))
+    first.save(tmp_path / "checkpoint")
+    second.load(tmp_path / "checkpoint")
+    batch = next(data)
+    assert float(first.step(batch)[0]) == float(second.step(batch)[0])
+    assert all(torch.equal(v, second.model.state_dict()[k]) for k, v in first.model.state_dict().items())
+    assert first.finite
+
+
+# -- the model's own switches --------------------------------------------------------------------------------------
+
+
+def test_fix_norm_uses_directions_alone(tokens):
+    one = model("scale_norm", fix_norm=True)
+    words = one.embedding.words
+    assert torch.allclose(words.vectors.norm(dim=-1), torch.ones(20).double())
+    assert torch.equal(words.weight.float(), model("scale_norm").embedding.words.weight.float())
+    before = one(**tokens)
+    words.weight.data *= torch.linspace(0.5, 2, 20)[:, None]
+    assert torch.allclose(one(**tokens), before)
+    assert before.abs().max() <= 4 + 1e-6  # g cos(w, x), g = √width at the start
+    entered = one.embedding(tokens["source"]) - one.embedding.positions[:7]
+    assert torch.allclose(entered.norm(dim=-1), torch.full((3, 7), 4.0).double())
+
+
+def test_fix_norm_leaves_a_matrix_of_its_own_alone(tokens):
+    one = model("layer_norm", fix_norm=True, tied=False)
+    assert torch.equal(one(**tokens), one.head(one.decoder(one.embedding(tokens["target"]), None, one.encode(
+        tokens["source"], tokens["source_mask"]), tokens["source_mask"])))  # fmt: skip
+
+
+@pytest.mark.parametrize(("switch", "slots"), [("none", ""), ("qk", "query key"), ("qkv", "query key value")])
+def test_attention_norms_stand_in_every_attention_and_nowhere_else(switch, slots):
+    for stack in model("rms_norm", attention_norm=switch).stacks:
+        for site in stack.sites:
+            inside = site.sublayer.inside
+            assert list(inside) == ([] if site.kind == "feed_forward" else slots.split())
+            assert all(isinstance(norm, norms.RMSNorm) and norm.weight.shape == (4,) for norm in inside.values())
+            assert len({id(norm) for norm in inside.values()}) == len(inside)
+
+
+@pytest.mark.parametrize("site", [0, 1])
+def test_qk_norm_is_attention_over_normed_heads(site, tokens):
+    one = model("layer_norm", attention_norm="qk").decoder.sites[site].sublayer
+    for parameter in one.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    x, memory = torch.randn(3, 5, 16).double(), torch.randn(3, 7, 16).double()
+    source = memory if one.cross else x
+
+    def heads(linear: nn.Linear, of: Tensor, norm: Any) -> Tensor:
+        split = linear(of).view(3, -1, 4, 4).transpose(1, 2)
+        return split if norm is None else norm.weight * standardised(split, -1, 1e-5) + norm.bias
+
+    q, k = heads(one.query, x, one.inside["query"]), heads(one.key, source, one.inside["key"])
+    scores = q @ k.transpose(-1, -2) / 2
+    if not one.cross:
+        scores = scores.masked_fill(torch.ones(5, 5, dtype=torch.bool).triu(1), -torch.inf)
+    expected = one.out((scores.softmax(-1) @ heads(one.value, source, None)).transpose(1, 2).flatten(2))
+    assert torch.allclose(one(x, Context(memory=memory)), expected)
+
+
+def test_a_variants_own_norm_in_a_slot_stands():
+    hybrid = {"name": "x", "_target_": "tests.norms.test_norms.OwnQuery"}
+    one = build(small_config(variant=hybrid, model={"attention_norm": "qk"}), vocabulary=20)
+    inside = one.encoder.sites[0].sublayer.inside
+    assert isinstance(inside["query"], nn.Identity)
+    assert isinstance(inside["key"], norms.LayerNorm)
+
+
+class OwnQuery(locate("variant", PRE_LN)):  # type: ignore[misc]
+    """x ← x + F(LN(x))   test"""
+
+    def branch_modules(self, site: Any) -> dict[str, nn.Module]:
+        return {"query": nn.Identity()} if site.kind == "attention" else {}
+
+
+def test_a_variant_without_norms_reads_the_norm_where_attention_has_some():
+    with pytest.raises(ConfigError, match="norm is set, but variant=re_zero takes none"):
+        tiny_config("variant=re_zero", "norm=rms_norm")
+    shown = describe(tiny_config("variant=re_zero", "norm=rms_norm", "model.attention_norm=qk"))
+    assert "inside A: RMS at query" in shown

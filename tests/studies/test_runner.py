@@ -1,0 +1,129 @@
+"""normexp reproduce: from a study's name to its report; interrupted, finished, failed; a study of one's own."""
+
+import textwrap
+import time
+
+import pytest
+
+from tests.support.runs import TINY, normexp
+
+STUDY = '''
+from normexp.studies.claim import Claim
+from normexp.studies.statistics import per_seed
+from normexp.studies.study import Study, best_lr
+from normexp.views.line_plot import line_plot
+
+
+class Small(Study):
+    """A question of one's own: does a small stack learn?"""
+
+    def plan(self):
+        rates = yield self.parts["rates"]
+        lr = best_lr(rates.frame)["pre_ln"]
+        yield self.parts["runs"].with_keys(lr=lr)
+
+    def figures(self, runs):
+        rows = runs["runs"].curves("nll", split="train")
+        yield "loss", line_plot(rows, "step", title="Loss", settings="", caption="", label="nats")
+
+    def claims(self, runs):
+        rows = runs["runs"].curves("nll", split="train")
+        fall = per_seed(rows, lambda seed: seed["value"].iloc[0] - seed["value"].iloc[-1])
+        yield Claim("learns", "The loss falls.", "ourselves", "nats", fall, low=0.0, training=True)
+        yield Claim("flies", "The loss rises.", "nobody", "nats", [-v for v in fall], low=0.0, training=True)
+        yield Claim("reads", "It reads Wikipedia.", "elsewhere", "nats", [], why="There is no Wikipedia here.")
+'''
+
+
+@pytest.fixture
+def lab(tmp_path):
+    small = " ".join(TINY)
+    (tmp_path / "lab" / "study").mkdir(parents=True)
+    (tmp_path / "lab" / "small.py").write_text(STUDY)
+    (tmp_path / "lab" / "study" / "small.yaml").write_text(
+        textwrap.dedent(f"""\
+        _target_: small.Small
+        parts:
+          rates:
+            command: sweep
+            line: {small} steps=6 variant=pre_ln depth=1 lr=1e-4,1e-2
+            quick: seed=100
+            full: seed=100,101
+          runs:
+            command: sweep
+            line: {small} steps=6 variant=pre_ln depth=1
+            quick: seed=0,1
+            full: seed=0,1,2
+        notes:
+          flies: It was never meant to.
+        """)
+    )
+    return tmp_path
+
+
+def reproduce(lab, *more):
+    return normexp("reproduce", "small", "--quick", "--config-dir", "lab", *more, cwd=lab)
+
+
+def test_a_study_runs_draws_and_judges(lab):
+    done = reproduce(lab, "--out", "published")
+    assert done.returncode == 0, done.stderr
+    assert "3 claims: 1 hold, 1 does not hold, 1 cannot be tested" in " ".join(done.stdout.split())
+    assert done.stdout.index("does not hold") < done.stdout.index("holds ")
+    folder = lab / "results" / "small-quick"
+    report = (folder / "report.md").read_text()
+    assert "does a small stack learn? (quick)" in report.splitlines()[0]
+    assert "It was never meant to." in report
+    assert "lr=0.01" in report  # the chosen rate stands in the command
+    for name in ("report.md", "claims.csv", "runs.csv", "rates.csv", "figures/loss.png", "figures/loss.svg"):
+        assert (folder / name).is_file()
+        assert (lab / "published" / name).is_file()
+
+    tables = lab / "results" / "parts"
+    before = {path: path.stat().st_mtime_ns for path in tables.rglob("*.parquet")}
+    assert before
+    start = time.perf_counter()
+    again = reproduce(lab)
+    assert time.perf_counter() - start < 30
+    assert again.returncode == 0
+    assert "0 to do" in again.stderr
+    assert {path: path.stat().st_mtime_ns for path in tables.rglob("*.parquet")} == before
+
+
+def test_an_interrupted_study_goes_on(lab):
+    done = reproduce(lab)
+    assert done.returncode == 0, done.stderr
+    runs = sorted((lab / "results" / "parts").glob("runs-*/*/status.json"))
+    kept, cut = runs
+    cut.write_text(cut.read_text().replace('"completed"', '"running"'))  # as a machine that went down leaves it
+    stamp = kept.stat().st_mtime_ns
+    again = reproduce(lab)
+    assert again.returncode == 0, again.stderr
+    assert "runs: 2 cells, 1 to do" in again.stderr
+    assert kept.stat().st_mtime_ns == stamp
+
+
+def test_a_run_that_fails_is_named_and_tried_again(lab):
+    yaml = lab / "lab" / "study" / "small.yaml"
+    good = yaml.read_text()
+    (lab / "lab" / "variant").mkdir()
+    (lab / "lab" / "variant" / "broken.yaml").write_text("_target_: broken.Broken\n")
+    broken = "from normexp.variants import Variant\n\n\nclass Broken(Variant):\n    pass\n"
+    (lab / "lab" / "broken.py").write_text(broken)  # it has neither a join nor a layer
+    yaml.write_text(good.replace("quick: seed=0,1\n", "quick: seed=0 variant=pre_ln,broken\n"))
+    done = reproduce(lab)
+    assert done.returncode == 1
+    assert "error: runs of small failed, so nothing is drawn; the logs: " in done.stderr
+    assert "broken-" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not (lab / "results" / "small-quick" / "figures").exists()
+
+
+def test_the_studies_are_listed_and_an_unknown_one_is_one_sentence(lab):
+    listed = normexp("reproduce", "--config-dir", "lab", cwd=lab)
+    assert "does a small stack learn?" in listed.stdout
+    assert "xiong2020" in listed.stdout
+    unknown = normexp("reproduce", "nosuch", cwd=lab)
+    assert unknown.returncode == 2
+    assert unknown.stderr.startswith("error: nosuch: there is no such study; one of")
+    assert unknown.stdout == ""

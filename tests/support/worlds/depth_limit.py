@@ -1,0 +1,22 @@
+"""Arrangements that train up to some depth."""
+
+import numpy as np
+
+from tests.support.synthetic import Case, World, by
+
+
+class DepthLimit(World):
+    study = "depth_limit"
+    figures = ("depth_limit", "loss_and_depth")
+    paper = {"post": 6, "pre": 24, "admin": 12, "deep_norm": 24, "b2t": 12}
+    cases = {
+        "pre_ln-deeper": Case(4, {"pre": 6}, 1),
+        "admin-deeper": Case(2, {"admin": 3}, 0.5),
+        "deep_norm-deeper": Case(4, {"deep_norm": 6}, 1),
+        "b2t-deeper": Case(2, {"b2t": 6}, 1),
+    }
+
+    def verdict(self, frame):
+        p = self.p
+        limit = by(frame["variant"], post_ln=p.post, pre_ln=p.pre, admin=p.admin, deep_norm=p.deep_norm, b2t=p.b2t)
+        return np.where(frame["depth"] <= limit, "trained", "stuck")

@@ -1,0 +1,53 @@
+"""What Xiong et al. would have found in our tables."""
+
+import numpy as np
+
+from tests.support.synthetic import LEVELS, Case, World, by, falling, fc2, seeds
+
+
+class Xiong2020(World):
+    study = "xiong2020"
+    figures = ("last_gradient", "layer_gradients", "hidden_norm", "warmup")
+    paper = {
+        "post": 0.1, "pre": -0.5, "post_rate": 0.36, "pre_rate": 0.02,  # gradient ∝ depth^p and e^(r·layer)
+        "off": 0.02, "growth": 1.0,  # of the lemma's sum from 3/2; of its stream by layer
+        "post_rise": 0.5, "pre_rise": 0.01, "radam": 0.02, "post_step": 200, "pre_step": 100, "after": 0.2,
+    }  # fmt: skip
+    cases = {
+        "post-flat": Case(0.1, {"post": -0.6}, -0.6),
+        "pre-falls": Case(-0.5, {"pre": -0.1}, -0.1),
+        "post-level": Case((14 / 6) ** 0.1, {"post": 0.5}, (14 / 6) ** 0.5),
+        "post-grows": Case(0.36, {"post_rate": 0.05}, 0.05),
+        "pre-even": Case(0.02, {"pre_rate": -0.3}, -0.3),
+        "lemma-post": Case(0.02, {"off": 0.2}, 0.2),
+        "lemma-pre": Case(2.5 / 3 - 1, {"growth": 2.0}, 33.5 / 25.5 - 1),  # entered with 1.5; at layers 1 and 16
+        "warmup-post": Case(50, {"post_rise": 0.05}, 5),
+        "warmup-pre": Case(1, {"pre_rise": 0.05}, 5),
+        "warmup-differs": Case(0.49, {"post_rise": 0.06}, 0.05),
+        "pre-faster": Case(0.5, {"pre_step": 300}, 1.5),
+        "gradient-after-warmup": Case(0.2, {"after": 0.9}, 0.9),
+        "radam": Case(0.02, {"radam": -0.2}, -0.2),
+    }
+
+    def grad_norm(self, rows):
+        power = by(rows["variant"], post_ln=self.p.post, pre_ln=self.p.pre)
+        rate = by(rows["variant"], post_ln=self.p.post_rate, pre_ln=self.p.pre_rate)
+        warm = np.where((rows["step"] >= 40) & (rows["layer"] == 6), self.p.after, 1)
+        return fc2(rows, seeds(rows) * rows["depth"] ** power * np.exp(rate * (rows["layer"] - rows["depth"])) * warm)
+
+    def sum_norm(self, rows):
+        off = (rows["site"] == "feed_forward") & (rows["layer"] == 3)
+        return 1.5 * np.where(rows["site"] == "feed_forward", 1 + self.p.off * off, 0.7)
+
+    def stream_norm(self, rows):
+        return np.where(rows["site"] == "attention", 9, 1.5 + self.p.growth * rows["layer"])
+
+    def final_loss(self, frame):
+        cold = np.where(
+            frame["warmup"] == "0", by(frame["variant"], post_ln=self.p.post_rise, pre_ln=self.p.pre_rise), 0
+        )
+        return super().final_loss(frame) + cold + self.p.radam * (frame["optimizer"] == "radam")
+
+    def train_nll(self, rows):
+        to = by(rows["variant"], post_ln=self.p.post_step, pre_ln=self.p.pre_step)
+        return falling(rows, LEVELS["baseline.position_only"] / 2, to)

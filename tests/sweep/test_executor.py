@@ -1,0 +1,117 @@
+"""A sweep brings its cells to their end, whatever one of them does, and takes in what users write themselves."""
+
+import json
+from pathlib import Path
+
+from tests.support.runs import TINY, normexp, runs
+
+SUICIDE = '''
+"""Variants that end their own process."""
+import os
+import signal
+from pathlib import Path
+from normexp.variants.post_ln import PostLN
+
+class Once(PostLN):
+    """x ← LN(x + F(x))   killed on the first attempt"""
+
+    def on_step_begin(self, step):
+        marker = Path(__file__).with_name("marker")
+        if step == 3 and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+class Always(PostLN):
+    """x ← LN(x + F(x))   killed on every attempt"""
+
+    def on_step_begin(self, step):
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+'''
+RAISING = '''
+from normexp.variants.post_ln import PostLN
+
+class Raising(PostLN):
+    """x ← LN(x + F(x))   raises at step 3"""
+
+    def on_step_begin(self, step):
+        if step == 3:
+            raise RuntimeError("this variant gives up")
+'''
+HALF = '''
+from normexp.variants import Variant
+
+class Half(Variant):
+    """x ← LN(x + F(x)/2)   mine"""
+
+    def join(self, x, site):
+        return site.norm(x + site.branch(x) / 2)
+'''
+
+
+def config_dir(path: Path, module: str, source: str, **variants: str) -> Path:
+    """A user's folder: one Python file, and a YAML for each of its variants."""
+    (path / "variant").mkdir(parents=True)
+    (path / f"{module}.py").write_text(source)
+    for name, cls in variants.items():
+        (path / "variant" / f"{name}.yaml").write_text(f"_target_: {module}.{cls}\n")
+    return path
+
+
+def test_a_cell_that_raises_fails_with_its_log_and_its_neighbours_complete(tmp_path):
+    mine = config_dir(tmp_path / "mine", "raising", RAISING, raising="Raising")
+    done = normexp("sweep", *TINY, "variant=post_ln,raising,pre_ln", f"--config-dir={mine}", "--jobs=2", cwd=tmp_path)
+    assert done.returncode == 1
+    found = runs(tmp_path / "results")
+    assert {name: run.status["state"] for name, run in found.items()} == {
+        "post_ln": "completed",
+        "raising": "failed",
+        "pre_ln": "completed",
+    }
+    assert found["raising"].status["error"] == "RuntimeError: this variant gives up"
+    assert found["raising"].status["attempts"] == 1
+    assert 'raise RuntimeError("this variant gives up")' in found["raising"].log.read_text()
+    log = found["raising"].log.relative_to(tmp_path).as_posix()
+    assert log in done.stdout.replace("\n", "")  # however narrow the terminal is
+    assert "failed" in done.stdout
+
+
+def test_killed_workers_are_tried_again_and_their_neighbours_complete(tmp_path):
+    mine = config_dir(tmp_path / "mine", "suicide", SUICIDE, once="Once", always="Always")
+    line = ["variant=once,post_ln,always,pre_ln", f"--config-dir={mine}", "--jobs=2"]
+    done = normexp("sweep", *TINY, *line, cwd=tmp_path)
+    assert done.returncode == 1
+    found = runs(tmp_path / "results")
+    assert {name: run.status["state"] for name, run in found.items()} == {
+        "once": "completed",
+        "post_ln": "completed",
+        "always": "failed",
+        "pre_ln": "completed",
+    }
+    assert found["once"].status["attempts"] >= 2
+    assert found["always"].status["attempts"] == 3
+    assert "killed 3 times" in found["always"].status["error"]
+
+
+def test_a_users_variant_is_swept_by_two_workers_and_an_edit_gives_new_runs(tmp_path):
+    mine = config_dir(tmp_path / "mine", "half", HALF, half="Half")
+    assert sum(len(path.read_text().splitlines()) for path in mine.rglob("*.*")) <= 20
+    line = ["sweep", *TINY, "variant=half", "seed=range(4)", f"--config-dir={mine}", "--jobs=2"]
+    done = normexp(*line, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = tmp_path / "results"
+    old = {path: json.loads(path.read_text()) for path in results.glob("*/*/status.json")}
+    assert len(old) == 4
+    assert len({status["pid"] for status in old.values()}) == 2
+
+    (mine / "half.py").write_text(HALF.replace("site.branch(x) / 2", "site.branch(x) / 3"))
+    done = normexp(*line, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    everything = {path: json.loads(path.read_text()) for path in results.glob("*/*/status.json")}
+    assert len(everything) == 8
+    assert {path: everything[path] for path in old} == old
+    losses = {True: [], False: []}
+    for path, status in everything.items():
+        assert status["state"] == "completed"
+        losses[path in old].append(status["final_loss"])
+    assert not set(losses[True]) & set(losses[False])

@@ -1,0 +1,141 @@
+"""A sweep survives kill -9 at any moment, and what it leaves equals that of an undisturbed one to the byte."""
+
+import os
+import random
+import resource
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from normexp.records.folder import RunFolder
+from normexp.sweep.worker import execute
+from normexp.training.trainer import Trainer
+from tests.support.runs import TINY, alive, descendants, normexp, runs, started, status, tiny_config, wait_until
+
+STEPS = 300
+SWEEP = (
+    "sweep", *TINY, f"steps={STEPS}", "variant=post_ln", "seed=0,1", "model.dropout=0,0.1",
+    "model.attention_dropout=${model.dropout}", "record.checkpoint_every=20", "--jobs", "2",
+)  # fmt: skip
+TABLES = ("curves.parquet", "layers.parquet")
+OF_THE_CLOCK = ("heartbeat", "pid", "seconds", "attempts", "loss")  # loss: the last one told while it ran
+
+
+def share_done(results: Path) -> float:
+    steps = [status(run).get("step") or 0 for run in runs(results).values()]
+    return sum(steps) / (4 * STEPS)
+
+
+def kill_at(share: float, cwd: Path) -> None:
+    """Start the sweep and kill -9 all its processes once so much of its steps is done."""
+    sweep = started(*SWEEP, cwd=cwd)
+    try:
+        wait_until(lambda: share_done(cwd / "results") >= share or sweep.poll() is not None)
+        assert sweep.poll() is None, "the sweep ended before it could be killed"
+    finally:
+        family = descendants(sweep.pid)
+        for pid in family:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        sweep.communicate()
+    wait_until(lambda: not any(map(alive, family)))
+
+
+def test_a_killed_sweep_resumes_to_the_same_bytes(tmp_path):
+    undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
+    undisturbed.mkdir()
+    disturbed.mkdir()
+    assert normexp(*SWEEP, cwd=undisturbed).returncode == 0
+
+    for moment in (random.uniform(0.1, 0.45), random.uniform(0.55, 0.9)):
+        print(f"killed when {moment:.3f} of all steps were done")
+        kill_at(moment, disturbed)
+    at_kill = {name: (run.status["state"], status(run)) for name, run in runs(disturbed / "results").items()}
+    assert "completed" in {state for state, _ in at_kill.values()}
+
+    resumed = normexp(*SWEEP, cwd=disturbed)
+    assert resumed.returncode == 0, resumed.stderr
+    once, twice = runs(undisturbed / "results"), runs(disturbed / "results")
+    assert once.keys() == twice.keys()
+    assert len(once) == 4
+    for name, (state, before) in at_kill.items():
+        if state == "completed":
+            assert status(twice[name]) == before, name  # nothing was done to it
+    assert any("resumed after step" in run.log.read_text() for run in twice.values())
+    for name in once:
+        for table in TABLES:
+            assert (once[name].path / table).read_bytes() == (twice[name].path / table).read_bytes(), (name, table)
+        same = [{k: v for k, v in status(run[name]).items() if k not in OF_THE_CLOCK} for run in (once, twice)]
+        assert same[0] == same[1]
+
+    at_end = {run.path: (run.path / "status.json").read_bytes() for run in twice.values()}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert normexp(*SWEEP, cwd=disturbed).returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert {run.path: (run.path / "status.json").read_bytes() for run in runs(disturbed / "results").values()} == at_end
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 10  # seconds
+
+
+def run_in(path: Path, *overrides: str) -> RunFolder:
+    """A run folder, brought as far as it goes."""
+    folder = RunFolder(path)
+    folder.create(tiny_config("steps=50", "record.checkpoint_every=10", *overrides))
+    execute(path)
+    return folder
+
+
+def tables(folder: RunFolder) -> dict[str, bytes]:
+    return {name: (folder.path / name).read_bytes() for name in TABLES}
+
+
+@pytest.mark.parametrize("dropout", [0, 0.1])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_rows_past_the_checkpoint_are_cut(when, dropout, tmp_path, monkeypatch):
+    """The process goes between writing the tables of step 30 and its checkpoint, or just after both."""
+    line = [f"model.dropout={dropout}", f"model.attention_dropout={dropout}"]
+    whole = run_in(tmp_path / "whole", *line)
+    save = Trainer.save
+
+    def die(self, path):
+        if self.done < 30 or when == "after":
+            save(self, path)
+        if self.done == 30:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "save", die)
+        with pytest.raises(KeyboardInterrupt):
+            run_in(tmp_path / "cut", *line)
+    cut = RunFolder(tmp_path / "cut")
+    assert cut.status["state"] == "killed"
+    assert pq.read_table(cut.path / "curves.parquet")["step"].to_pylist()[-1] == 30
+    execute(cut.path)
+    assert f"resumed after step {20 if when == 'before' else 30}" in cut.log.read_text()
+    assert cut.status["attempts"] == 2
+    assert tables(cut) == tables(whole)
+
+
+def test_asking_for_more_measurements_runs_the_same_folder_again(tmp_path):
+    folder = run_in(tmp_path / "run", "probe.every=25")
+    first = tables(folder)
+    assert set(pq.read_table(folder.path / "layers.parquet")["step"].to_pylist()) == {1, 25, 50}
+    run_in(tmp_path / "run", "probe.every=25")
+    assert folder.status["attempts"] == 1
+
+    folder.create(tiny_config("steps=50", "probe.every=20"))
+    assert not folder.finished
+    execute(folder.path)
+    assert folder.finished
+    assert folder.status["attempts"] == 2
+    assert set(pq.read_table(folder.path / "layers.parquet")["step"].to_pylist()) == {1, 20, 40, 50}
+
+    def losses() -> list[float]:
+        rows = pq.read_table(folder.path / "curves.parquet").to_pylist()
+        return [row["value"] for row in rows if row["statistic"] == "nll"]
+
+    measured_again = losses()
+    (folder.path / "curves.parquet").write_bytes(first["curves.parquet"])
+    assert measured_again == losses()  # measuring changes nothing
