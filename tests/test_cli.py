@@ -246,7 +246,7 @@ def test_train_ends_with_its_table_and_figures_which_results_and_figures_give_ag
     (row,) = csv.DictReader(io.StringIO(in_process("results", "--csv").output))
     result = json.loads((folder / "status.json").read_text())
     assert row["variant"] == "post_ln"
-    assert row["verdict"] == result["verdict"] == "stuck"
+    assert row["outcome"] == result["outcome"] == "stuck"
     assert float(row["final_loss"]) == result["final_loss"]
     assert float(row["baseline.position_only"]) == result["baselines"]["position_only"]
 

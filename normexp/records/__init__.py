@@ -1,1 +1,1 @@
-"""What a run leaves behind: status, tables, TensorBoard events, provenance, verdict."""
+"""What a run leaves behind: status, tables, TensorBoard events, provenance, outcome."""

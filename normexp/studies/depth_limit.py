@@ -29,7 +29,7 @@ class DepthLimit(Study):
             runs = yield part.with_keys(f"depth{depth}", depth=depth, variant=",".join(group))
             for variant in group:
                 low, high = bounds[variant]
-                trains = (where(runs.frame, variant=variant)["verdict"] == "trained").all()
+                trains = (where(runs.frame, variant=variant)["outcome"] == "trained").all()
                 bounds[variant] = (middle, high) if trains else (low, middle)
 
     def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
@@ -42,12 +42,12 @@ class DepthLimit(Study):
                 "depth",
                 "variant",
                 column="lr",
-                letters="verdict",
+                letters="outcome",
                 log=True,
                 size=0.5 + 0.28 * rows["variant"].nunique(),
                 title=f"The deepest stack that trains, by bisection ({self.size})",
                 settings=formatting.heading(rows, ["variant", "depth", "seed"]),
-                caption="Final training loss and verdict (T trained, P partial, S stuck, D diverged; one letter per "
+                caption="Final training loss and outcome (T trained, P partial, S stuck, D diverged; one letter per "
                 "seed where they differ). White: depths that the bisection had no need of.",
                 label="nats per token",
                 x_label="layers in encoder and decoder",
@@ -91,6 +91,6 @@ def together(runs: Mapping[str, Runs]) -> pd.DataFrame:
 
 def limits(frame: pd.DataFrame) -> dict[str, pd.Series]:
     """Per variant and seed the greatest depth whose run is trained; 1 where none is."""
-    depth = frame["depth"].where(frame["verdict"] == "trained", 1).astype(float)
+    depth = frame["depth"].where(frame["outcome"] == "trained", 1).astype(float)
     deepest = frame.assign(deepest=depth).groupby(["variant", "seed"])["deepest"].max()
     return {str(variant): deepest.xs(variant) for variant in frame["variant"].unique()}

@@ -71,7 +71,7 @@ def _cold(frame: pd.DataFrame) -> Iterator[Claim]:
         "Pre-LN of 4 to 6 layers trains without warm-up.",
         f"{PAPER}, table 5",
         share,
-        per_seed(where(frame, variant="pre_ln"), lambda seed: float((seed["verdict"] == "trained").mean())),
+        per_seed(where(frame, variant="pre_ln"), lambda seed: float((seed["outcome"] == "trained").mean())),
         low=1,
         training=True,
     )

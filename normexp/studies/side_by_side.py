@@ -12,7 +12,7 @@ from normexp.views.outcome_map import outcome_map
 
 
 class SideBySide(Study):
-    """Every arrangement side by side: final loss and verdict at two depths, at a learning rate chosen per variant."""
+    """Every arrangement side by side: final loss and outcome at two depths, at a learning rate chosen per variant."""
 
     def plan(self) -> Generator[Part, Runs, None]:
         """First the rates; then the runs, one sweep per chosen rate."""
@@ -34,7 +34,7 @@ class SideBySide(Study):
                 done,
                 title=f"Every arrangement at depths {' and '.join(map(str, depths))} ({self.size})",
                 settings=formatting.heading(done.drop(columns="lr"), ["variant", "depth", "seed"]),
-                caption="Colour and number: final training loss. Letter: verdict within the step budget (T trained, "
+                caption="Colour and number: final training loss. Letter: outcome within the step budget (T trained, "
                 "P partial, S stuck, D diverged; one per seed where they differ). Left: the learning rates tried at "
                 "depth 6, seed 100; the lowest loss, framed, chose the variant's rate. Right: with that rate, "
                 f"seed {seeds[0]}{several}. White lines on the colour bar: the levels, what a model reaches that "

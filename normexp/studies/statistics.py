@@ -65,14 +65,14 @@ def valid_loss(frame: pd.DataFrame, **keys: Any) -> pd.Series:
 def _by_seed(rows: pd.DataFrame, name: str) -> pd.Series:
     rows = rows.sort_values("seed")
     loss = rows[name].astype(float)
-    loss = loss.where(~((rows["verdict"] == "diverged") & loss.isna()), np.inf)
+    loss = loss.where(~((rows["outcome"] == "diverged") & loss.isna()), np.inf)
     return pd.Series(loss.to_numpy(), index=rows["seed"].to_numpy())
 
 
 def trained(frame: pd.DataFrame, **keys: Any) -> list[float]:
-    """1 for every seed whose verdict is trained, 0 for the others."""
+    """1 for every seed whose outcome is trained, 0 for the others."""
     rows = where(frame, **keys).sort_values("seed")
-    return [float(verdict == "trained") for verdict in rows["verdict"]]
+    return [float(outcome == "trained") for outcome in rows["outcome"]]
 
 
 def paired(one: pd.Series, other: pd.Series) -> list[float]:

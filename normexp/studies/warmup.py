@@ -29,12 +29,12 @@ class Warmup(Study):
                 "lr",
                 column="variant",
                 row="init",
-                letters="verdict",
+                letters="outcome",
                 log=True,
                 size=1.3,
                 title=f"Final loss by warm-up and learning rate ({self.size})",
                 settings=runs["map"].heading("variant", "init", "lr", "warmup"),
-                caption="Mean over the seeds; verdict (T trained, P partial, S stuck, D diverged), one letter per seed "
+                caption="Mean over the seeds; outcome (T trained, P partial, S stuck, D diverged), one letter per seed "
                 "where they differ.",
                 label="nats per token",
                 x_label="warm-up",

@@ -167,7 +167,7 @@ def largest(runs: Runs) -> pd.DataFrame:
     rows = runs.layers("attention_logit_max")
     last = rows[rows["step"] == rows.groupby("folder")["step"].transform("max")]
     values = last.groupby(["folder", "variant", "lr", "seed"], sort=False)["value"].max().reset_index()
-    diverged = set(runs.frame.loc[runs.frame["verdict"] == "diverged", "folder"])
+    diverged = set(runs.frame.loc[runs.frame["outcome"] == "diverged", "folder"])
     return values.assign(value=values["value"].where(~values["folder"].isin(diverged), np.inf))
 
 

@@ -103,8 +103,8 @@ class Progress:
                 continue
             self._said[run.name], changed = state, True
             about = ""
-            if state == "completed" and "verdict" in status:  # a look at a model that is not trained has none
-                about = f": {status['verdict']}, final loss {status['final_loss']:.3f}"
+            if state == "completed" and "outcome" in status:  # a look at a model that is not trained has none
+                about = f": {status['outcome']}, final loss {status['final_loss']:.3f}"
             elif state == "failed":
                 about = f": {status['error']} (log: {run.log})"
             self.console.print(f"{run.name} {state}{about}", highlight=False, markup=False, soft_wrap=True)

@@ -39,7 +39,7 @@ def train(folder: RunFolder, config: dict[str, Any], corpus: Corpus) -> None:
         recorder.write_tables()
         diverged = {"diverged_at": end.step, "first_to_go": first_to_go(folder, config, corpus, end.step)}
     recorder.finish(result(trainer, recorder, corpus) | diverged)
-    log.info("completed: %s", folder.status["verdict"])
+    log.info("completed: %s", folder.status["outcome"])
 
 
 def look(trainer: Trainer, recorder: Recorder, corpus: Corpus) -> None:
@@ -77,14 +77,14 @@ def run_steps(trainer: Trainer, recorder: Recorder, valid: list[Batch]) -> None:
 
 
 def result(trainer: Trainer, recorder: Recorder, corpus: Corpus) -> dict[str, Any]:
-    """The verdict and the numbers behind it, read off the tables."""
+    """The outcome and the numbers behind it, read off the tables."""
     curves = recorder.curves.frame()
     nll = curves[(curves["split"] == "train") & (curves["statistic"] == "nll")]["value"].tolist()
     last = curves[(curves["split"] == "valid") & (curves["step"] == trainer.config["steps"])]
     valid = dict(zip(last["statistic"], last["value"], strict=True))
     gap = valid["permuted_nll"] - valid["nll"] if "permuted_nll" in valid else None
     out = {
-        "verdict": judge(trainer.config["task"]["name"], nll, corpus.baselines, gap),
+        "outcome": judge(trainer.config["task"]["name"], nll, corpus.baselines, gap),
         "final_loss": final_loss(nll),
         "baselines": corpus.baselines,
         "parameters": sum(p.numel() for p in trainer.model.parameters()),

@@ -38,9 +38,9 @@ def setting(key: str, value: object) -> str:
             return f"{key} {number(value)}"
 
 
-def letters(verdicts: Iterable[object]) -> str:
-    """Write verdicts as their first letters: one where all agree, one for each where they differ, ? for none."""
-    firsts = [verdict[:1].upper() if isinstance(verdict, str) else "?" for verdict in verdicts]
+def letters(outcomes: Iterable[object]) -> str:
+    """Write outcomes as their first letters: one where all agree, one for each where they differ, ? for none."""
+    firsts = [outcome[:1].upper() if isinstance(outcome, str) else "?" for outcome in outcomes]
     return firsts[0] if len(set(firsts)) == 1 else "".join(firsts)
 
 

@@ -33,7 +33,7 @@ def heat_map(
 ) -> Figure:
     """Draw the mean over the seeds of `value` at every (x, y), a panel per `column` and `row`.
 
-    rows: one per measurement. letters: a column whose text stands in the cells (verdicts), one letter per seed where
+    rows: one per measurement. letters: a column whose text stands in the cells (outcomes), one letter per seed where
     seeds differ. Cells that were not measured stay white, values that are not finite are grey with a cross.
     title, settings, caption: see grid.frame_in.
     """

@@ -84,7 +84,7 @@ def _cell(axis: Axes, cell: pd.DataFrame, curves: pd.DataFrame, look: Look, wind
         axis.plot(finite.index, finite, color=look.colour, lw=0.4, alpha=0.3, zorder=2)
         if run["state"] == "completed":
             whole.append(finite)
-        if run["verdict"] == "diverged":
+        if run["outcome"] == "diverged":
             crossed = True
             at = finite.index[-1] if pd.isna(run["diverged_at"]) else run["diverged_at"]
             cross: dict[str, Any] = {

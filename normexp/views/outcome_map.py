@@ -1,4 +1,4 @@
-"""A heat map of many variants: final loss as colour, verdict as letter, the learning rate in every cell."""
+"""A heat map of many variants: final loss as colour, outcome as letter, the learning rate in every cell."""
 
 import math
 from collections.abc import Sequence
@@ -59,14 +59,14 @@ def outcome_map(rates: pd.DataFrame, runs: pd.DataFrame, *, title: str, settings
 def _loss(frame: pd.DataFrame) -> pd.Series:
     """Final loss; infinite where the run diverged to what is no number."""
     loss = frame["final_loss"].astype(float)
-    return loss.where(~((frame["verdict"] == "diverged") & loss.isna()), math.inf)
+    return loss.where(~((frame["outcome"] == "diverged") & loss.isna()), math.inf)
 
 
 def _cell(axis: Axes, row: int, column: int, runs: pd.DataFrame, norm: LogNorm, *, with_lr: bool) -> None:
     if not len(runs) or runs["loss"].isna().all():
         return
     loss = float(runs["loss"].mean())
-    letter = formatting.letters(runs.sort_values("seed")["verdict"])
+    letter = formatting.letters(runs.sort_values("seed")["outcome"])
     face = matplotlib.colormaps["viridis_r"](norm(loss)) if math.isfinite(loss) else (0.85, 0.85, 0.85, 1.0)
     axis.add_patch(Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, fc=face, ec="none"))
     spread = f" ± {runs['loss'].std():.3f}" if len(runs) > 1 and np.isfinite(runs["loss"]).all() else ""

@@ -16,7 +16,7 @@ HOUSEKEEPING = (
     *("probe", "probes"),
 )
 STATUS = (
-    *("state", "verdict", "final_loss", "valid_loss", "token_accuracy", "accuracy", "permuted_loss"),
+    *("state", "outcome", "final_loss", "valid_loss", "token_accuracy", "accuracy", "permuted_loss"),
     *("bleu", "chrf", "parameters", "diverged_at", "first_to_go"),
     *("step", "loss", "seconds", "attempts", "error"),
 )

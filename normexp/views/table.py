@@ -33,12 +33,12 @@ LEVELS = {
 
 
 class Cell(NamedTuple):
-    """One row of the table: its swept values, its results as written, and the verdicts and states counted."""
+    """One row of the table: its swept values, its results as written, and the outcomes and states counted."""
 
     keys: list[str]
     n: int
     results: list[str]
-    verdicts: dict[str, int]
+    outcomes: dict[str, int]
     states: dict[str, int]
 
 
@@ -99,12 +99,12 @@ def cells_of(frame: pd.DataFrame) -> tuple[list[str], list[Cell]]:
             keys=[formatting.number(value) for value in (group if isinstance(group, tuple) else (group,))],
             n=len(runs),
             results=[_spread(runs[field], form) for field, form in shown],
-            verdicts=_count(runs["verdict"]),
+            outcomes=_count(runs["outcome"]),
             states=_count(runs["state"]),
         )
         for group, runs in groups
     ]
-    return [*keys, "n", *names, "verdict", "state"], cells
+    return [*keys, "n", *names, "outcome", "state"], cells
 
 
 def levels_line(frame: pd.DataFrame) -> str:
@@ -114,7 +114,7 @@ def levels_line(frame: pd.DataFrame) -> str:
         for column in map(str, frame.columns)
         if column.startswith("baseline.") and (name := column.removeprefix("baseline.")) and frame[column].notna().any()
     ]
-    within = f"verdicts within {_steps(frame)}" if "steps" in frame else "verdicts"
+    within = f"outcomes within {_steps(frame)}" if "steps" in frame else "outcomes"
     return f"levels ({formatting.unit(frame)}): {' · '.join(levels) or 'not known yet'}; {within}"
 
 
@@ -125,7 +125,7 @@ def notes(frame: pd.DataFrame) -> list[str]:
         folder = Path(run["folder"])
         if run["state"] == "failed":
             lines.append(f"failed: {folder.name}: {run['error'] or 'no message'}; log: {folder / 'log.txt'}")
-        elif run["verdict"] == "diverged":
+        elif run["outcome"] == "diverged":
             step = f" at step {run['diverged_at']:.0f}" if pd.notna(run["diverged_at"]) else ""
             first = f", first to go: {run['first_to_go']}" if pd.notna(run["first_to_go"]) else ""
             lines.append(f"diverged: {folder.name}{step}{first}")
@@ -169,15 +169,15 @@ def _results(frame: pd.DataFrame) -> Table:
     for cell in cells:
         drawn.add_row(
             *[Text(text) for text in _texts(cell)[:settled]],
-            _coloured(cell.verdicts, cell.n),
+            _coloured(cell.outcomes, cell.n),
             _coloured(cell.states, cell.n, terse=True),
         )
     return drawn
 
 
 def _texts(cell: Cell) -> list[str]:
-    verdict, state = _coloured(cell.verdicts, cell.n), _coloured(cell.states, cell.n, terse=True)
-    return [*cell.keys, str(cell.n), *cell.results, verdict.plain, state.plain]
+    outcome, state = _coloured(cell.outcomes, cell.n), _coloured(cell.states, cell.n, terse=True)
+    return [*cell.keys, str(cell.n), *cell.results, outcome.plain, state.plain]
 
 
 def _coloured(counts: dict[str, int], n: int, terse: bool = False) -> Text:

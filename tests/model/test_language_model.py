@@ -94,7 +94,7 @@ def test_a_run_ends_with_a_verdict_and_without_a_translation(tmp_path):
     assert done.returncode == 0, done.stderr
     (path,) = tmp_path.glob("results/train/*/status.json")
     status = json.loads(path.read_text())
-    assert status["verdict"] in ("trained", "partial", "stuck")
+    assert status["outcome"] in ("trained", "partial", "stuck")
     assert status["token_accuracy"] > 0
     assert "bleu" not in status
     assert status["permuted_loss"] is None

@@ -99,7 +99,7 @@ def test_hparams_open_and_close_one_row(tmp_path: Path) -> None:
     events = Events(run)
     events.hparams({"depth": 6, "lr": 1e-3, "variant": "post_ln", "amp": False}, ["final_loss", "bleu"])
     events.write(7, {"loss/train": 1.0})
-    events.finish({"state": "completed", "final_loss": 0.25, "bleu": float("nan"), "verdict": "trained"})
+    events.finish({"state": "completed", "final_loss": 0.25, "bleu": float("nan"), "outcome": "trained"})
     events.close()
     assert scalars(run)["result/final_loss"] == [(7, 0.25)]
     assert "result/bleu" not in scalars(run)  # not finite: an empty cell

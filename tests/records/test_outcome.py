@@ -1,4 +1,4 @@
-"""Every verdict, on both sides of its boundary."""
+"""Every outcome, on both sides of its boundary."""
 
 import math
 
@@ -21,7 +21,7 @@ def test_the_final_loss_is_the_mean_of_the_last_twentieth(steps, last):
 
 
 @pytest.mark.parametrize(
-    ("final", "gap", "verdict"),
+    ("final", "gap", "outcome"),
     [
         (just_below(1.5), 0.5, "trained"),
         (1.5, 0.5, "partial"),
@@ -34,12 +34,12 @@ def test_the_final_loss_is_the_mean_of_the_last_twentieth(steps, last):
         (4.0001, 9.0, "diverged"),
     ],
 )
-def test_a_translation_is_judged_by_levels_and_by_whether_it_reads_the_source(final, gap, verdict):
-    assert judge("translation", [4.0] * 19 + [final], LEVELS, gap) == verdict
+def test_a_translation_is_judged_by_levels_and_by_whether_it_reads_the_source(final, gap, outcome):
+    assert judge("translation", [4.0] * 19 + [final], LEVELS, gap) == outcome
 
 
 @pytest.mark.parametrize(
-    ("final", "verdict"),
+    ("final", "outcome"),
     [
         (1.5, "trained"),
         (1.5000001, "partial"),
@@ -49,12 +49,12 @@ def test_a_translation_is_judged_by_levels_and_by_whether_it_reads_the_source(fi
         (4.0001, "diverged"),
     ],
 )
-def test_a_classification_is_judged_by_the_class_prior(final, verdict):
-    assert judge("classification", [4.0] * 19 + [final], CLASSES, None) == verdict
+def test_a_classification_is_judged_by_the_class_prior(final, outcome):
+    assert judge("classification", [4.0] * 19 + [final], CLASSES, None) == outcome
 
 
 @pytest.mark.parametrize(
-    ("final", "bigram", "verdict"),
+    ("final", "bigram", "outcome"),
     [
         (just_below(0.98 * 2.0), 2.5, "trained"),
         (0.98 * 2.0, 2.5, "stuck"),
@@ -63,9 +63,9 @@ def test_a_classification_is_judged_by_the_class_prior(final, verdict):
         (4.0001, 2.5, "diverged"),
     ],
 )
-def test_a_language_model_is_judged_by_more_than_place_and_token_before(final, bigram, verdict):
+def test_a_language_model_is_judged_by_more_than_place_and_token_before(final, bigram, outcome):
     baselines = {"position_only": 2.0, "target_bigram": bigram}
-    assert judge("language_modelling", [4.0] * 19 + [final], baselines, None) == verdict
+    assert judge("language_modelling", [4.0] * 19 + [final], baselines, None) == outcome
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

@@ -21,14 +21,14 @@ def bisected(limits, size="quick", failing=()):
         assert part.name == f"depth{depth}"
         asked.append((depth, variants))
         rows = [
-            {"variant": v, "seed": seed, "verdict": "trained" if depth <= limits.get(v, 0) else "stuck"}
+            {"variant": v, "seed": seed, "outcome": "trained" if depth <= limits.get(v, 0) else "stuck"}
             for v in variants
             for seed in range(2)
         ]
         frame = pd.DataFrame(rows)
         for variant, at in failing:
             if at == depth:
-                frame.loc[(frame["variant"] == variant) & (frame["seed"] == 1), "verdict"] = "partial"
+                frame.loc[(frame["variant"] == variant) & (frame["seed"] == 1), "outcome"] = "partial"
         try:
             part = plan.send(type("Some", (), {"frame": frame}))
         except StopIteration:

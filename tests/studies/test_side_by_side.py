@@ -22,7 +22,7 @@ def rates():
         for v in VARIANTS
         for lr in (5e-4, 1.5e-3, 4.5e-3)
     ]
-    return Runs(pd.DataFrame(rows).assign(verdict="trained", state="completed"))
+    return Runs(pd.DataFrame(rows).assign(outcome="trained", state="completed"))
 
 
 def test_each_variant_runs_at_its_own_rate():
@@ -49,7 +49,7 @@ def test_the_full_size_asks_more_seeds_of_the_dozen():
 def test_the_map_tells_loss_verdict_and_rate(gone):
     study, _ = load("side_by_side", "quick")
     rows = [
-        {"variant": v, "lr": 4.5e-3, "depth": d, "seed": s, "final_loss": 0.01 * d, "verdict": "trained"}
+        {"variant": v, "lr": 4.5e-3, "depth": d, "seed": s, "final_loss": 0.01 * d, "outcome": "trained"}
         for v in VARIANTS
         for d in (6, 18)
         for s in (0, 1)
@@ -57,7 +57,7 @@ def test_the_map_tells_loss_verdict_and_rate(gone):
     frame = pd.DataFrame(rows).assign(state="completed")
     if gone:
         worst = (frame["variant"] == "admin") & (frame["depth"] == 18)
-        frame.loc[worst, ["final_loss", "verdict"]] = [float("nan"), "diverged"]
+        frame.loc[worst, ["final_loss", "outcome"]] = [float("nan"), "diverged"]
     with style.context():
         ((name, figure),) = study.figures({"rates": rates(), "runs": Runs(frame)})
         figure.canvas.draw()

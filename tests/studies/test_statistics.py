@@ -76,7 +76,7 @@ RUNS = pd.DataFrame(
         ("b", 2, "diverged", math.nan, None),
         ("c", 0, None, None, None),  # it failed
     ],
-    columns=["variant", "seed", "verdict", "final_loss", "valid_loss"],
+    columns=["variant", "seed", "outcome", "final_loss", "valid_loss"],
 )
 
 

@@ -28,9 +28,9 @@ def written(made, folder):
         config = {group: {"name": about[group]} for group in GROUPS if group in about}
         for key, value in about.items():
             place, _, name = key.rpartition(".")
-            if key not in (*GROUPS, *LEVELS, "folder", "state", "verdict", "final_loss", "valid_loss"):
+            if key not in (*GROUPS, *LEVELS, "folder", "state", "outcome", "final_loss", "valid_loss"):
                 (config.setdefault(place, {}) if place else config)[name] = value
-        status = {key: about[key] for key in ("state", "verdict", "final_loss", "valid_loss")}
+        status = {key: about[key] for key in ("state", "outcome", "final_loss", "valid_loss")}
         status["baselines"] = {key.removeprefix("baseline."): level for key, level in LEVELS.items()}
         (run / "config.yaml").write_text(yaml.safe_dump(config))
         (run / "status.json").write_text(json.dumps(status))
@@ -53,7 +53,7 @@ def test_they_answer_as_runs_on_disk(tmp_path, gone):
         assert len(a) > 0
         assert_frame_equal(known(a), known(b), check_like=True, check_dtype=False)
 
-    results = ["verdict", "final_loss", "valid_loss", "folder", *LEVELS]
+    results = ["outcome", "final_loss", "valid_loss", "folder", *LEVELS]
     same(real.frame[[*KEYS, *results]].astype({"final_loss": float, "valid_loss": float}),
          made.frame[[*KEYS, *results]].astype({"final_loss": float, "valid_loss": float}))  # fmt: skip
     same(real.layers("grad_norm"), made.layers("grad_norm"))

@@ -59,7 +59,7 @@ class World:
     runs as columns. Curves are train_nll, train_grad_norm and valid_nll.
     gone: the step at which Post-LN and the last of several seeds diverge; what is measured at the start is 0 or not
     finite in some of these.
-    noise: what is trained is multiplied by noise, and every verdict is this one.
+    noise: what is trained is multiplied by noise, and every outcome is this one.
     """
 
     study: str
@@ -99,7 +99,7 @@ class World:
     def valid_loss(self, frame: pd.DataFrame) -> Any:
         return 0.2 + 0.01 * frame["seed"]
 
-    def verdict(self, frame: pd.DataFrame) -> Any:
+    def outcome(self, frame: pd.DataFrame) -> Any:
         return "trained"
 
     def values(self, names: pd.Series, rows: pd.DataFrame) -> pd.Series:
@@ -126,15 +126,15 @@ class Made(Runs):
         for key in ("model.encoder_depth", "model.decoder_depth"):
             frame[key] = frame.get(key, frame["depth"])
         frame["folder"] = [f"{part.folder}/{number:04d}" for number in range(len(frame))]
-        frame = frame.assign(state="completed", verdict=None, final_loss=None, valid_loss=None, **LEVELS)
+        frame = frame.assign(state="completed", outcome=None, final_loss=None, valid_loss=None, **LEVELS)
         last = (frame["seed"] == frame["seed"].max()) & (frame["seed"].nunique() > 1)
         self.gone = (last | (frame["variant"] == "post_ln")) & bool(world.gone)
         if part.command == "sweep":
-            frame["verdict"] = world.noise or world.verdict(frame)
+            frame["outcome"] = world.noise or world.outcome(frame)
             for name in ("final_loss", "valid_loss"):
                 loss = getattr(world, name)(frame) * self._noise(len(frame))
                 frame[name] = loss.astype(object).where(~self.gone, None if name == "valid_loss" else math.nan)
-            frame.loc[self.gone, "verdict"] = "diverged"
+            frame.loc[self.gone, "outcome"] = "diverged"
         self.frame = frame
 
     def _noise(self, count: int) -> Any:

@@ -74,7 +74,7 @@ def test_the_step_and_the_first_site_to_go_are_recorded(place, checkpoint_every,
     folder = run(tmp_path / "run", f"record.checkpoint_every={checkpoint_every}", variant=variant)
     status = folder.status
     assert status["state"] == "completed", status["error"]
-    assert (status["verdict"], status["diverged_at"], status["first_to_go"]) == ("diverged", 13, place)
+    assert (status["outcome"], status["diverged_at"], status["first_to_go"]) == ("diverged", 13, place)
     recorded = losses(folder)
     assert list(recorded) == list(range(1, 14))
     assert [step for step, loss in recorded.items() if not torch.tensor(loss).isfinite()] == [13]
@@ -84,7 +84,7 @@ def test_the_step_and_the_first_site_to_go_are_recorded(place, checkpoint_every,
 def test_a_gradient_that_is_not_finite_is_found_where_it_arises(tmp_path):
     folder = run(tmp_path / "run", variant=node(Backward))
     assert folder.status["state"] == "completed", folder.status["error"]
-    assert folder.status["verdict"] == "diverged"
+    assert folder.status["outcome"] == "diverged"
     assert folder.status["diverged_at"] == 14  # the loss that the broken weights give
     assert folder.status["first_to_go"] == "encoder.02.attention"
 
@@ -92,7 +92,7 @@ def test_a_gradient_that_is_not_finite_is_found_where_it_arises(tmp_path):
 def test_a_huge_learning_rate_diverges_and_completes(tmp_path):
     folder = run(tmp_path / "run", "lr=1e30", "warmup=0", "optimizer=sgd", "variant=plain")
     assert folder.status["state"] == "completed", folder.status["error"]
-    assert folder.status["verdict"] == "diverged"
+    assert folder.status["outcome"] == "diverged"
     assert folder.status["diverged_at"] == 2
     assert folder.status["first_to_go"] == "encoder.01.attention"
     assert folder.finished
@@ -102,4 +102,4 @@ def test_a_loss_that_ends_above_its_first_has_diverged_without_a_step(tmp_path):
     folder = run(tmp_path / "run", "lr=3", "warmup=0", "optimizer=adam", "schedule=constant")
     assert all(torch.tensor(loss).isfinite() for loss in losses(folder).values())
     status = folder.status
-    assert (status["verdict"], status["diverged_at"], status["first_to_go"]) == ("diverged", None, None)
+    assert (status["outcome"], status["diverged_at"], status["first_to_go"]) == ("diverged", None, None)

@@ -53,8 +53,8 @@ def write_run(folder: Path, task: str = "translation", state: str = "completed",
     status: dict[str, object] = {"state": state, "step": len(ran), "loss": 1.0, "seconds": 3.0, "attempts": 1}
     status |= {"heartbeat": 1.7e9, "pid": 7, "host": "here", "error": None}
     if state == "completed":
-        verdict = "diverged" if diverged else "stuck" if end > 1.89 else "partial" if end > 1 else "trained"
-        status |= {"verdict": verdict, "final_loss": None if diverged else end, "valid_loss": end + 0.05}
+        outcome = "diverged" if diverged else "stuck" if end > 1.89 else "partial" if end > 1 else "trained"
+        status |= {"outcome": outcome, "final_loss": None if diverged else end, "valid_loss": end + 0.05}
         status |= {"parameters": 1000 * depth, "diverged_at": diverged, "permuted_loss": 3.0}
         status |= {"first_to_go": f"decoder.{depth:02d}.feed_forward" if diverged else None}
         translation = {"baselines": LEVELS, "token_accuracy": 0.9, "bleu": 80.0, "chrf": 90.0}

@@ -21,7 +21,7 @@ def rows(**more: Any) -> pd.DataFrame:
     keys: dict[str, list] = {"variant": ["post_ln", "pre_ln"], "depth": [12, 6], "lr": [0.5, 0.1], "seed": [0, 1]}
     keys |= more
     frame = pd.DataFrame([dict(zip(keys, values, strict=True)) for values in itertools.product(*keys.values())])
-    return frame.assign(value=frame["depth"] * frame["lr"] + 0.2 * frame["seed"], verdict="trained")
+    return frame.assign(value=frame["depth"] * frame["lr"] + 0.2 * frame["seed"], outcome="trained")
 
 
 def drawn(some: pd.DataFrame, **options: Any) -> tuple[Figure, list[Axes]]:
@@ -63,19 +63,19 @@ def test_columns_have_titles_and_rows_have_labels() -> None:
 def test_what_was_not_measured_stays_white() -> None:
     some = rows()
     some = some[(some["variant"] == "pre_ln") | (some["depth"] == 12) | (some["lr"] == 0.1)]
-    _, (post, pre) = drawn(some, letters="verdict")
+    _, (post, pre) = drawn(some, letters="outcome")
     assert matrix(post)[1][0] is None  # depth 6 at lr 0.5
     assert matrix(post, 1) == [[None, None], [None, None]]
     assert set(cells(post)) == {(0, 0), (1, 0), (1, 1)}
     assert len(cells(pre)) == 4
 
 
-@pytest.mark.parametrize("letters", ["", "verdict"])
+@pytest.mark.parametrize("letters", ["", "outcome"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_is_grey_with_a_cross(letters: str, bad: float) -> None:
     some = rows()
     gone = (some["variant"] == "post_ln") & (some["depth"] == 12) & (some["lr"] == 0.5)
-    some.loc[gone, ["value", "verdict"]] = [bad, "diverged"]
+    some.loc[gone, ["value", "outcome"]] = [bad, "diverged"]
     _, (post, pre) = drawn(some, letters=letters)
     assert matrix(post)[1][1] is None
     assert matrix(post, 1) == [[None, None], [None, 0.85]]
@@ -94,16 +94,16 @@ def test_what_is_not_finite_is_grey_with_a_cross(letters: str, bad: float) -> No
 def test_letters_are_verdicts_one_per_seed_where_they_differ() -> None:
     some = rows().sort_values("seed", ascending=False)
     at = (some["depth"] == 6) & (some["lr"] == 0.1) & (some["variant"] == "post_ln")
-    some.loc[at & (some["seed"] == 1), "verdict"] = "stuck"
-    some.loc[at & (some["seed"] == 0), "verdict"] = "partial"
-    _, (post, pre) = drawn(some, letters="verdict")
+    some.loc[at & (some["seed"] == 1), "outcome"] = "stuck"
+    some.loc[at & (some["seed"] == 0), "outcome"] = "partial"
+    _, (post, pre) = drawn(some, letters="outcome")
     assert cells(post)[0, 0] == "PS\n0.7"
     assert cells(pre) == {(0, 0): "T\n0.7", (1, 0): "T\n1.3", (0, 1): "T\n3.1", (1, 1): "T\n6.1"}
     assert not drawn(some)[1][0].texts
 
 
 def test_letters_can_be_read_on_their_cell() -> None:
-    _, (post, _) = drawn(rows(), letters="verdict")
+    _, (post, _) = drawn(rows(), letters="outcome")
     colours = {text.get_position(): text.get_color() for text in post.texts}
     assert (colours[0, 0], colours[1, 1]) == ("black", "white")  # yellow is small, violet is large
 
@@ -124,7 +124,7 @@ def test_all_panels_and_the_bar_have_one_scale() -> None:
 @pytest.mark.parametrize("log", [False, True])
 @pytest.mark.parametrize("value", [0.0, 0.1, 5.0, np.nan])
 def test_a_single_value_is_drawn(log: bool, value: float) -> None:
-    _, (post, _) = drawn(rows().assign(value=value), log=log, letters="verdict")
+    _, (post, _) = drawn(rows().assign(value=value), log=log, letters="outcome")
     assert cells(post)[0, 0] == ("T\n✕" if np.isnan(value) else f"T\n{value:.2g}")
 
 

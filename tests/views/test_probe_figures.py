@@ -187,7 +187,7 @@ def test_where_nothing_was_trained_readings_are_the_results(folder: Path) -> Non
     written = markdown(load_runs(folder))
     assert "\n\nstream_norm:\n\n| depth | variant | encoder first layer |" in written
     assert "\n| 6 | post_ln | 1.5 | 6.5 | 1.5 | 6.5 |\n" in written
-    assert not any(word in text for text in (out.getvalue(), written) for word in ("baselines", "verdict", "lr"))
+    assert not any(word in text for text in (out.getvalue(), written) for word in ("baselines", "outcome", "lr"))
 
 
 def test_a_run_that_failed_is_named(make_sweep: Callable[..., Path], make_run: Callable[..., Path]) -> None:

@@ -20,17 +20,17 @@ def printed(frame: pd.DataFrame, width: int = 160) -> str:
 def test_seeds_are_gathered(sweep: Path) -> None:
     columns, cells = cells_of(load_runs(sweep))
     assert columns == [
-        *("depth", "variant", "n", "final loss", "valid loss", "token accuracy", "BLEU", "verdict", "state")
+        *("depth", "variant", "n", "final loss", "valid loss", "token accuracy", "BLEU", "outcome", "state")
     ]
     rows = {tuple(cell.keys): cell for cell in cells}
     assert len(rows) == 9
     # Seeds end at 0.30 and 0.32: mean 0.31, sample standard deviation 0.02 / √2.
     assert rows["6", "post_ln"].results[0] == "0.310 ± 0.014"
-    assert rows["6", "post_ln"].verdicts == {"trained": 2}
-    assert rows["18", "no_residual"].verdicts == {"stuck": 2}
+    assert rows["6", "post_ln"].outcomes == {"trained": 2}
+    assert rows["18", "no_residual"].outcomes == {"stuck": 2}
     # A diverged seed has no final loss, a failed one has nothing: both still count.
     assert rows["12", "post_ln"].results[0] == "1.200 (1 of 2)"
-    assert rows["12", "post_ln"].verdicts == {"diverged": 1, "partial": 1}
+    assert rows["12", "post_ln"].outcomes == {"diverged": 1, "partial": 1}
     assert rows["18", "pre_ln"].states == {"completed": 1, "failed": 1}
 
 
@@ -38,7 +38,7 @@ def test_what_the_table_says(sweep: Path) -> None:
     text = printed(load_runs(sweep))
     assert "try: xavier_uniform init · layer_norm · tiny · translation" in text
     assert "100 steps · lr 1e-3 · warm-up 10 % · n = 1–2 seeds" in text
-    assert "unigram 2.93 · position-only 1.89 · target bigram 2.12; verdicts within 100 steps" in text
+    assert "unigram 2.93 · position-only 1.89 · target bigram 2.12; outcomes within 100 steps" in text
     assert "stuck 2/2" in text
     assert "failed: depth=18,variant=pre_ln,seed=1-1a2b3c4d: ValueError: no such thing; log: " in text
     assert "at step 70, first to go: decoder.12.feed_forward" in text
@@ -57,9 +57,9 @@ def test_one_run_without_seeds(make_sweep: Callable[..., Path]) -> None:
     frame = load_runs(make_sweep(task=["classification"], depth=[6, 12], variant=["pre_ln"]))
     columns, cells = cells_of(frame)
     # task and variant have one value each: they stand in the title.
-    assert columns == ["depth", "n", "final loss", "valid loss", "accuracy", "verdict", "state"]
+    assert columns == ["depth", "n", "final loss", "valid loss", "accuracy", "outcome", "state"]
     assert cells[0].results == ["0.200", "0.250", "75.0%"]
-    assert levels_line(frame) == "levels (nats): class prior 2.99; verdicts within 100 steps"
+    assert levels_line(frame) == "levels (nats): class prior 2.99; outcomes within 100 steps"
 
 
 def test_csv_has_every_run_and_column(sweep: Path) -> None:
@@ -105,8 +105,8 @@ def test_warm_up(value: object, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "text"),
+    ("outcomes", "text"),
     [(["stuck"], "S"), (["stuck", "stuck"], "S"), (["trained", "stuck", "stuck"], "TSS"), ([None, "partial"], "?P")],
 )
-def test_verdicts_as_letters(verdicts: list[object], text: str) -> None:
-    assert formatting.letters(verdicts) == text
+def test_verdicts_as_letters(outcomes: list[object], text: str) -> None:
+    assert formatting.letters(outcomes) == text

@@ -39,7 +39,7 @@ class DeepNet2022(World):
     def sum_norm(self, rows):
         return rows["layer"] * np.where(rows["step"] >= 100, self.p.growth, 1)
 
-    def verdict(self, frame):
+    def outcome(self, frame):
         return by(frame["variant"], "trained", deep_norm=self.p.deep_norm_18)
 
     def final_loss(self, frame):

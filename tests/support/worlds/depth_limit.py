@@ -16,7 +16,7 @@ class DepthLimit(World):
         "b2t-deeper": Case(2, {"b2t": 6}, 1),
     }
 
-    def verdict(self, frame):
+    def outcome(self, frame):
         p = self.p
         limit = by(frame["variant"], post_ln=p.post, pre_ln=p.pre, admin=p.admin, deep_norm=p.deep_norm, b2t=p.b2t)
         return np.where(frame["depth"] <= limit, "trained", "stuck")

@@ -67,5 +67,5 @@ class Liu2020(World):
     def dependency_map(self, rows):
         return 1 / (1 + rows["layer"])
 
-    def verdict(self, frame):
+    def outcome(self, frame):
         return by(frame["variant"], "trained", post_ln=self.p.post_18, admin=self.p.admin_18)

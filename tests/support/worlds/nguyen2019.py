@@ -25,7 +25,7 @@ class Nguyen2019(World):
         "pre-smaller": Case(0.5, {"pre_level": 3.0}, 1.5),
     }
 
-    def verdict(self, frame):
+    def outcome(self, frame):
         cold = by(frame["variant"], "trained", post_ln=self.p.post_6, pre_ln=self.p.pre_6)
         xavier = by(frame["variant"], "trained", post_ln=self.p.xavier)
         where = [(frame["warmup"] == "0") & (frame["depth"] == 6), frame["init"] == "xavier_normal"]

@@ -38,7 +38,7 @@ class Takase2022(World):
         encoder = by(rows["variant"], 0.0, pre_ln=self.p.pre_encoder)
         return fc2(rows, seeds(rows) * np.exp(np.where(rows["stack"] == "encoder", encoder, decoder) * rows["layer"]))
 
-    def verdict(self, frame):
+    def outcome(self, frame):
         deep = by(frame["variant"], "trained", post_ln="stuck", b2t=self.p.b2t_18)
         return np.where(frame["depth"] == 18, deep, "trained")
 

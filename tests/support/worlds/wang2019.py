@@ -20,7 +20,7 @@ class Wang2019(World):
         "direct-path": Case(0.97, {"lowest": 0.5}, 0.5),
     }
 
-    def verdict(self, frame):
+    def outcome(self, frame):
         deep = by(frame["variant"], "trained", post_ln=self.p.post, pre_ln=self.p.pre, dlcl_post=self.p.dlcl)
         return np.where(frame["model.encoder_depth"] == 18, deep, "trained")
 
