@@ -7,9 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 import datasets
-import yaml
 
-from normexp.config.choice import maker
+from normexp.config.choice import Choice
 from normexp.data.vocabulary import Vocabulary
 
 
@@ -76,10 +75,7 @@ def corpus(
 
 
 @lru_cache(maxsize=4)
-def _corpus(node: str) -> Any:
-    return maker("data", yaml.safe_load(node))()
-
-
-def load_corpus(config: dict[str, Any]) -> Any:
-    """The corpus of a config; cells that run in the same process share it."""
-    return _corpus(yaml.safe_dump(config["data"]))
+def load_corpus(data: Choice) -> Corpus:
+    """The corpus of a config's data group; runs in the same process share it."""
+    corpus: Corpus = data.build()
+    return corpus

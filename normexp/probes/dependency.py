@@ -1,5 +1,7 @@
 """Of which parts the stream consists: how much of it is its own branch, every branch below, and the embedding."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -38,7 +40,7 @@ class Dependency(Probe):
                 found += self._rows(context, stack)
         return Readings.of(found)
 
-    def _rows(self, context: ProbeContext, stack: Stack) -> list[tuple]:
+    def _rows(self, context: ProbeContext, stack: Stack) -> list[tuple[Any, ...]]:
         shares = _shares(context, stack)
         rows = []
         for site in stack.sites:

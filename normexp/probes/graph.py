@@ -43,7 +43,9 @@ class Symbol:
         return Symbol(f"{_factor(self)}/{_factor(other)}")
 
     @classmethod
-    def __torch_function__(cls, function: Callable, types: Any, args: Any = (), kwargs: Any = None) -> "Symbol":
+    def __torch_function__(
+        cls, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> "Symbol":
         """Any torch function of a symbol is its name with the symbol in brackets; arithmetic stays arithmetic."""
         name = function.__name__.strip("_")
         operator = getattr(cls, f"__{name}__", None)
@@ -169,7 +171,7 @@ def _short(name: str) -> str:
     return re.sub(r".*\.", "", name)
 
 
-def _answer(undo: ExitStack, module: Any, forward: Callable) -> None:
+def _answer(undo: ExitStack, module: Any, forward: Callable[..., Any]) -> None:
     module.forward = forward
     undo.callback(lambda: module.__dict__.pop("forward"))
 

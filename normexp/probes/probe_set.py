@@ -6,19 +6,22 @@ from typing import Any
 
 import torch
 
-from normexp.config.choice import maker
+from normexp.config.schema import Config
 from normexp.probes.context import ProbeContext
 from normexp.probes.probe import Probe, Readings
 
 
 class ProbeSet:
-    """Every probe of `config["probes"]`, at step 1, at the last one, and at every multiple of probe.every."""
+    """Every probe of `config.probes`, at step 1, at the last one, and at every multiple of probe.every."""
 
-    def __init__(self, config: dict[str, Any]) -> None:
-        self.every, self.steps = config["probe"]["every"], config["steps"]
-        self.probes: dict[str, Probe] = {
-            name: maker(f"probes.{name}", {"name": name, **node})() for name, node in config["probes"].items()
-        }
+    def __init__(self, config: Config) -> None:
+        self.every, self.steps = config.probe.every, config.steps
+        self.probes: dict[str, Probe] = {probe.name: probe.build() for probe in config.probes}
+
+    @property
+    def read_grad(self) -> bool:
+        """Whether any of them reads the .grad that a backward leaves."""
+        return any(probe.reads_grad for probe in self.probes.values())
 
     def due(self, step: int) -> bool:
         return bool(self.every and self.probes) and (step in (1, self.steps) or step % self.every == 0)

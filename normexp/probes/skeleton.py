@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,7 @@ class Skeleton:
         """What norms add that was in no part: biases, and for some norms more (`Norm.linearised_at`)."""
         return self._run({}, self._along_and_rest)
 
-    def _run(self, parts: Mapping[str, Tensor], answer: Callable[[Norm], Callable]) -> dict[str, Tensor]:
+    def _run(self, parts: Mapping[str, Tensor], answer: Callable[[Norm], Callable[..., Any]]) -> dict[str, Tensor]:
         """The streams of a forward over some of the parts, all others 0."""
         trace: Trace = {}
         nothing = torch.zeros_like(self.parts[EMBEDDING])
@@ -56,7 +57,7 @@ class Skeleton:
             self.stack(parts.get(EMBEDDING, nothing), self.mask, trace=trace)
         return {s.name: trace[name] for s in self.stack.sites if (name := f"{s.name}/stream") in trace}
 
-    def _recorded(self, norm: Norm) -> Callable:
+    def _recorded(self, norm: Norm) -> Callable[..., Any]:
         def forward(x: Tensor) -> Tensor:
             made = self.norms[norm](x)
             with unchanged_buffers(norm):  # some norms look at x again for this
@@ -66,7 +67,7 @@ class Skeleton:
 
         return forward
 
-    def _along(self, norm: Norm) -> Callable:
+    def _along(self, norm: Norm) -> Callable[..., Any]:
         calls = iter(self.calls[norm])
 
         def forward(part: Tensor) -> Tensor:
@@ -75,7 +76,7 @@ class Skeleton:
 
         return forward
 
-    def _along_and_rest(self, norm: Norm) -> Callable:
+    def _along_and_rest(self, norm: Norm) -> Callable[..., Any]:
         calls = iter(self.calls[norm])
 
         def forward(part: Tensor) -> Tensor:
@@ -85,6 +86,6 @@ class Skeleton:
         return forward
 
 
-def _replace(undo: ExitStack, module: nn.Module, method: str, by: Callable) -> None:
+def _replace(undo: ExitStack, module: nn.Module, method: str, by: Callable[..., Any]) -> None:
     setattr(module, method, by)
     undo.callback(delattr, module, method)

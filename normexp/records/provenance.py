@@ -23,7 +23,7 @@ PACKAGES = (
 )
 
 
-def provenance(data_digest: str, sources: dict[str, str]) -> dict[str, Any]:
+def provenance(data_digest: str, sources: dict[str, str], threads: int) -> dict[str, Any]:
     """What a reader needs to run it again.
 
     data_digest: sha256 of the built splits; sources: the user's own modules by file name.
@@ -38,6 +38,7 @@ def provenance(data_digest: str, sources: dict[str, str]) -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "threads": threads,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "data_sha256": data_digest,
         "user_sources": sources,

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -36,7 +37,7 @@ class Table:
     def add(self, rows: pd.DataFrame) -> None:
         self._parts.append(rows[self.schema.names])
 
-    def extend(self, rows: Iterable[tuple]) -> None:
+    def extend(self, rows: Iterable[tuple[Any, ...]]) -> None:
         """Rows as tuples in the order of the table's columns."""
         self.add(pd.DataFrame(list(rows), columns=self.schema.names))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from normexp.config.schema import warmup_steps
+from normexp.config.validate import warmup_steps
 from normexp.studies.claim import Claim
 from normexp.studies.rows import GEOMETRIC, fc2_gradients
 from normexp.studies.statistics import finals, paired

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.errors import ConfigError
-from normexp.records.folder import made
+from normexp.records.folder import ensure_writable_dir
 from normexp.views import probe_figures, style
 from normexp.views.gradient_norms import SITE_NORM, gradient_norms
 from normexp.views.grid import colours, combinations, roles
@@ -31,7 +31,7 @@ def draw(folder: Path | str, out: Path | str | None = None) -> list[Path]:
             place = Path(out) / sweep.name if out else sweep / "figures"
         with style.context():
             for name, figure in _figures(runs):
-                files += style.save(figure, made(place, "--out") / name)
+                files += style.save(figure, ensure_writable_dir(place, "--out") / name)
     if not files:
         raise ConfigError(f"nothing to draw in {folder}: no run has recorded a loss or a reading of its layers yet")
     return files
