@@ -129,7 +129,7 @@ OTHERS = (
 
 def test_identity_changes_with_every_other_key():
     tiny = [word for word in TINY if not word.startswith(("data", "record.sentences"))]
-    composer = Composer("train", [])
+    composer = Composer("train")
 
     def digest(*words: str) -> str:
         return identity(composer.resolve([*tiny, *words]))

@@ -6,11 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from normexp.config.compose import Composer
 from normexp.data.corpus import load_corpus
-from normexp.model.build import build
 from normexp.training.trainer import Trainer
-from tests.support.configs import small_config, variant_node
+from tests.support.configs import config_of, small_config, variant_node
 from tests.support.runs import TINY, normexp
 
 SMALL = [key for key in TINY if not key.startswith("record.sentences")]  # of translation alone
@@ -18,7 +16,7 @@ SMALL = [key for key in TINY if not key.startswith("record.sentences")]  # of tr
 
 def model_of(variant):
     config = small_config(variant=variant_node(variant), task={"name": "language_modelling"})
-    return build(config, vocabulary=20).double().eval()
+    return model_of(config, vocabulary=20).double().eval()
 
 
 @pytest.fixture
@@ -79,8 +77,8 @@ def test_padding_changes_nothing(tokens):
 
 
 def test_batches_hold_targets_alone():
-    config = Composer("train", []).resolve([*SMALL, "task=language_modelling"])
-    corpus = load_corpus(config)
+    config = config_of(*SMALL, "task=language_modelling")
+    corpus = load_corpus(config.data)
     trainer = Trainer(config, corpus)
     batch = next(trainer.data())
     assert batch.source.shape[1] == 0

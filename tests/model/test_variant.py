@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from normexp.model.build import build
 from normexp.model.stack import Stack
 from normexp.model.variant import StackShape
 from tests.support.configs import small_config, variant_node
+from tests.support.models import model_of
 
 ARRANGEMENTS = ["B2T", "Parallel", "DLCL", "SubLN", "Admin"]
 
@@ -16,7 +16,7 @@ ARRANGEMENTS = ["B2T", "Parallel", "DLCL", "SubLN", "Admin"]
 @pytest.mark.parametrize("task", ["translation", "classification"])
 @pytest.mark.parametrize("name", ARRANGEMENTS)
 def test_every_parameter_learns(name, task, seam_path, tokens):
-    model = build(small_config(variant=variant_node(name), task={"name": task}), vocabulary=20, classes=4)
+    model = model_of(small_config(variant=variant_node(name), task={"name": task}), vocabulary=20, classes=4)
     inputs = tokens if task == "translation" else {k: tokens[k] for k in ("source", "source_mask")}
     model(**inputs).logsumexp(-1).sum().backward()
     idle = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
@@ -25,15 +25,15 @@ def test_every_parameter_learns(name, task, seam_path, tokens):
 
 
 def test_dlcl_starts_as_the_average_of_what_is_below(seam_path, tokens):
-    model = build(small_config(variant=variant_node("DLCL")), vocabulary=20)
+    model = model_of(small_config(variant=variant_node("DLCL")), vocabulary=20)
     variant = model.encoder.variant
     x = [torch.randn(2, 3, 16) for _ in range(3)]
     assert torch.allclose(variant.mixed(x), (x[0] + x[1] + x[2]) / 3, atol=1e-6)
 
 
 def test_sub_ln_gain_scales_matrices_by_role_and_no_bias(seam_path):
-    plain = build(small_config(variant=variant_node("pre_ln")), vocabulary=20).state_dict()
-    scaled = build(small_config(variant=variant_node("SubLN")), vocabulary=20).state_dict()
+    plain = model_of(small_config(variant=variant_node("pre_ln")), vocabulary=20).state_dict()
+    scaled = model_of(small_config(variant=variant_node("SubLN")), vocabulary=20).state_dict()
     gain = math.sqrt(math.log(9))
     for role, factor in {"query": 1, "value": gain, "out": gain}.items():
         name = f"decoder.layers.02.attention.sublayer.{role}.weight"
@@ -43,7 +43,7 @@ def test_sub_ln_gain_scales_matrices_by_role_and_no_bias(seam_path):
 
 
 def test_admin_profiles_once_in_order(seam_path, tokens):
-    model = build(small_config(variant=variant_node("Admin")), vocabulary=20)
+    model = model_of(small_config(variant=variant_node("Admin")), vocabulary=20)
     with torch.no_grad():
         for stack in model.stacks:
             stack.variant.calibrate(lambda: model(**tokens))

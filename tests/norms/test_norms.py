@@ -14,15 +14,15 @@ from normexp.config.choice import locate, maker
 from normexp.config.compose import Composer
 from normexp.data.corpus import load_corpus
 from normexp.errors import ConfigError
-from normexp.model.build import build
 from normexp.model.variant import Context
 from normexp.training.trainer import Trainer
 from normexp.views.show import describe
-from tests.support.configs import small_config
+from tests.support.configs import config_of, small_config
+from tests.support.models import model_of
 from tests.support.runs import TINY, tiny_config
 
 WIDTH = 6
-NORMS = sorted(Composer("train", []).options("norm"))
+NORMS = sorted(Composer("train").options("norm"))
 POOLED = ["batch_norm", "instance_norm", "power_norm"]
 CAUSAL = [name for name in NORMS if name != "instance_norm"]
 
@@ -30,12 +30,12 @@ CAUSAL = [name for name in NORMS if name != "instance_norm"]
 def resolved(task: str, *line: str) -> dict[str, Any]:
     """A tiny run's config for either task."""
     small = TINY if task == "translation" else [word for word in TINY if not word.startswith(("data.", "record."))]
-    return Composer("train", []).resolve([*small, f"task={task}", *line])
+    return config_of(*small, f"task={task}", *line)
 
 
 def node(name: str) -> dict[str, Any]:
     """The norm's group as its YAML has it."""
-    return Composer("train", []).resolve([f"norm={name}", "task=classification"])["norm"]
+    return config_of(f"norm={name}", "task=classification")["norm"]
 
 
 def moved(norm: nn.Module) -> nn.Module:
@@ -287,7 +287,7 @@ def test_power_norms_running_gradient_share_is_the_papers(x):
 
 
 def model(name: str, **size: Any) -> Any:
-    return build(small_config(norm=node(name), model=size, variant=PRE_LN), vocabulary=20).double()
+    return model_of(small_config(norm=node(name), model=size, variant=PRE_LN), vocabulary=20).double()
 
 
 PRE_LN = {"name": "pre_ln", "_target_": "normexp.variants.pre_ln.PreLN"}
@@ -335,7 +335,7 @@ def test_show_says_that_a_norm_shows_later_tokens():
 )
 def test_a_run_resumes_bit_for_bit_with_its_statistics(name, task, tmp_path):
     config = resolved(task, f"norm={name}")
-    first, second = (Trainer(config, load_corpus(config)) for _ in range(2))
+    first, second = (Trainer(config, load_corpus(config.data)) for _ in range(2))
     data = first.data()
     for _ in range(2):
         first.step(next(data))
@@ -401,7 +401,7 @@ def test_qk_norm_is_attention_over_normed_heads(site, tokens):
 
 def test_a_variants_own_norm_in_a_slot_stands():
     hybrid = {"name": "x", "_target_": "tests.norms.test_norms.OwnQuery"}
-    one = build(small_config(variant=hybrid, model={"attention_norm": "qk"}), vocabulary=20)
+    one = model_of(small_config(variant=hybrid, model={"attention_norm": "qk"}), vocabulary=20)
     inside = one.encoder.sites[0].sublayer.inside
     assert isinstance(inside["query"], nn.Identity)
     assert isinstance(inside["key"], norms.LayerNorm)

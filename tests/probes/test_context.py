@@ -12,7 +12,7 @@ from tests.support.runs import tiny_config
 @pytest.fixture(params=["norm=layer_norm", "norm=batch_norm", "norm=power_norm"])
 def trainer(request):
     config = tiny_config(request.param, "variant=post_ln", "model.dropout=0.1")
-    return Trainer(config, load_corpus(config))
+    return Trainer(config, load_corpus(config.data))
 
 
 def test_every_forward_of_a_moment_is_the_same(trainer):
@@ -78,7 +78,7 @@ def test_another_model_is_seen_as_this_one_is(trainer):
 
 def test_a_copy_has_the_constants_of_the_step():
     config = tiny_config("variant=branch_norm")
-    trainer = Trainer(config, load_corpus(config))
+    trainer = Trainer(config, load_corpus(config.data))
     trainer.done = 9
     context = trainer.probe_context(next(trainer.data()))
     there = context.trace_of(context.with_model_copy().model)

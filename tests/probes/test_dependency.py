@@ -11,7 +11,7 @@ SITE = ["stack", "layer", "site"]
 
 
 def moment_of(variant, task="translation", step=1):
-    trainer = golden.trainer_of(golden.config_of(variant, task))
+    trainer = golden.trainer_of(golden.tiny_run(variant, task))
     trainer.done = step - 1
     return trainer.probe_context(next(batch for batch in trainer.data() if batch.source_mask is not None))
 
@@ -104,7 +104,7 @@ def test_a_stack_that_is_no_sum_of_parts_has_no_reading():
 
 @pytest.mark.parametrize("norm", ["batch_norm", "power_norm"])
 def test_measuring_changes_nothing(norm):
-    trainer = golden.trainer_of(golden.config_of("post_ln", "translation", f"norm={norm}"))
+    trainer = golden.trainer_of(golden.tiny_run("post_ln", "translation", f"norm={norm}"))
     batch = next(trainer.data())
     trainer.step(batch)
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}

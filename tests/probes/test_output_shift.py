@@ -35,7 +35,7 @@ def test_the_output_moves_as_far_as_that_of_a_model_with_noise_in_it(variant, re
     context = trainer.probe_context(batch)
     rows = rows_of(OutputShift(noise=0.01, relative=relative), context)
 
-    shaken = build(trainer.config, len(trainer.corpus.vocabulary.tokens)).train()
+    shaken = build(trainer.config, trainer.corpus).train()
     shaken.load_state_dict(trainer.model.state_dict())
     touched = 0
     for name, parameter in shaken.named_parameters():

@@ -37,7 +37,7 @@ def measured(context):
     ("variant", "task"), [*((variant, "translation") for variant in JOINS), ("post_ln", "classification")]
 )
 def test_sizes_are_those_of_a_forward_by_hand(variant, task):
-    trainer = golden.trainer_of(golden.config_of(variant, task))
+    trainer = golden.trainer_of(golden.tiny_run(variant, task))
     batch = next(batch for batch in trainer.data() if batch.source_mask is not None)
     rows = measured(trainer.probe_context(batch))
     encoder = trainer.model.encoder
@@ -78,6 +78,6 @@ def test_sizes_are_those_of_a_forward_by_hand(variant, task):
 def test_what_nobody_named_has_no_row(seam_path):
     """The seam's own parallel layers join their sites without a note of the stream."""
     config = tiny_config("depth=2") | {"variant": {"name": "Parallel", "_target_": "arrangements.Parallel"}}
-    trainer = Trainer(config, load_corpus(config))
+    trainer = Trainer(config, load_corpus(config.data))
     statistics = measured(trainer.probe_context(next(trainer.data()))).reset_index()
     assert set(statistics[statistics["layer"] > 0]["statistic"]) == {"branch_norm", "sum_norm", "hidden_norm"}

@@ -13,7 +13,7 @@ from tests.support.runs import tiny_config
 
 def trainer_of(*line):
     config = tiny_config(*line, "depth=2", "model.dropout=0", "model.attention_dropout=0")
-    return Trainer(config, load_corpus(config)).calibrate()
+    return Trainer(config, load_corpus(config.data)).calibrate()
 
 
 def measured(context):

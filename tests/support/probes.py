@@ -10,12 +10,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from normexp.config.compose import Composer
 from normexp.data.batches import Batch
 from normexp.data.corpus import load_corpus
 from normexp.probes.context import ProbeContext, unchanged_buffers
 from normexp.probes.probe import Probe
 from normexp.training.trainer import Trainer
+from tests.support.configs import config_of
 from tests.support.runs import TINY
 
 NORMED_STREAM = ("post_ln", "b2t", "deep_norm", "admin", "resi_dual", "no_residual")  # the norm's output is the stream
@@ -25,8 +25,8 @@ def trainer_of(*line: str) -> Trainer:
     """Of two layers and no dropout, with what its variant takes from data."""
     size = [word for word in TINY if not word.startswith(("data.", "record."))]
     examples = "data.phrases=40" if "task=classification" in line else "data.pairs=300"
-    config = Composer("train", []).resolve([*size, examples, "depth=2", *line])
-    return Trainer(config, load_corpus(config)).calibrate()
+    config = config_of(*size, examples, "depth=2", *line)
+    return Trainer(config, load_corpus(config.data)).calibrate()
 
 
 def padded(trainer: Trainer) -> Batch:

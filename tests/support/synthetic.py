@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator
-from functools import cache, reduce
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -13,11 +13,12 @@ import pandas as pd
 import yaml
 
 from normexp.config.choice import locate
-from normexp.config.compose import Composer
+from normexp.config.schema import value_of
 from normexp.probes.skeleton import EMBEDDING
 from normexp.studies.claim import Claim
 from normexp.studies.runner import studies
 from normexp.studies.study import KEYS, Part, Runs, Study, parts_of
+from normexp.sweep.plan import plan
 from normexp.views.runs import TABLES
 
 # What glob(*) stands for here: the variants of which something is claimed.
@@ -177,9 +178,9 @@ class Made(Runs):
 @cache
 def defaults(command: str, task: str) -> dict[str, Any]:
     """The settings of a run of this task of which its line says nothing."""
-    config = Composer(command, []).resolve([f"task={task}"])
-    values = {key: reduce(dict.__getitem__, key.split("."), config) for key in SETTINGS}
-    return {key: value["name"] if isinstance(value, dict) else value for key, value in values.items()}
+    config = plan(command, [f"task={task}"]).runs[0].config
+    values = {key: value_of(config, key) for key in SETTINGS}
+    return {key: getattr(value, "name", value) for key, value in values.items()}
 
 
 def listed(key: str, text: str) -> list[Any]:

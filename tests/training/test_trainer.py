@@ -20,7 +20,7 @@ from tests.support.runs import tiny_config
 
 def trainer(*overrides: str) -> Trainer:
     config = tiny_config(*overrides)
-    return Trainer(config, load_corpus(config))
+    return Trainer(config, load_corpus(config.data))
 
 
 def weights(of: Trainer) -> list[torch.Tensor]:
@@ -44,8 +44,8 @@ def test_gradient_norms_are_those_before_clipping(variant, clip):
     _, measured = one.step(batch, GradientNorm().measure)
     rows = measured.frame(1).set_index(["stack", "layer", "site", "parameter"])["value"]
 
-    corpus = load_corpus(one.config)
-    model = build(one.config, len(corpus.vocabulary), len(corpus.classes))
+    corpus = load_corpus(one.config.data)
+    model = build(one.config, corpus)
     scores = model(batch.source, batch.source_mask, batch.target)
     count = batch.labels != -100
     nll = -scores.log_softmax(-1)[count].gather(1, batch.labels[count][:, None]).mean()

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from normexp.config.schema import TASKS
-from normexp.model.build import build
 from normexp.sweep.plan import cost
 from tests.support.configs import small_config, variant_node
+from tests.support.models import model_of
 from tests.support.references.blocks import Weights, attend, heads_of, layer_norm, linear, not_seen
 from tests.support.runs import tiny_config
 
@@ -104,7 +104,7 @@ def outputs(task: str, read: Read, **changes: object) -> list[tuple[Tensor, Tens
     """(ours, the reference's) for every stack of the task's model."""
     torch.manual_seed(0)
     config = small_config(task={"name": task}, model={**SIZES, **changes})
-    model = build(config, vocabulary=20, classes=4).double().eval()
+    model = model_of(config, vocabulary=20, classes=4).double().eval()
     for parameter in model.parameters():  # no bias and no gain may stay where leaving it out would not show
         parameter.data += 0.2 * torch.randn_like(parameter)
     x, y = torch.randn(3, 7, 16, dtype=torch.float64), torch.randn(3, 5, 16, dtype=torch.float64)
@@ -151,7 +151,7 @@ def own(model) -> dict[str, Tensor]:
 
 
 def test_as_they_are_used_the_vectors_start_as_standard_normal_and_all_apart():
-    found = own(build(small_config(model={**SIZES, "persistent": 300}), vocabulary=20))
+    found = own(model_of(small_config(model={**SIZES, "persistent": 300}), vocabulary=20))
     assert len(found) == 2 * (3 + 4)  # self-attention's alone
     for name, parameter in found.items():
         assert parameter.shape == (4, 300, 4)
@@ -166,9 +166,9 @@ def test_no_init_and_no_variant_changes_them_and_nothing_else_starts_otherwise()
     sizes = {**SIZES, "feed_forward": 32}
     deep_norm = {"name": "deep_norm", "_target_": "normexp.variants.deep_norm.DeepNorm"}
     torch_default = {"name": "torch_default", "_target_": "normexp.model.initialisers.TorchDefault"}
-    plain = build(small_config(model={**sizes, "persistent": 0}), vocabulary=20)
+    plain = model_of(small_config(model={**sizes, "persistent": 0}), vocabulary=20)
     with_them, scaled, drawn = (
-        build(small_config(model=sizes, **changes), vocabulary=20)
+        model_of(small_config(model=sizes, **changes), vocabulary=20)
         for changes in ({}, {"variant": deep_norm}, {"init": torch_default})
     )
     for other in (scaled, drawn):
@@ -181,7 +181,7 @@ def test_no_init_and_no_variant_changes_them_and_nothing_else_starts_otherwise()
 @pytest.mark.parametrize("task", TASKS)
 def test_as_many_as_the_hidden_width_keep_the_size_but_for_the_biases(task):
     plain, without = (
-        build(small_config(task={"name": task}, variant=variant_node("plain"), model=sizes), 20, classes=4)
+        model_of(small_config(task={"name": task}, variant=variant_node("plain"), model=sizes), 20, classes=4)
         for sizes in ({"feed_forward": 32}, {"feed_forward": 0, "persistent": 32})
     )
     layers = sum(stack.shape.depth for stack in plain.stacks)
@@ -200,7 +200,7 @@ def test_it_costs_what_the_feed_forward_did_and_no_more_where_there_is_neither()
 
 
 def test_without_a_feed_forward_a_layer_is_its_attentions():
-    model = build(small_config(model={"feed_forward": 0}), vocabulary=20)
+    model = model_of(small_config(model={"feed_forward": 0}), vocabulary=20)
     assert [site.kind for site in model.encoder.sites] == ["attention"] * 3
     assert [site.kind for site in model.decoder.sites] == ["attention", "cross_attention"] * 3
     assert not own(model)

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from normexp.model.build import build
 from normexp.norms import LayerNorm, RMSNorm
 from normexp.probes.graph import graph
 from tests.support.configs import small_config
@@ -43,7 +42,7 @@ CLOSES = dict.fromkeys(LAYERS, "output = LN(x)") | {"t5": "output = RMS(x)", "no
 
 def model_of(name, **options):
     node = {"name": name, "_target_": f"normexp.variants.{CLASSES[name]}", **options}
-    return build(small_config(variant=node, model={"encoder_depth": 3, "decoder_depth": 4}), vocabulary=20)
+    return model_of(small_config(variant=node, model={"encoder_depth": 3, "decoder_depth": 4}), vocabulary=20)
 
 
 def parts(model, stack):

@@ -16,8 +16,9 @@ from normexp.errors import ConfigError
 from normexp.norms import NoNorm
 from normexp.sweep.preflight import rehearse
 from tests.support import golden
+from tests.support.configs import config_of
 
-COMPOSER = Composer("train", [])
+COMPOSER = Composer("train")
 TASKS, VARIANTS, DATA = (COMPOSER.options(group) for group in ("task", "variant", "data"))
 # What a run can have beside its variant, norm and task; probes have tests of their own.
 OTHERS = [f"{group}={option}" for group in ("init", "optimizer", "schedule") for option in COMPOSER.options(group)]
@@ -27,7 +28,7 @@ TINIEST = {"encoder_depth": 1, "decoder_depth": 1, "width": 8, "feed_forward": 8
 
 def composed(*line):
     """Hydra keeps one composer at a time, and other tests open theirs."""
-    return Composer("train", []).resolve(line)
+    return config_of(*line)
 
 
 @cache
@@ -77,7 +78,7 @@ def refusal(function, *arguments):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_under_every_norm_in_every_task_takes_a_step_or_is_refused(variant, task):
-    config = golden.config_of(variant, task)
+    config = golden.tiny_run(variant, task)
     config["model"] |= TINIEST
     one_step(config)  # no norm on the line
     for name, norm in norms().items():
@@ -93,7 +94,7 @@ def test_every_variant_under_every_norm_in_every_task_takes_a_step_or_is_refused
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_under_every_attention_in_every_task_takes_a_step_or_is_refused(variant, task):
-    config = golden.config_of(variant, task)
+    config = golden.tiny_run(variant, task)
     for sizes in attentions().values():
         chosen = {**config, "model": {**config["model"], **TINIEST, **sizes}}
         sentence = refusal(rehearse, chosen, ["attention"])
@@ -106,7 +107,7 @@ def test_every_variant_under_every_attention_in_every_task_takes_a_step_or_is_re
 
 @pytest.mark.parametrize("choice", OTHERS)
 def test_every_init_optimizer_and_schedule_takes_a_step(choice):
-    one_step(golden.config_of("pre_ln", "translation", choice))
+    one_step(golden.tiny_run("pre_ln", "translation", choice))
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -5,21 +5,19 @@ import math
 import pytest
 import torch
 
-from normexp.config.compose import Composer
 from normexp.errors import ConfigError
-from normexp.model.build import build
 from normexp.probes.graph import graph
 from normexp.variants.mhc import Sinkhorn
-from tests.support.configs import small_config
+from tests.support.configs import node_of, small_config
 from tests.variants import test_references
 
 TORCH_DEFAULT = {"name": "torch_default", "_target_": "normexp.model.initialisers.TorchDefault"}  # draws biases too
 
 
 def model_of(name, encoder=3, decoder=3, options=None, **changes):
-    node = Composer("train", []).resolve([f"variant={name}"])["variant"] | (options or {})
+    node = node_of("variant", name) | (options or {})
     depths = {"encoder_depth": encoder, "decoder_depth": decoder}
-    return build(small_config(variant=node, model=depths, **changes), vocabulary=20)
+    return model_of(small_config(variant=node, model=depths, **changes), vocabulary=20)
 
 
 def silence(model):

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from normexp.config.choice import maker
-from normexp.config.compose import Composer
-from normexp.model.build import build
 from normexp.model.variant import StackShape
 from normexp.probes.graph import graph
-from tests.support.configs import small_config
+from tests.support.configs import node_of, small_config
+from tests.support.models import model_of
 from tests.support.runs import tiny_config
 
 NAMES = ["re_zero", "skip_init", "layer_scale", "fixup", "t_fixup"]
@@ -20,12 +19,12 @@ ROLES = ("query", "key", "value", "out", "fc1", "fc2")
 
 
 def node(name: str, **options: Any) -> dict[str, Any]:
-    return Composer("train", []).resolve([f"variant={name}"])["variant"] | options
+    return node_of("variant", name) | options
 
 
 def model(name: str, task: str = "translation", options: Any = None, **size: Any) -> Any:
     config = small_config(variant=node(name, **(options or {})), task={"name": task}, model=size)
-    return build(config, vocabulary=20, classes=4)
+    return model_of(config, vocabulary=20, classes=4)
 
 
 def variant(name: str, stack: str, encoder_depth: int, decoder_depth: int) -> Any:
@@ -190,7 +189,7 @@ def test_fixup_never_scales_a_bias():
         variant=node("fixup"), init={"name": "x", "_target_": "normexp.model.initialisers.TorchDefault"}
     )
     plain = small_config(init={"name": "x", "_target_": "normexp.model.initialisers.TorchDefault"})
-    ours, theirs = (build(c, vocabulary=20).decoder.sites[0].sublayer.out.bias for c in (config, plain))
+    ours, theirs = (model_of(c).decoder.sites[0].sublayer.out.bias for c in (config, plain))
     assert torch.equal(ours, theirs)
     assert ours.abs().max() > 0
 

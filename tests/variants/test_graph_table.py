@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from normexp.config.choice import locate
-from normexp.model.build import build
 from normexp.variants.pre_ln import PreLN
 from tests.support.configs import small_config
 from tests.support.graph_observer import observe
+from tests.support.models import model_of
 from tests.support.start_observer import scaled, shared
 from tests.variants import test_references
 from tests.variants.test_references import DEPTHS, VARIANTS
@@ -179,7 +179,7 @@ TORCH_DEFAULT = {"name": "torch_default", "_target_": "normexp.model.initialiser
 def built(variant: dict[str, Any]) -> Any:
     """Unequal depths, and a head of its own; as it starts."""
     config = small_config(variant=variant, init=TORCH_DEFAULT, model={**DEPTHS, "tied": False})
-    return build(config, vocabulary=20).double().eval()
+    return model_of(config, vocabulary=20).double().eval()
 
 
 @cache

@@ -3,14 +3,12 @@
 import pytest
 import torch
 
-from normexp.config.compose import Composer
-from normexp.model.build import build
 from normexp.model.variant import Context, Site, StackShape
 from normexp.norms import LayerNorm
 from normexp.probes.graph import graph
 from normexp.variants.sub_ln import SubLN
 from normexp.views.show import describe
-from tests.support.configs import small_config
+from tests.support.configs import node_of, small_config
 from tests.support.runs import tiny_config
 from tests.variants import test_references
 
@@ -18,9 +16,9 @@ TORCH_DEFAULT = {"name": "torch_default", "_target_": "normexp.model.initialiser
 
 
 def model_of(name, encoder=3, decoder=3, options=None, **changes):
-    node = Composer("train", []).resolve([f"variant={name}"])["variant"] | (options or {})
+    node = node_of("variant", name) | (options or {})
     depths = {"encoder_depth": encoder, "decoder_depth": decoder}
-    return build(small_config(variant=node, model=depths, **changes), vocabulary=20)
+    return model_of(small_config(variant=node, model=depths, **changes), vocabulary=20)
 
 
 def lines_of(model, stack):

@@ -13,8 +13,7 @@ from torch import Tensor
 from normexp.config.choice import locate
 from normexp.config.compose import Composer
 from normexp.config.schema import TASKS
-from normexp.model.build import build
-from tests.support.configs import small_config
+from tests.support.configs import node_of, small_config
 from tests.support.references import blocks
 from tests.support.references.blocks import Weights
 
@@ -22,20 +21,20 @@ FAMILIES = sorted(p.stem for p in Path(blocks.__file__).parent.glob("*.py") if p
 MODULES = [import_module(f"tests.support.references.{name}") for name in FAMILIES]
 REFERENCES: dict[str, Callable[[Tensor, Weights], Tensor]] = {k: f for m in MODULES for k, f in m.REFERENCES.items()}
 MUTATIONS: dict[str, Callable[[Tensor, Weights], Tensor]] = {k: f for m in MODULES for k, f in m.MUTATIONS.items()}
-VARIANTS = sorted(Composer("train", []).options("variant"))
+VARIANTS = sorted(Composer("train").options("variant"))
 # Unequal depths, so that a constant made from the wrong one of the two shows.
 DEPTHS = {"encoder_depth": 3, "decoder_depth": 4}
 
 
 def node(name: str) -> dict[str, Any]:
     """The variant's group as its YAML has it."""
-    return Composer("train", []).resolve([f"variant={name}"])["variant"]
+    return node_of("variant", name)
 
 
 def model_of(name: str, task: str) -> Any:
     """Float64, with every bias, gain and scalar moved off its start, so that none can be left out unseen."""
     torch.manual_seed(0)
-    model = build(
+    model = model_of(
         small_config(variant=node(name), task={"name": task}, model=DEPTHS), vocabulary=20, classes=4
     ).double()
     for parameter in model.parameters():

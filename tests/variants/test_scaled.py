@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from normexp.errors import ConfigError
-from normexp.model.build import build
 from normexp.model.variant import StackShape
 from normexp.norms import LayerNorm
 from normexp.probes.graph import graph
@@ -32,7 +31,7 @@ def variant_of(cls, stack, depths, **options):
 def model_of(cls, depths=(3, 4), **options):
     node = {"name": cls.__name__, "_target_": f"{cls.__module__}.{cls.__name__}", **options}
     size = {"encoder_depth": depths[0], "decoder_depth": depths[1]}
-    return build(small_config(variant=node, model=size), vocabulary=20)
+    return model_of(small_config(variant=node, model=size), vocabulary=20)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +61,7 @@ def test_deep_norm_scales_matrices_by_role_and_no_bias():
         "init": {"name": "torch_default", "_target_": "normexp.model.initialisers.TorchDefault"}
     }  # whose biases are not 0
     plain, scaled = (
-        build(small_config(variant={"name": "v", "_target_": target}, **node), vocabulary=20).state_dict()
+        model_of(small_config(variant={"name": "v", "_target_": target}, **node), vocabulary=20).state_dict()
         for target in ("normexp.variants.post_ln.PostLN", "normexp.variants.deep_norm.DeepNorm")
     )
     betas = {"encoder": 0.87 * 3 ** (-5 / 16), "decoder": 36**-0.25}
@@ -178,7 +177,7 @@ def test_where_it_is_post_ln(cls, options, tokens):
 def profiled(tokens):
     """An Admin with dropout, in training mode, calibrated as the trainer does it."""
     node = {"name": "admin", "_target_": "normexp.variants.admin.Admin"}
-    model = build(small_config(variant=node, model={"dropout": 0.1}), vocabulary=20).train()
+    model = model_of(small_config(variant=node, model={"dropout": 0.1}), vocabulary=20).train()
 
     def forward():
         torch.manual_seed(5)
