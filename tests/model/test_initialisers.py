@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from normexp.config.choice import locate
+from normexp.config.choice import Choice
 from normexp.config.compose import Composer
 from normexp.views.show import describe
 from tests.support.configs import node_of, small_config, variant_node
@@ -98,7 +98,7 @@ def test_every_init_is_tested():
 @pytest.mark.parametrize("name", [*INITS, *BY_PLACE])
 def test_its_yaml_says_its_defaults(name):
     options = {k: v for k, v in init_node(name).items() if k not in ("name", "_target_")}
-    parameters = inspect.signature(locate("init", init_node(name))).parameters
+    parameters = inspect.signature(Choice.of("init", init_node(name)).cls).parameters
     assert options == {k: p.default for k, p in parameters.items()}
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from normexp import norms
-from normexp.config.choice import locate, maker
+from normexp.config.choice import Choice, maker
 from normexp.config.compose import Composer
 from normexp.data.corpus import load_corpus
 from normexp.errors import ConfigError
@@ -20,6 +20,7 @@ from normexp.views.show import describe
 from tests.support.configs import config_of, small_config
 from tests.support.models import model_of
 from tests.support.runs import TINY, tiny_config
+from tests.support.steps import take_step
 
 WIDTH = 6
 NORMS = sorted(Composer("train").options("norm"))
@@ -111,7 +112,7 @@ def test_it_starts_as_it_says(name):
 @pytest.mark.parametrize("name", NORMS)
 def test_its_yaml_says_its_defaults(name):
     options = {k: v for k, v in node(name).items() if k not in ("name", "_target_")}
-    parameters = inspect.signature(locate("norm", node(name))).parameters
+    parameters = inspect.signature(Choice.of("norm", node(name)).cls).parameters
     assert options == {k: p.default for k, p in parameters.items() if k != "width"}
 
 
@@ -315,7 +316,7 @@ def test_only_norms_that_say_so_show_later_tokens_and_only_in_training(name, tra
     tokens["target"][:, 3] = 19 - tokens["target"][:, 3]
     one = model(name).train(training)
     leaks = not torch.allclose(before[:, :3], one(**tokens)[:, :3])
-    assert leaks == (training and bool(locate("norm", node(name)).causality_note))
+    assert leaks == (training and bool(Choice.of("norm", node(name)).cls.causality_note))
 
 
 def test_a_norm_that_shows_later_tokens_at_evaluation_is_refused_in_a_causal_stack():
@@ -338,11 +339,11 @@ def test_a_run_resumes_bit_for_bit_with_its_statistics(name, task, tmp_path):
     first, second = (Trainer(config, load_corpus(config.data)) for _ in range(2))
     data = first.data()
     for _ in range(2):
-        first.step(next(data))
+        take_step(first, next(data))
     first.save(tmp_path / "checkpoint")
     second.load(tmp_path / "checkpoint")
     batch = next(data)
-    assert float(first.step(batch)[0]) == float(second.step(batch)[0])
+    assert float(take_step(first, batch)[0]) == float(take_step(second, batch)[0])
     assert all(torch.equal(v, second.model.state_dict()[k]) for k, v in first.model.state_dict().items())
     assert first.finite
 

@@ -7,6 +7,7 @@ from normexp.data.corpus import load_corpus
 from normexp.probes.context import distances, unchanged_buffers
 from normexp.training.trainer import Trainer
 from tests.support.runs import tiny_config
+from tests.support.steps import take_step
 
 
 @pytest.fixture(params=["norm=layer_norm", "norm=batch_norm", "norm=power_norm"])
@@ -24,7 +25,7 @@ def test_the_loss_is_the_next_steps(trainer):
     batch = next(trainer.data())
     context = trainer.probe_context(batch)
     before = context.nll.item()
-    assert trainer.step(batch)[0].item() == before
+    assert take_step(trainer, batch)[0].item() == before
 
 
 def test_the_stream_before_a_site_is_what_the_one_before_it_left(trainer):
@@ -39,7 +40,7 @@ def test_the_stream_before_a_site_is_what_the_one_before_it_left(trainer):
 
 def test_looking_leaves_weights_buffers_and_gradients(trainer):
     batch = next(trainer.data())
-    trainer.step(batch)
+    take_step(trainer, batch)
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     grads = [p.grad.clone() for p in trainer.model.parameters()]
     context = trainer.probe_context(batch)

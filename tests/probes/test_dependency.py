@@ -6,6 +6,7 @@ import torch
 
 from normexp.probes.dependency import Dependency
 from tests.support import golden
+from tests.support.steps import take_step
 
 SITE = ["stack", "layer", "site"]
 
@@ -106,7 +107,7 @@ def test_a_stack_that_is_no_sum_of_parts_has_no_reading():
 def test_measuring_changes_nothing(norm):
     trainer = golden.trainer_of(golden.tiny_run("post_ln", "translation", f"norm={norm}"))
     batch = next(trainer.data())
-    trainer.step(batch)
+    take_step(trainer, batch)
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     grads = [p.grad.clone() for p in trainer.model.parameters()]
     Dependency().measure(trainer.probe_context(batch))

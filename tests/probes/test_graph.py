@@ -3,7 +3,7 @@
 import pytest
 
 from normexp.views.show import describe
-from tests.support.configs import variant_node
+from tests.support.configs import variant_node, with_values
 from tests.support.runs import tiny_config
 
 EQUATIONS = {
@@ -145,7 +145,7 @@ EQUATIONS = {
 
 def printed(*overrides: str, variant: str) -> str:
     """What `normexp show` prints between the graph's title and the constants."""
-    shown = describe(tiny_config(*overrides) | {"variant": variant_node(variant)})
+    shown = describe(with_values(tiny_config(*overrides), variant=variant_node(variant)))
     return shown.partition("FFN feed-forward:")[2].partition("\nConstants")[0]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from normexp.probes.model_update import ModelUpdate
 from tests.support.probes import nothing_changes, rows_of, trainer_of
+from tests.support.steps import take_step
 
 
 def outputs(model, batch):
@@ -24,7 +25,7 @@ def test_the_start_is_where_training_began(variant, task):
     trainer = trainer_of(f"variant={variant}", f"task={task}", "warmup=0")
     first = copy.deepcopy(trainer.model)
     for batch in islice(trainer.data(), 3):
-        trainer.step(batch)
+        take_step(trainer, batch)
     batch = next(trainer.data())
     context = trainer.probe_context(batch)
     rows, a, b = rows_of(ModelUpdate(), context), outputs(trainer.model, batch), outputs(first, batch)
@@ -40,7 +41,7 @@ def test_the_start_is_where_training_began(variant, task):
 def test_it_is_nothing_at_the_first_step(line):
     trainer = trainer_of(line, "model.dropout=0.2")
     batch, seen = next(trainer.data()), []
-    trainer.step(batch, lambda context: seen.append(rows_of(ModelUpdate(), context)))
+    take_step(trainer, batch, lambda context: seen.append(rows_of(ModelUpdate(), context)))
     assert (seen[0] == 0).all()
 
 
@@ -53,7 +54,7 @@ def test_dropout_alone_is_no_move():
 def test_measuring_changes_nothing():
     trainer = trainer_of("variant=admin", "norm=batch_norm")
     batch = next(trainer.data())
-    trainer.step(batch)
-    trainer.look(batch)
+    take_step(trainer, batch)
+    trainer.backward(batch)
     with nothing_changes(trainer):
         rows_of(ModelUpdate(), trainer.probe_context(batch))

@@ -7,6 +7,7 @@ from normexp.errors import ConfigError
 from normexp.model.build import build
 from normexp.probes.output_shift import OutputShift
 from tests.support.probes import nothing_changes, rows_of, trainer_of
+from tests.support.steps import take_step
 
 MATRICES = ("query", "key", "value", "out", "fc1", "fc2")
 
@@ -79,8 +80,8 @@ def test_other_tasks_have_one_stack(task):
 def test_measuring_changes_nothing():
     trainer = trainer_of("norm=batch_norm")
     batch = next(trainer.data())
-    trainer.step(batch)
-    trainer.look(batch)
+    take_step(trainer, batch)
+    trainer.backward(batch)
     with nothing_changes(trainer):
         rows_of(OutputShift(), trainer.probe_context(batch))
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from normexp.errors import ConfigError
 from normexp.probes.read_out import ReadOut, position_r2
 from tests.support.probes import measured, nothing_changes, padded, real_rows, streams_by_hand, trainer_of
+from tests.support.steps import take_step
 
 
 def r2_by_hand(stream, rows, ridge):
@@ -113,7 +114,7 @@ def test_an_encoder_on_its_own_writes_no_words():
 def test_looking_changes_nothing(norm):
     trainer = trainer_of("variant=pre_ln", f"norm={norm}", "model.dropout=0.1")
     batch = padded(trainer)
-    trainer.step(batch)
+    take_step(trainer, batch)
     with nothing_changes(trainer):
         measured(ReadOut(), trainer.probe_context(batch))
     assert trainer.model.decoder.context.mask is None

@@ -7,6 +7,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from normexp.errors import ConfigError
 from normexp.probes.sharpness import Sharpness, largest_eigenvalue
 from tests.support.probes import nothing_changes, rows_of, trainer_of
+from tests.support.steps import take_step
 
 SMALL = ("model.width=4", "model.feed_forward=4", "training.batch_tokens=100")
 
@@ -46,7 +47,7 @@ def test_it_is_the_largest_eigenvalue_of_the_hessian(line):
     assert eigenvalues[0] < 0 < eigenvalues[-1]
     rows = rows_of(Sharpness(iterations=60), context)
     assert rows["model", 0, "", "", "sharpness"] == pytest.approx(float(eigenvalues[-1]), rel=1e-6)
-    half = float(eigenvalues[-1]) * trainer.config["lr"] / 2
+    half = float(eigenvalues[-1]) * trainer.config.lr / 2
     assert rows["model", 0, "", "", "sharpness_times_lr_over_2"] == pytest.approx(half, rel=1e-6)
     default = rows_of(Sharpness(), context)["model", 0, "", "", "sharpness"]
     assert default == pytest.approx(float(eigenvalues[-1]), rel=0.01)
@@ -81,8 +82,8 @@ def test_dropout_is_that_of_the_step():
 def test_measuring_changes_nothing(norm):
     trainer = trainer_of(f"norm={norm}")
     batch = next(trainer.data())
-    trainer.step(batch)
-    trainer.look(batch)
+    take_step(trainer, batch)
+    trainer.backward(batch)
     with nothing_changes(trainer):
         rows_of(Sharpness(iterations=3), trainer.probe_context(batch))
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from normexp.probes.source_use import SourceUse
 from tests.support.probes import measured, nothing_changes, padded, trainer_of
+from tests.support.steps import take_step
 
 
 def of_model(trainer, batch):
@@ -74,6 +75,6 @@ def test_models_of_one_stack_have_no_rows(task):
 def test_looking_changes_nothing(norm):
     trainer = trainer_of("variant=post_ln", f"norm={norm}", "model.dropout=0.1")
     batch = padded(trainer)
-    trainer.step(batch)
+    take_step(trainer, batch)
     with nothing_changes(trainer):
         of_model(trainer, batch)

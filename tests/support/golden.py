@@ -22,6 +22,7 @@ from normexp.data.vocabulary import EOS, SPECIAL, Vocabulary
 from normexp.errors import ConfigError
 from normexp.training.trainer import Trainer
 from tests.support.configs import config_of, with_values
+from tests.support.steps import take_step
 
 FOLDER = Path(__file__).parents[1] / "golden"
 STEPS = 4
@@ -101,21 +102,16 @@ def gradient_norms(model: Any) -> dict[str, float]:
     return {name: torch.cat(each).norm().item() if each else 0.0 for name, each in grads.items()}
 
 
-def step(trainer: Trainer, batch: Any) -> tuple[torch.Tensor, dict[str, float]]:
-    """One training step: its loss, and the gradient norms of the sites before the update."""
-    loss = trainer.backward(batch)
-    norms = gradient_norms(trainer.model)
-    trainer.update()
-    return loss, norms
-
-
 @precision(torch.float64)
 def numbers(variant: str, config_dirs: Sequence[str] = ()) -> Numbers:
     """Raises ConfigError where a variant cannot be built or does not stay finite."""
     found = {}
     for task in Composer("train", config_dirs).options("task"):
         trainer = trainer_of(tiny_run(variant, task, config_dirs=config_dirs))
-        seen = [step(trainer, batch) for batch in islice(trainer.data(), STEPS)]
+        seen = [
+            take_step(trainer, batch, lambda context: gradient_norms(context.model))
+            for batch in islice(trainer.data(), STEPS)
+        ]
         first, last = seen[0][1], seen[-1][1]
         found[task] = {
             "parameters": sum(p.numel() for p in trainer.model.parameters()),

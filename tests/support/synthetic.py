@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from normexp.config.choice import locate
+from normexp.config.choice import Choice
 from normexp.config.schema import value_of
 from normexp.probes.skeleton import EMBEDDING
 from normexp.studies.claim import Claim
@@ -77,7 +77,7 @@ class World:
         """The study on its own grid."""
         node = yaml.safe_load(studies()[self.study].read_text())
         parts = parts_of(node["parts"], self.size, VARIANTS)
-        return locate("study", {"name": self.study, **node})(parts, self.size)
+        return Choice.of("study", {"name": self.study, "_target_": node["_target_"]}).build(parts, self.size)
 
     def runs(self) -> dict[str, "Made"]:
         """The runs of every part that the study's plan asks for."""

@@ -16,6 +16,7 @@ from normexp.sweep.worker import execute
 from normexp.training import evaluate
 from normexp.training.trainer import Trainer
 from tests.support.runs import tiny_config
+from tests.support.steps import take_step
 
 
 def trainer(*overrides: str) -> Trainer:
@@ -41,7 +42,7 @@ def test_gradient_norms_are_those_before_clipping(variant, clip):
     line = ("depth=2", f"variant={variant}")
     one = trainer(*line, f"training.clip={clip}")
     batch = next(one.data())
-    _, measured = one.step(batch, GradientNorm().measure)
+    _, measured = take_step(one, batch, GradientNorm().measure)
     rows = measured.frame(1).set_index(["stack", "layer", "site", "parameter"])["value"]
 
     corpus = load_corpus(one.config.data)
@@ -76,7 +77,7 @@ def test_dropout_is_a_function_of_the_seed_and_the_step_alone():
         one = trainer("model.dropout=0.2", "model.attention_dropout=0.2", *more)
         one.done = step - 1
         torch.rand(draws)
-        return float(one.step(batch)[0])
+        return float(take_step(one, batch)[0])
 
     batch = next(trainer().data())
     at_four = loss(4)
@@ -108,17 +109,17 @@ def test_a_checkpoint_goes_on_bit_for_bit(optimizer, dropout, tmp_path):
     line = (f"optimizer={optimizer}", f"model.dropout={dropout}", f"model.attention_dropout={dropout}")
     straight = trainer(*line)
     for batch in islice(straight.data(), 8):
-        straight.step(batch)
+        take_step(straight, batch)
 
     first = trainer(*line)
     for batch in islice(first.data(), 5):
-        first.step(batch)
+        take_step(first, batch)
     first.save(tmp_path / "checkpoint.pt")
     second = trainer(*line)
     second.load(tmp_path / "checkpoint.pt")
     assert second.done == 5
     for batch in islice(second.data(), 3):
-        second.step(batch)
+        take_step(second, batch)
     assert equal(weights(second), weights(straight))
     assert not equal(weights(first), weights(straight))
 
@@ -126,7 +127,7 @@ def test_a_checkpoint_goes_on_bit_for_bit(optimizer, dropout, tmp_path):
 def test_the_recorded_loss_is_not_smoothed():
     plain, smoothed = trainer(), trainer("training.label_smoothing=0.2")
     batch = next(plain.data())
-    assert plain.step(batch)[0] == smoothed.step(batch)[0]
+    assert take_step(plain, batch)[0] == take_step(smoothed, batch)[0]
     gradients = [[p.grad for p in one.model.parameters()] for one in (plain, smoothed)]
     assert not equal(*gradients)
     scores = evaluate.logits(plain.model, batch)
@@ -149,7 +150,7 @@ def test_every_way_to_take_a_step_moves_every_matrix(line):
     one = trainer(*line)
     before = weights(one)
     for batch in islice(one.data(), 7):  # RAdam rectifies from its sixth step on
-        nll, _ = one.step(batch)
+        nll, _ = take_step(one, batch)
         assert nll.isfinite()
     named = zip(one.model.named_parameters(), before, strict=True)
     still = [name for (name, p), old in named if p.ndim > 1 and torch.equal(p, old)]
@@ -161,7 +162,7 @@ def test_every_way_to_take_a_step_moves_every_matrix(line):
 def test_bf16_computes_in_bf16():
     one, half = trainer(), trainer("training.amp=bf16")
     batch = next(one.data())
-    loss, rounded = float(one.step(batch)[0]), float(half.step(batch)[0])
+    loss, rounded = float(take_step(one, batch)[0]), float(take_step(half, batch)[0])
     assert loss != rounded
     assert loss == pytest.approx(rounded, rel=0.02)
 
@@ -170,7 +171,7 @@ def test_the_rate_of_a_step_is_that_of_the_schedule():
     one = trainer("lr=0.01", "warmup=4", "steps=10", "schedule=inverse_sqrt")
     rates = []
     for batch in islice(one.data(), 10):
-        one.step(batch)
+        take_step(one, batch)
         rates.append(one.optimizer.param_groups[0]["lr"])
     assert rates[:4] == pytest.approx([0.0025, 0.005, 0.0075, 0.01])
     assert rates[9] == pytest.approx(0.01 * (4 / 10) ** 0.5)
@@ -181,7 +182,7 @@ def test_variants_hear_of_every_step_before_it_is_taken(monkeypatch):
     one = trainer()
     monkeypatch.setattr(Variant, "on_step_begin", lambda self, step: heard.append((self.shape.stack, step, one.done)))
     for batch in islice(one.data(), 2):
-        one.step(batch)
+        take_step(one, batch)
     assert heard == [("encoder", 1, 0), ("decoder", 1, 0), ("encoder", 2, 1), ("decoder", 2, 1)]
 
 

@@ -9,7 +9,6 @@ from functools import cache
 import pytest
 import torch
 
-from normexp.config.choice import locate
 from normexp.config.compose import Composer
 from normexp.config.schema import GENERATING, SETS
 from normexp.errors import ConfigError
@@ -17,6 +16,7 @@ from normexp.norms import NoNorm
 from normexp.sweep.preflight import rehearse
 from tests.support import golden
 from tests.support.configs import config_of
+from tests.support.steps import take_step
 
 COMPOSER = Composer("train")
 TASKS, VARIANTS, DATA = (COMPOSER.options(group) for group in ("task", "variant", "data"))
@@ -57,7 +57,7 @@ def one_step(config):
     """Its loss, its gradients and the weights after it are finite, in float32."""
     with golden.precision(torch.float32):
         trainer = golden.trainer_of(config)
-        loss, _ = trainer.step(next(trainer.data()))
+        loss, _ = take_step(trainer, next(trainer.data()))
     assert math.isfinite(loss.item())
     for name, parameter in trainer.model.named_parameters():
         assert parameter.grad is None or parameter.grad.isfinite().all(), name

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from normexp.config.choice import locate
+from normexp.config.choice import Choice
 from normexp.variants.pre_ln import PreLN
 from tests.support.configs import small_config
 from tests.support.graph_observer import observe
@@ -217,7 +217,7 @@ def at(cell: Cell, place: str) -> str:
 
 def test_every_variant_that_cites_a_paper_has_a_row():
     """One of the user's own may do without."""
-    cited = {name for name in VARIANTS if re.search(r"\d{4}", locate("variant", node(name)).equation().paper)}
+    cited = {name for name in VARIANTS if re.search(r"\d{4}", Choice.of("variant", node(name)).cls.equation().paper)}
     missing = sorted(cited - set(TABLE))
     assert not missing, f"tests/variants/test_graph_table.py has no row for {', '.join(missing)}"
     assert set(TABLE) <= set(VARIANTS)

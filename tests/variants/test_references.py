@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from normexp.config.choice import locate
+from normexp.config.choice import Choice
 from normexp.config.compose import Composer
 from normexp.config.schema import TASKS
 from tests.support.configs import node_of, small_config
@@ -67,7 +67,7 @@ def outputs(name: str, task: str, reference: Callable[[Tensor, Weights], Tensor]
 
 def test_every_variant_that_cites_a_paper_has_a_reference_and_a_mutation():
     """One of the user's own, without a paper to be true to, is held by its golden numbers."""
-    cited = {name for name in VARIANTS if re.search(r"\d{4}", locate("variant", node(name)).equation().paper)}
+    cited = {name for name in VARIANTS if re.search(r"\d{4}", Choice.of("variant", node(name)).cls.equation().paper)}
     assert cited <= set(REFERENCES) <= set(VARIANTS)
     assert set(MUTATIONS) == set(REFERENCES)
 
