@@ -1,4 +1,4 @@
-"""A sweep survives kill -9 at any moment, and what it leaves equals that of an undisturbed one to the byte."""
+"""A sweep survives kill -9 at any moment; its tables equal those of an undisturbed one to the byte."""
 
 import os
 import random
@@ -21,7 +21,7 @@ SWEEP = (
     "model.attention_dropout=${model.dropout}", "record.checkpoint_every=20", "--jobs", "2",
 )  # fmt: skip
 TABLES = ("curves.parquet", "layers.parquet")
-OF_THE_CLOCK = ("heartbeat", "pid", "seconds", "attempts", "loss")  # loss: the last one told while it ran
+OF_THE_CLOCK = ("heartbeat", "pid", "seconds", "attempts", "loss")  # loss: the last one written while it ran
 
 
 def share_done(results: Path) -> float:
@@ -118,7 +118,7 @@ def test_rows_past_the_checkpoint_are_cut(when, dropout, tmp_path, monkeypatch):
     assert tables(cut) == tables(whole)
 
 
-def test_asking_for_more_measurements_runs_the_same_folder_again(tmp_path):
+def test_more_measurements_run_the_same_folder_again(tmp_path):
     folder = run_in(tmp_path / "run", "probe.every=25")
     first = tables(folder)
     assert set(pq.read_table(folder.path / "layers.parquet")["step"].to_pylist()) == {1, 25, 50}
