@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from normexp.config.schema import Config
 from normexp.config.validate import depths
@@ -38,11 +39,8 @@ def dry_run(sweep: Sweep, jobs: int, *, measure: bool = False) -> RenderableType
         table.add_row(run.name, *measured, str(run.config.steps), *timed, "complete" if complete else "to do")
     if (hidden := len(sweep.runs) - MOST_SHOWN) > 0:
         table.add_row(f"… and {count_of(hidden)} more")
-    table.caption = _caption(
-        sweep, [s for s, complete in zip(seconds, done, strict=True) if not complete], jobs, measure
-    )
-    table.caption_justify = "left"
-    return table
+    left = [cost for cost, complete in zip(seconds, done, strict=True) if not complete]
+    return Group(table, Text(_caption(sweep, left, jobs, measure), overflow="fold"))
 
 
 def _caption(sweep: Sweep, todo: Sequence[float], jobs: int, measure: bool) -> str:
