@@ -4,8 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 SEAM = Path(__file__).parent / "variants" / "seam"  # arrangements that stretch the seam, as a user would add them
+
+# Property tests draw the same examples every time, as many as take little time, and keep no database.
+settings.register_profile("normexp", derandomize=True, max_examples=50, deadline=None, database=None)
+settings.load_profile("normexp")
 
 
 @pytest.fixture

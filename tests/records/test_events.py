@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +40,31 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     }
 
 
+def charted(folder: Path, sites: dict[str, list[str]]) -> layout_pb2.Layout:
+    """The layout of the Custom Scalars page, as it is read back."""
+    events = Events(folder)
+    events.layout(sites)
+    events.close()
+    (tensor,) = read(folder).Tensors("custom_scalars__config__")
+    return layout_pb2.Layout.FromString(tensor.tensor_proto.string_val[0])
+
+
 def test_tags() -> None:
     assert curve_tag("loss", "train") == "loss/train"
     assert layer_tag("decoder", 5, "feed_forward", "", "grad_norm") == "grad_norm/decoder.05.feed_forward"
     parameter = layer_tag("decoder", 5, "feed_forward", "branch.fc2.weight", "grad_norm")
     assert parameter == "grad_norm_parameters/decoder.05.feed_forward.branch.fc2.weight"
+
+
+@pytest.mark.parametrize(("layer", "digits"), [(1, "01"), (99, "99"), (100, "100"), (1000, "1000")])
+def test_layer_tags_have_the_digits_of_the_layer(layer: int, digits: str, tmp_path: Path) -> None:
+    """Two digits, more only where the layer itself needs them: the tags of a stack do not change with its depth.
+
+    The charts of Custom Scalars pick the tag up at any number of digits.
+    """
+    tag = layer_tag("encoder", layer, "attention", "", "grad_norm")
+    assert tag == f"grad_norm/encoder.{digits}.attention"
+    assert re.search(charted(tmp_path, {"encoder": ["attention"]}).category[1].chart[0].multiline.tag[0], tag)
 
 
 def test_values_are_read_back_and_a_step_is_one_event(tmp_path: Path) -> None:
@@ -83,11 +104,7 @@ def test_replay_of_nothing(tmp_path: Path) -> None:
 
 
 def test_layout(tmp_path: Path) -> None:
-    events = Events(tmp_path)
-    events.layout({"encoder": ["attention", "feed_forward"], "decoder": ["cross_attention"]})
-    events.close()
-    (tensor,) = read(tmp_path).Tensors("custom_scalars__config__")
-    layout = layout_pb2.Layout.FromString(tensor.tensor_proto.string_val[0])
+    layout = charted(tmp_path, {"encoder": ["attention", "feed_forward"], "decoder": ["cross_attention"]})
     assert [category.title for category in layout.category] == [
         *("loss", "gradient norm by layer: encoder", "gradient norm by layer: decoder")
     ]
