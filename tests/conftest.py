@@ -13,6 +13,8 @@ SEAM = Path(__file__).parent / "variants" / "seam"  # arrangements that stretch 
 settings.register_profile("normexp", derandomize=True, max_examples=50, deadline=None, database=None)
 settings.load_profile("normexp")
 
+torch.set_num_threads(1)  # as runs have it; more threads only wait for each other, most of all on a busy machine
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _sigint_reaches_children() -> None:
