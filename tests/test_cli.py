@@ -30,6 +30,7 @@ def here(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["--help"], ["sweep", "--help"], ["--version"], []])
 def test_help_imports_nothing_heavy(words, tmp_path):
     code = (
@@ -197,6 +198,7 @@ def test_a_dry_run_of_probes_tells_sizes_and_no_time(here):
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_probe_ends_with_its_readings_and_figures(here):
     done = in_process("probe", *TINY, "steps=0", "variant=pre_ln", "probe=[gradient_norm,stream,jacobian]")
     assert done.exit_code == 0
@@ -219,6 +221,7 @@ def test_probe_ends_with_its_readings_and_figures(here):
     assert all(name in in_process("figures").output for name in drawn)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_also_probed_ends_with_both(here):
     done = in_process("train", *TINY, "probe=[stream]")
     assert done.exit_code == 0
@@ -226,6 +229,7 @@ def test_a_run_that_is_also_probed_ends_with_both(here):
     assert all(f"{name}.png" in done.output for name in ("loss_curves", "probe_stream_norm"))
 
 
+@pytest.mark.slow
 def test_readings_without_layers_are_listed_not_drawn(here):
     done = in_process("probe", *TINY, "steps=0", "variant=pre_ln", "probe=[jacobian]")
     assert done.exit_code == 0
@@ -236,6 +240,7 @@ def test_readings_without_layers_are_listed_not_drawn(here):
     assert re.fullmatch(r"error: nothing to draw in .*: no run has recorded .*\n", drawn.stderr)
 
 
+@pytest.mark.slow
 def test_train_ends_with_its_table_and_figures(here):
     done = in_process("train", *TINY, "--name=mine")
     assert done.exit_code == 0
@@ -268,6 +273,7 @@ def test_train_ends_with_its_table_and_figures(here):
     assert all(path.stat().st_mtime_ns > then for path, then in figures.items())
 
 
+@pytest.mark.slow
 def test_interrupted_sweep_ends_with_130_and_no_worker(here):
     line = ["sweep", *TINY, "steps=100000", "variant=post_ln", "seed=0,1,2", "--jobs=2"]
     sweep = started(*line, cwd=here)
@@ -276,7 +282,7 @@ def test_interrupted_sweep_ends_with_130_and_no_worker(here):
         family = descendants(sweep.pid)
         assert len(family) > 2
         sweep.send_signal(signal.SIGINT)
-        _, said = sweep.communicate(timeout=60)
+        _, said = sweep.communicate(timeout=300)
     finally:
         sweep.kill()
     assert sweep.returncode == 130
@@ -288,13 +294,14 @@ def test_interrupted_sweep_ends_with_130_and_no_worker(here):
     assert set(states) <= {"killed", "pending"}
 
 
+@pytest.mark.slow
 def test_sweep_stopped_before_its_first_step_leaves_no_worker(here):
     sweep = started("sweep", *TINY, "steps=100000", "variant=post_ln", "seed=0,1", "--jobs=2", cwd=here)
     try:
         wait_until(lambda: len(descendants(sweep.pid)) > 2)  # workers that still import torch
         family = descendants(sweep.pid)
         sweep.send_signal(signal.SIGINT)
-        _, said = sweep.communicate(timeout=60)
+        _, said = sweep.communicate(timeout=300)
     finally:
         sweep.kill()
     assert sweep.returncode == 130, said

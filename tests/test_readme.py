@@ -12,6 +12,7 @@ import pytest
 
 from normexp.config.schema import TASKS
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 SECTION = README[README.index("## Add your own variant") : README.index("## Commands")]

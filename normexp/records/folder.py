@@ -15,6 +15,7 @@ import yaml
 from normexp.config.identity import user_sources
 from normexp.config.schema import Config, from_dict, to_dict
 from normexp.errors import ConfigError
+from normexp.records.atomic import replacing
 from normexp.records.tables import SCHEMAS
 
 UNFINISHED = ("pending", "running", "killed")
@@ -122,6 +123,5 @@ def measurements(config: Config) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(text)

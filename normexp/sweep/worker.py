@@ -18,6 +18,7 @@ from pathlib import Path
 from normexp.config.choice import add_to_path
 from normexp.config.identity import choices, user_sources
 from normexp.config.schema import Config
+from normexp.records.atomic import remove_leftovers
 from normexp.records.folder import RunFolder, measurements
 
 log = logging.getLogger("normexp")
@@ -27,6 +28,7 @@ def execute(path: Path) -> None:
     """Bring a run folder to its end, from whatever state it is in. An error is recorded in the folder, never raised."""
     folder = RunFolder(path)
     with folder.lock():
+        remove_leftovers(path)
         config = folder.config
         add_to_path(config.config_dirs)
         if folder.finished:

@@ -1,7 +1,6 @@
 """One model in training: backward, update, and everything that a checkpoint needs to continue bit for bit."""
 
 import copy
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from normexp.model.build import Model, build
 from normexp.model.initialisers import fold_in
 from normexp.model.variant import Trace
 from normexp.probes.context import ProbeContext
+from normexp.records.atomic import replacing
 from normexp.training.evaluate import cross_entropy, logits
 from normexp.training.optimizers import build_optimizer
 
@@ -160,15 +160,14 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, atomically."""
-        temporary = path.with_suffix(".tmp")
         state = {
             "done": self.done,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
-        torch.save(state, temporary)
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            torch.save(state, temporary)
 
     def load(self, path: Path) -> None:
         """Go back to a checkpoint."""

@@ -34,7 +34,7 @@ def tiny_config(*overrides: str, config_dirs: Sequence[str] = ()) -> Config:
 def normexp(*words: str, cwd: Path, **more: Any) -> subprocess.CompletedProcess[str]:
     """The command line as a user has it, run from `cwd`; results land in cwd/results."""
     command = [sys.executable, "-m", "normexp", *words]
-    return subprocess.run(command, cwd=cwd, env=environment(), text=True, capture_output=True, timeout=300, **more)
+    return subprocess.run(command, cwd=cwd, env=environment(), text=True, capture_output=True, timeout=900, **more)
 
 
 def started(*words: str, cwd: Path) -> subprocess.Popen[str]:

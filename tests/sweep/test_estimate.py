@@ -12,7 +12,7 @@ from tests.support.runs import TINY
 def printed(*overrides: str, **more: bool) -> str:
     out = io.StringIO()
     Console(file=out, width=200).print(dry_run(plan("sweep", [*TINY, *overrides]), jobs=2, **more))
-    return out.getvalue()
+    return " ".join(out.getvalue().split())
 
 
 def test_small_sweep_is_measured():

@@ -3,8 +3,11 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.support.runs import TINY, normexp, runs
 
+pytestmark = pytest.mark.slow
 SUICIDE = '''
 """Variants that end their own process."""
 import os

@@ -12,6 +12,7 @@ from normexp.sweep.pools.local import LocalPool
 from tests.support.runs import TINY, alive, descendants, normexp, runs, started, status, wait_until
 
 
+@pytest.mark.slow
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     """SIGKILL leaves the parent no time to stop them: they must notice by themselves."""
     sweep = started("sweep", *TINY, "steps=100000", "variant=post_ln", "seed=0,1", "--jobs=2", cwd=tmp_path)
@@ -26,6 +27,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
     assert {run.status["state"] for run in runs(tmp_path / "results").values()} == {"killed"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_hydras_launchers_are_a_pool(launcher, tmp_path):
     done = normexp("sweep", *TINY, "variant=post_ln,pre_ln", f"hydra/launcher={launcher}", cwd=tmp_path)

@@ -70,6 +70,7 @@ def node(cls: type, **options) -> dict:
 @pytest.mark.parametrize("checkpoint_every", [5, 100])
 @pytest.mark.parametrize("place", ["encoder.01.attention", "decoder.02.cross_attention", "decoder.02.feed_forward"])
 def test_the_step_and_the_first_site_to_go_are_recorded(place, checkpoint_every, tmp_path):
+    """With and without a checkpoint to replay from; the loss that is not finite is kept, and nothing after it."""
     variant = node(Blowing, place=place)
     folder = run(tmp_path / "run", f"record.checkpoint_every={checkpoint_every}", variant=variant)
     status = folder.status
@@ -81,7 +82,8 @@ def test_the_step_and_the_first_site_to_go_are_recorded(place, checkpoint_every,
     assert pq.read_table(folder.path / "layers.parquet")["step"].to_pylist()[-1] == 10
 
 
-def test_a_gradient_that_is_not_finite_is_found_where_it_arises(tmp_path):
+def test_a_nonfinite_gradient_is_traced_to_its_site(tmp_path):
+    """The loss shows it one step later, when the update has broken the weights of other sites too."""
     folder = run(tmp_path / "run", variant=node(Backward))
     assert folder.status["state"] == "completed", folder.status["error"]
     assert folder.status["outcome"] == "diverged"
@@ -90,6 +92,7 @@ def test_a_gradient_that_is_not_finite_is_found_where_it_arises(tmp_path):
 
 
 def test_a_huge_learning_rate_diverges_and_completes(tmp_path):
+    """Divergence is a result: the run is complete and is not started again."""
     folder = run(tmp_path / "run", "lr=1e30", "warmup=0", "optimizer=sgd", "variant=plain")
     assert folder.status["state"] == "completed", folder.status["error"]
     assert folder.status["outcome"] == "diverged"
@@ -98,7 +101,8 @@ def test_a_huge_learning_rate_diverges_and_completes(tmp_path):
     assert folder.finished
 
 
-def test_a_loss_that_ends_above_its_first_has_diverged_without_a_step(tmp_path):
+def test_a_loss_that_ends_above_its_first_has_diverged(tmp_path):
+    """All losses are finite, so there is neither a step nor a site to name."""
     folder = run(tmp_path / "run", "lr=3", "warmup=0", "optimizer=adam", "schedule=constant")
     assert all(torch.tensor(loss).isfinite() for loss in losses(folder).values())
     status = folder.status

@@ -15,13 +15,9 @@ from normexp.records.folder import RunFolder
 from normexp.sweep.worker import execute
 from normexp.training import evaluate
 from normexp.training.trainer import Trainer
+from tests.support.probes import trainer_of
 from tests.support.runs import tiny_config
 from tests.support.steps import take_step
-
-
-def trainer(*overrides: str) -> Trainer:
-    config = tiny_config(*overrides)
-    return Trainer(config, load_corpus(config.data))
 
 
 def weights(of: Trainer) -> list[torch.Tensor]:
@@ -39,14 +35,15 @@ def choices(group: str) -> list[str]:
 @pytest.mark.parametrize("clip", [0, 0.01])
 @pytest.mark.parametrize("variant", ["post_ln", "pre_ln"])
 def test_gradient_norms_are_those_before_clipping(variant, clip):
+    """Clipped norms would hide what is compared between variants. The reference differentiates the loss by hand."""
     line = ("depth=2", f"variant={variant}")
-    one = trainer(*line, f"training.clip={clip}")
+    one = trainer_of(*line, f"training.clip={clip}")
     batch = next(one.data())
     _, measured = take_step(one, batch, GradientNorm().measure)
     rows = measured.frame(1).set_index(["stack", "layer", "site", "parameter"])["value"]
 
     corpus = load_corpus(one.config.data)
-    model = build(one.config, corpus)
+    model = build(one.config, len(corpus.vocabulary), len(corpus.classes))
     scores = model(batch.source, batch.source_mask, batch.target)
     count = batch.labels != -100
     nll = -scores.log_softmax(-1)[count].gather(1, batch.labels[count][:, None]).mean()
@@ -73,13 +70,15 @@ def test_gradient_norms_are_those_before_clipping(variant, clip):
 
 
 def test_dropout_is_a_function_of_the_seed_and_the_step_alone():
+    """Neither the global generator nor another key may change it, or variants would not see the same noise."""
+
     def loss(step: int, *more: str, draws: int = 0) -> float:
-        one = trainer("model.dropout=0.2", "model.attention_dropout=0.2", *more)
+        one = trainer_of("model.dropout=0.2", "model.attention_dropout=0.2", *more)
         one.done = step - 1
         torch.rand(draws)
         return float(take_step(one, batch)[0])
 
-    batch = next(trainer().data())
+    batch = next(trainer_of().data())
     at_four = loss(4)
     assert loss(4, draws=5) == at_four
     assert loss(4, "lr=0.5") == at_four
@@ -87,7 +86,8 @@ def test_dropout_is_a_function_of_the_seed_and_the_step_alone():
 
 
 def test_weights_and_data_order_follow_the_seed():
-    one, same, other = trainer("seed=0"), trainer("seed=0"), trainer("seed=1")
+    """The same seed gives the same run; another seed changes both."""
+    one, same, other = trainer_of("seed=0"), trainer_of("seed=0"), trainer_of("seed=1")
     assert not equal(weights(one), weights(other))
     assert not torch.equal(next(one.data()).source, next(other.data()).source)
     assert equal(weights(one), weights(same))
@@ -95,7 +95,8 @@ def test_weights_and_data_order_follow_the_seed():
 
 
 def test_the_data_goes_on_where_the_last_step_left_it():
-    one = trainer()
+    """Also across epochs: a resumed run sees no batch twice and leaves none out."""
+    one = trainer_of()
     epoch = len(one.batches)
     every = list(islice(one.data(), 2 * epoch + 1))
     for done in (1, epoch - 1, epoch, epoch + 2):
@@ -106,16 +107,17 @@ def test_the_data_goes_on_where_the_last_step_left_it():
 @pytest.mark.parametrize("dropout", [0, 0.1])
 @pytest.mark.parametrize("optimizer", choices("optimizer"))
 def test_a_checkpoint_goes_on_bit_for_bit(optimizer, dropout, tmp_path):
+    """Five steps, a checkpoint and three more are eight steps, for every optimizer."""
     line = (f"optimizer={optimizer}", f"model.dropout={dropout}", f"model.attention_dropout={dropout}")
-    straight = trainer(*line)
+    straight = trainer_of(*line)
     for batch in islice(straight.data(), 8):
         take_step(straight, batch)
 
-    first = trainer(*line)
+    first = trainer_of(*line)
     for batch in islice(first.data(), 5):
         take_step(first, batch)
     first.save(tmp_path / "checkpoint.pt")
-    second = trainer(*line)
+    second = trainer_of(*line)
     second.load(tmp_path / "checkpoint.pt")
     assert second.done == 5
     for batch in islice(second.data(), 3):
@@ -125,7 +127,8 @@ def test_a_checkpoint_goes_on_bit_for_bit(optimizer, dropout, tmp_path):
 
 
 def test_the_recorded_loss_is_not_smoothed():
-    plain, smoothed = trainer(), trainer("training.label_smoothing=0.2")
+    """Smoothing changes the gradients only, so that losses stay comparable."""
+    plain, smoothed = trainer_of(), trainer_of("training.label_smoothing=0.2")
     batch = next(plain.data())
     assert take_step(plain, batch)[0] == take_step(smoothed, batch)[0]
     gradients = [[p.grad for p in one.model.parameters()] for one in (plain, smoothed)]
@@ -147,7 +150,8 @@ def test_the_recorded_loss_is_not_smoothed():
     ids=" ".join,
 )
 def test_every_way_to_take_a_step_moves_every_matrix(line):
-    one = trainer(*line)
+    """A matrix that no optimizer or schedule moves would be a part of the model that is not trained."""
+    one = trainer_of(*line)
     before = weights(one)
     for batch in islice(one.data(), 7):  # RAdam rectifies from its sixth step on
         nll, _ = take_step(one, batch)
@@ -160,7 +164,8 @@ def test_every_way_to_take_a_step_moves_every_matrix(line):
 
 
 def test_bf16_computes_in_bf16():
-    one, half = trainer(), trainer("training.amp=bf16")
+    """The loss differs, as rounding makes it, and only by that much."""
+    one, half = trainer_of(), trainer_of("training.amp=bf16")
     batch = next(one.data())
     loss, rounded = float(take_step(one, batch)[0]), float(take_step(half, batch)[0])
     assert loss != rounded
@@ -168,7 +173,8 @@ def test_bf16_computes_in_bf16():
 
 
 def test_the_rate_of_a_step_is_that_of_the_schedule():
-    one = trainer("lr=0.01", "warmup=4", "steps=10", "schedule=inverse_sqrt")
+    """Steps count from 1: the first step already has a rate."""
+    one = trainer_of("lr=0.01", "warmup=4", "steps=10", "schedule=inverse_sqrt")
     rates = []
     for batch in islice(one.data(), 10):
         take_step(one, batch)
@@ -177,9 +183,10 @@ def test_the_rate_of_a_step_is_that_of_the_schedule():
     assert rates[9] == pytest.approx(0.01 * (4 / 10) ** 0.5)
 
 
-def test_variants_hear_of_every_step_before_it_is_taken(monkeypatch):
+def test_variants_are_given_every_step_before_it_is_taken(monkeypatch):
+    """A variant that changes with time needs the number of the step that comes."""
     heard = []
-    one = trainer()
+    one = trainer_of()
     monkeypatch.setattr(Variant, "on_step_begin", lambda self, step: heard.append((self.shape.stack, step, one.done)))
     for batch in islice(one.data(), 2):
         take_step(one, batch)
@@ -216,6 +223,6 @@ def test_variants_are_calibrated_once_and_not_again_on_resume(tmp_path, monkeypa
     calibrated = run(tmp_path / "calibrated")
     assert calibrated.status["attempts"] == 2
     assert calls == [("encoder", True, False), ("decoder", True, False)]
-    # It has data and dropout of its own: what follows is as if it had not been.
+    # Calibration has its own data and dropout, so the training after it is the same as without it.
     for table in ("curves.parquet", "layers.parquet"):
         assert (calibrated.path / table).read_bytes() == (untouched.path / table).read_bytes()
