@@ -54,6 +54,7 @@ def test_nothing_can_be_tested_on_a_batch_of_one_text():
     trainer = trainer_of("variant=pre_ln")
     batch = padded(trainer)
     one = replace(batch, source=batch.source[:1], source_mask=None, target=batch.target[:1], labels=batch.labels[:1])
+    trainer.done = 1
     rows = measured(ReadOut(), trainer.probe_context(one))
     assert rows.xs("position_r2", level="statistic").isna().all()
     assert rows.xs("word_nll", level="statistic").notna().all()
@@ -127,6 +128,19 @@ def test_half_precision_training_is_read_out_too():
     assert rows["decoder", 2, "feed_forward", "word_nll"] == pytest.approx(context.nll.item(), rel=0.02)
 
 
+def test_a_batch_too_small_for_the_width_is_an_error():
+    """Only at step 1, where the settings are the cause; a later batch may be small by chance."""
+    trainer = trainer_of("variant=pre_ln")
+    context, width = trainer.probe_context(padded(trainer)), trainer.config["model"]["width"]
+    batch = context.batch
+    few = next(n for n in range(2, len(batch.source) + 1) if int(batch.target_mask[:n:2].sum()) >= 3 * width)
+    source, mask, target, labels = (x[: few - 1] for x in (batch.source, batch.source_mask, batch.target, batch.labels))
+    small = replace(batch, source=source, source_mask=mask, target=target, labels=labels)
+    with pytest.raises(ConfigError, match=rf"training\.batch_tokens must be larger .* = {3 * width} tokens of the"):
+        ReadOut().measure(replace(context, batch=small))
+    ReadOut().measure(replace(context, batch=small, step=2))
+
+
 def test_no_penalty_is_refused():
-    with pytest.raises(ConfigError, match=r"probes\.read_out\.ridge=0: a number above 0 is right"):
+    with pytest.raises(ConfigError, match=r"probes\.read_out\.ridge must be above 0; got 0"):
         ReadOut(ridge=0)

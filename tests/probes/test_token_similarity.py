@@ -55,6 +55,21 @@ def test_the_stream_before_the_first_layer_is_what_the_variant_makes_of_the_embe
     assert torch.allclose(streams[None], 4 * context.trace["decoder/input"])  # the sum of four copies
 
 
+def test_effective_rank_may_be_taken_of_centred_tokens():
+    trainer = trainer_of("variant=pre_ln")
+    context = trainer.probe_context(padded(trainer))
+    rows = measured(TokenSimilarity(texts=5, centred=True), context)
+    key = ("decoder", 2, "attention")
+    stream = streams_by_hand(copy.deepcopy(trainer.model).double(), context.batch, "pre_ln")[key]
+    slices = real_rows(context.batch, "decoder")
+    texts = [x[r].numpy() for x, r in zip(stream[:5], slices[:5], strict=True)]
+    expected = np.mean([alike(x - x.mean(axis=0))["effective_rank"] for x in texts])
+    assert rows[(*key, "effective_rank")] == pytest.approx(expected, rel=1e-9)
+    plain = measured(TokenSimilarity(texts=5), context)
+    assert plain[(*key, "token_cosine")] == rows[(*key, "token_cosine")]
+    assert plain[(*key, "effective_rank")] != pytest.approx(expected, rel=1e-3)
+
+
 def test_a_text_of_one_token_is_left_out():
     trainer = trainer_of("variant=pre_ln")
     batch = padded(trainer)
@@ -108,5 +123,5 @@ def test_looking_changes_nothing(norm):
 
 
 def test_no_text_is_refused():
-    with pytest.raises(ConfigError, match=r"probes\.token_similarity\.texts=0: 1 or more is right"):
+    with pytest.raises(ConfigError, match=r"probes\.token_similarity\.texts must be at least 1; got 0"):
         TokenSimilarity(texts=0)

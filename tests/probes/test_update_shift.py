@@ -84,7 +84,7 @@ def test_a_gradient_that_is_not_finite_stops_nothing():
 
 
 def test_options_are_checked():
-    with pytest.raises(ConfigError, match=r"probes\.update_shift\.optimizer=adam: own or sgd is right"):
+    with pytest.raises(ConfigError, match=r"probes\.update_shift\.optimizer must be own or sgd; got adam"):
         UpdateShift(optimizer="adam")
     with pytest.raises(ConfigError, match=r"probes\.update_shift\.lr=0"):
         UpdateShift(lr=0.0)
