@@ -39,8 +39,8 @@ class Sharpness(Probe):
         "sharpness": "largest eigenvalue of the Hessian of the batch's loss",
         "sharpness_times_lr_over_2": "learning rate × sharpness / 2; above 1: plain gradient descent is unstable",
         "preconditioned_sharpness": "largest eigenvalue of the Hessian as Adam preconditions it",
-        "preconditioned_sharpness_over_threshold": "preconditioned sharpness over its threshold (2 + 2β₁)/((1 − β₁)·lr); "
-        "above 1: Adam is unstable",
+        "preconditioned_sharpness_over_threshold": "preconditioned sharpness over (2 + 2β₁)/((1 − β₁)·lr); above 1: "
+        "Adam is unstable",
     }
     paper = "cohen2021"
     reads_grad = True  # for the second moments of the coming update

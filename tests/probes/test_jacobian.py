@@ -114,5 +114,5 @@ def test_weights_that_are_not_finite_stop_nothing():
 
 
 def test_there_must_be_a_token():
-    with pytest.raises(ConfigError, match=r"probes\.jacobian\.tokens=0"):
+    with pytest.raises(ConfigError, match=r"probes\.jacobian\.tokens must be at least 1; got 0"):
         StackJacobian(tokens=0)

@@ -86,5 +86,5 @@ def test_a_gradient_that_is_not_finite_stops_nothing():
 def test_options_are_checked():
     with pytest.raises(ConfigError, match=r"probes\.update_shift\.optimizer must be own or sgd; got adam"):
         UpdateShift(optimizer="adam")
-    with pytest.raises(ConfigError, match=r"probes\.update_shift\.lr=0"):
+    with pytest.raises(ConfigError, match=r"probes\.update_shift\.lr must be above 0"):
         UpdateShift(lr=0.0)
