@@ -27,8 +27,8 @@ class ProbeContext:
     updated_model(): a copy of the model after the coming update, made from the gradients in .grad.
     initial_model(): the model before its first update.
     lr: the rate of the coming update; the peak rate where there is no training. seed: the seed of the run.
-    updated_optimizer(): the copy of the optimizer that made `updated_model()`, after its step; its parameters are in
-    the order of the model's. None where the run has no optimizer to copy.
+    coming_update(): that copy of the model together with the optimizer that updated it, after its step. None where
+    nobody gives it.
     """
 
     model: Model
@@ -40,7 +40,7 @@ class ProbeContext:
     initial_model: Callable[[], Model]
     lr: float
     seed: int
-    updated_optimizer: Callable[[], torch.optim.Optimizer] | None = None
+    coming_update: Callable[[], tuple[Model, torch.optim.Optimizer]] | None = None
 
     def scores(self, batch: Batch | None = None, trace: Trace | None = None) -> Tensor:
         """Logits of one forward.   batch, target token, word  or  batch, class"""

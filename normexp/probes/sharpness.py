@@ -88,21 +88,25 @@ def hessian_product(context: ProbeContext) -> tuple[Product, int]:
 def preconditioner(context: ProbeContext) -> tuple[Tensor, float] | None:
     """The diagonal of Adam's P for the coming update, and β₁; None for other optimizers.   parameter entry
 
-    P = (1 − β₁ᵗ)·(√(vₜ/(1 − β₂ᵗ)) + ε). A parameter without second moments, which is not updated, has P = ∞.
+    P = (1 − β₁ᵗ)·(√(vₜ/(1 − β₂ᵗ)) + ε). A parameter that is not updated has P = ∞, and one with a learning rate of
+    its own has P divided by that rate over the rate of the run.
     """
-    optimizer = context.updated_optimizer() if context.updated_optimizer else None
-    if optimizer is None or not any("exp_avg_sq" in state for state in optimizer.state.values()):
+    if context.coming_update is None:
         return None
+    model, optimizer = context.coming_update()
+    if not any("exp_avg_sq" in state for state in optimizer.state.values()):
+        return None
+    group_of = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
     parts: list[Tensor] = []
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            state = optimizer.state[parameter]
-            if "exp_avg_sq" not in state:
-                parts.append(torch.full_like(parameter, torch.inf).flatten())
-                continue
-            step, (first, second) = float(state["step"]), group["betas"]
-            moments = state["exp_avg_sq"] / (1 - second**step)
-            parts.append(((1 - first**step) * (moments.sqrt() + group["eps"])).flatten())
+    for parameter in model.parameters():
+        group, state = group_of.get(id(parameter), {}), optimizer.state.get(parameter, {})
+        if "exp_avg_sq" not in state:
+            parts.append(torch.full_like(parameter, torch.inf).flatten())
+            continue
+        step, (first, second) = float(state["step"]), group["betas"]
+        moments = state["exp_avg_sq"] / (1 - second**step)
+        factor = (1 - first**step) * (context.lr / group["lr"] if group["lr"] else 1.0)
+        parts.append((factor * (moments.sqrt() + group["eps"])).flatten())
     return torch.cat(parts).detach(), float(optimizer.param_groups[0]["betas"][0])
 
 

@@ -34,7 +34,7 @@ def heat_map(
     """Draw the mean over the seeds of `value` at every (x, y), one panel per `column` and `row`.
 
     rows: one per measurement. letters: a column of outcomes, written in the fields as one letter per seed where seeds
-    differ. Fields without a measurement stay white; values that are not finite are grey with a cross.
+    differ. Fields without a measurement stay white; where a seed is not finite they are grey with a cross.
     title, settings, caption: see grid.add_titles_and_legend.
     """
     columns, down = values_of(rows, column), values_of(rows, row)
@@ -68,7 +68,10 @@ def heat_map(
 
 def _panel(axis: Axes, rows: pd.DataFrame, x: str, y: str, norm: Normalize, letters: str) -> None:
     xs, ys = values_of(rows, x), values_of(rows, y)
-    mean = rows.pivot_table(index=y, columns=x, values="value", aggfunc="mean", sort=False, dropna=False)
+    # Without skipping: a mean over the seeds that did not diverge would describe no run.
+    mean = (
+        rows.groupby([y, x], sort=False, dropna=False)["value"].agg(lambda values: values.mean(skipna=False)).unstack()
+    )
     mean = mean.reindex(index=ys, columns=xs)
     matrix = np.ma.masked_invalid(mean.to_numpy(dtype=float))
     image: dict[str, Any] = {"aspect": "auto", "origin": "upper", "interpolation": "nearest"}
@@ -82,7 +85,7 @@ def _panel(axis: Axes, rows: pd.DataFrame, x: str, y: str, norm: Normalize, lett
         return
     for (column, row), field in rows.groupby([x, y], sort=False):
         text = formatting.letters(field.sort_values("seed")[letters])
-        mean_value = float(field["value"].mean())
+        mean_value = float(field["value"].mean(skipna=False))
         colour = (
             text_colour(matplotlib.colormaps["viridis_r"](norm(mean_value))) if np.isfinite(mean_value) else "black"
         )

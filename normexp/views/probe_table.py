@@ -81,10 +81,10 @@ def tables(runs: pd.DataFrame) -> Iterator[ProbeTable]:
 
 
 def _mean(rows: pd.DataFrame, end: str) -> str:
-    """The mean at the first or the last layer that has a value."""
+    """The mean at the first or the last layer that has a value; nan where a seed is not finite."""
     layer = rows["layer"].max() if end == "last layer" else rows["layer"].min()
     values = rows.loc[rows["layer"] == layer, "value"]
-    return f"{values.mean():.4g}" if len(values) else "–"
+    return f"{values.mean(skipna=False):.4g}" if len(values) else "–"
 
 
 def probe_cost(frame: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""Shares of variance by hand: every part of the stream written down and divided by the norm's own deviation."""
+"""Shares of variance by hand: every part of the stream computed and divided by the deviation that the norm uses."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def context_of(variant, task="translation", step=1):
 
 
 def measured(context, **options):
-    """The share of its own branch by site, and the map by site and part."""
+    """Shares of a site's branch, by site, and the map, by site and part."""
     frame = Dependency(**options).measure(context).frame(1)
     own, table = (frame[frame["statistic"] == what] for what in ("dependency", "dependency_map"))
     assert len(own) + len(table) + (frame["statistic"] == "dependency_sum").sum() == len(frame)
@@ -25,7 +25,7 @@ def measured(context, **options):
 
 
 def normed(part, total):
-    """A summand of what LayerNorm reads, as its mean and deviation leave it."""
+    """A summand of LayerNorm's input after centring and division by the deviation of the total."""
     deviation = np.sqrt(total.var(-1, keepdims=True) + 1e-5)
     return (part - part.mean(-1, keepdims=True)) / deviation
 
@@ -87,14 +87,14 @@ def test_the_sum_is_that_of_a_squared_row_of_the_map(with_map):
 
 
 @pytest.mark.parametrize("task", ["translation", "classification"])
-def test_without_a_residual_connection_everything_is_the_own_branch(task):
+def test_without_residuals_the_own_branch_is_everything(task):
     own, table = measured(context_of("no_residual", task))
     assert own.to_numpy() == pytest.approx(1, rel=1e-4)
     for (stack, layer, site, part), share in table.items():
         assert share == pytest.approx(float(part == f"{stack}.{layer:02d}.{site}"), rel=1e-4)
 
 
-def test_without_the_map_only_the_own_shares_are_told():
+def test_without_the_map_there_are_only_branch_shares():
     context = context_of("b2t")
     own, _ = measured(context)
     alone, table = measured(context, map=False)

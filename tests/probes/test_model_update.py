@@ -1,4 +1,4 @@
-"""The move since the start against outputs that were written down at the start."""
+"""The distance from initialisation, against outputs of a copy of the initial model."""
 
 import copy
 from dataclasses import replace
@@ -11,7 +11,7 @@ from tests.support.probes import nothing_changes, rows_of, trainer_of
 
 
 def outputs(model, batch):
-    """What the stacks give, for nets without dropout."""
+    """Outputs of the stacks, for models without dropout."""
     seen = {}
     for stack in model.stacks:
         stack.register_forward_hook(lambda _, args, out, name=stack.shape.stack: seen.update({name: out.detach()}))
@@ -55,7 +55,7 @@ def test_dropout_alone_is_no_move():
 
 
 def test_the_relative_move_of_an_unrelated_model_is_near_1():
-    """Post-LN outputs have norm √width, so once they are unrelated the raw distance says nothing but √(2·width)."""
+    """Post-LN outputs have norm √width, so the raw distance of unrelated outputs is √(2·width), whatever the model."""
     trainer, other = (
         trainer_of("variant=post_ln", "model.width=32"),
         trainer_of("variant=post_ln", "model.width=32", "seed=5"),

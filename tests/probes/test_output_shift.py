@@ -1,4 +1,4 @@
-"""The shift against two models run side by side, without the trace."""
+"""The shift against two separate models, without the trace."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ MATRICES = ("query", "key", "value", "out", "fc1", "fc2")
 
 
 def outputs(model, modules, batch):
-    """What some modules give, and each stack, on one forward."""
+    """Outputs of some modules in one forward."""
     seen, hooks = {}, []
     for name, module in modules.items():
         hooks.append(module.register_forward_hook(lambda _, args, out, name=name: seen.update({name: out.detach()})))
@@ -30,7 +30,7 @@ def mean_square(a, b, mask):
 
 @pytest.mark.parametrize("relative", [False, True])
 @pytest.mark.parametrize("variant", ["post_ln", "pre_ln", "resi_dual", "static_hyper_connections", "admin"])
-def test_the_output_moves_as_far_as_that_of_a_model_with_noise_in_it(variant, relative):
+def test_the_shift_is_that_of_a_model_with_noise(variant, relative):
     trainer = trainer_of(f"variant={variant}")
     batch = next(trainer.data())
     context = trainer.probe_context(batch)

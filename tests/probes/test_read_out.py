@@ -41,7 +41,7 @@ def test_positions_are_read_out_as_by_least_squares(variant):
         assert rows[stack, layer, site] == pytest.approx(expected, rel=1e-7)
 
 
-def test_a_feature_that_counts_tells_the_position_and_noise_does_not():
+def test_r2_is_1_for_a_counter_and_0_for_noise():
     noise = torch.randn(40, 9, 4, generator=torch.Generator().manual_seed(0))
     counted = noise.clone()
     counted[:, :, 2] = 3 - 0.5 * torch.arange(9)
@@ -89,7 +89,8 @@ def test_words_are_those_of_a_model_that_ends_there(line):
     assert len(rows.xs("word_nll", level="statistic")) == 2
 
 
-def test_words_of_a_stream_that_is_only_a_part_are_read_at_unit_variance():
+def test_words_of_a_partial_stream_use_unit_variance():
+    """ResiDual shows probes one of its two streams, which the final norm does not fit."""
     trainer = trainer_of("variant=resi_dual")
     trainer.model.double()
     batch = padded(trainer)
@@ -111,7 +112,7 @@ def test_an_encoder_on_its_own_writes_no_words():
 
 
 @pytest.mark.parametrize("norm", ["batch_norm", "power_norm"])
-def test_looking_changes_nothing(norm):
+def test_measuring_changes_nothing(norm):
     trainer = trainer_of("variant=pre_ln", f"norm={norm}", "model.dropout=0.1")
     batch = padded(trainer)
     trainer.step(batch)

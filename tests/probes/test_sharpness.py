@@ -62,7 +62,7 @@ def test_it_is_the_largest_eigenvalue_of_the_hessian(line):
 
 
 def adam_after(trainer):
-    """A copy of the trainer's optimizer after the coming step, as ProbeContext.updated_optimizer has it."""
+    """A copy of the trainer's optimizer after the coming step, as ProbeContext.coming_update has it, with its model."""
 
     def updated():
         model = copy.deepcopy(trainer.model)
@@ -71,7 +71,7 @@ def adam_after(trainer):
         optimizer = type(trainer.optimizer)(model.parameters(), **trainer.optimizer.defaults)
         optimizer.load_state_dict(copy.deepcopy(trainer.optimizer.state_dict()))
         optimizer.step()
-        return optimizer
+        return model, optimizer
 
     return updated
 
@@ -93,7 +93,7 @@ def test_preconditioned_sharpness_is_that_of_adam(steps):
     root = p.rsqrt()
     expected = float(torch.linalg.eigvalsh(root[:, None] * hessian(trainer, batch) * root)[-1])
 
-    context = replace(trainer.probe_context(batch), updated_optimizer=adam_after(trainer))
+    context = replace(trainer.probe_context(batch), coming_update=adam_after(trainer))
     with nothing_changes(trainer):
         rows = rows_of(Sharpness(iterations=80), context)["model", 0, "", ""]
     assert rows["preconditioned_sharpness"] == pytest.approx(expected, rel=1e-4)
@@ -107,7 +107,7 @@ def test_an_optimizer_without_second_moments_has_none():
     trainer = trainer_of("optimizer=sgd")
     batch = next(trainer.data())
     trainer.look(batch)
-    context = replace(trainer.probe_context(batch), updated_optimizer=adam_after(trainer))
+    context = replace(trainer.probe_context(batch), coming_update=adam_after(trainer))
     assert len(rows_of(Sharpness(iterations=2), context)) == 2
 
 

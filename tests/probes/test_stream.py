@@ -76,7 +76,7 @@ def test_sizes_are_those_of_a_forward_by_hand(variant, task):
 
 
 def test_what_nobody_named_has_no_row(seam_path):
-    """The seam's own parallel layers join their sites without a note of the stream."""
+    """These parallel layers join their sites without recording the stream."""
     config = tiny_config("depth=2") | {"variant": {"name": "Parallel", "_target_": "arrangements.Parallel"}}
     trainer = Trainer(config, load_corpus(config))
     statistics = measured(trainer.probe_context(next(trainer.data()))).reset_index()

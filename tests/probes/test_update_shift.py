@@ -11,7 +11,7 @@ STACKS = ("encoder", "decoder")
 
 
 def outputs(trainer, batch):
-    """What both stacks give, in training mode, for nets without dropout."""
+    """Outputs of both stacks, in training mode, for models without dropout."""
     model, seen = trainer.model, {}
     hooks = [
         getattr(model, stack).register_forward_hook(lambda _, args, out, s=stack: seen.update({s: out.detach()}))
@@ -42,10 +42,10 @@ def test_the_runs_own_update_is_the_one_that_comes(variant, line):
     batch, seen = next(data), {}
 
     def measure(context):
-        seen.update(rows=rows_of(UpdateShift(), context), before=outputs(trainer, batch), moment=context)
+        seen.update(rows=rows_of(UpdateShift(), context), before=outputs(trainer, batch), context=context)
 
     trainer.step(batch, measure)
-    compare(seen["rows"], seen["before"], outputs(trainer, batch), seen["moment"])
+    compare(seen["rows"], seen["before"], outputs(trainer, batch), seen["context"])
 
 
 @pytest.mark.parametrize("matrices", [False, True])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from normexp.views.figures import draw
-from normexp.views.grid import assign_axes
+from normexp.views.grid import add_titles_and_legend, assign_axes, panels
 from normexp.views.loss_curves import spread
 from normexp.views.runs import load_runs
 from normexp.views.style import VARIANTS, line_styles
@@ -28,16 +28,16 @@ def test_a_sweep_gives_two_figures_in_three_formats(drawn: dict[str, Path]) -> N
     assert all(path.stat().st_size > 10_000 for path in drawn.values())
 
 
-def test_figures_say_settings_seeds_and_levels(drawn: dict[str, Path]) -> None:
-    # Text is drawn as paths, for it to look the same everywhere; matplotlib keeps the words as comments.
+def test_figures_have_settings_seeds_and_baselines(drawn: dict[str, Path]) -> None:
+    # Text is drawn as paths, so that it is the same everywhere; matplotlib keeps the words as comments.
     for name in ("loss_curves.svg", "gradient_norms.svg"):
         text = drawn[name].read_text()
         assert "xavier_uniform init · layer_norm" in text
         assert "n = 1–2 seeds" in text  # one failed
         assert all(f"<!-- {word} -->" in text for word in ("depth 6", "depth 18", "post_ln", "no_residual"))
     loss = drawn["loss_curves.svg"].read_text()
-    levels = ("unigram 2.93", "target bigram 2.12", "position-only 1.89", "diverged")
-    assert all(f"<!-- {level} -->" in loss for level in levels)
+    baselines = ("unigram 2.93", "target bigram 2.12", "position-only 1.89", "diverged")
+    assert all(f"<!-- {baseline} -->" in loss for baseline in baselines)
     gradients = drawn["gradient_norms.svg"].read_text()
     words = ("&lt; $10^{-4}$", "not finite", "step 1 (initialisation)", "step 100 (end)")
     assert all(f"<!-- {word} -->" in gradients for word in words)
@@ -96,9 +96,7 @@ def test_a_classifier_has_no_decoder_row(make_sweep: Callable[..., Path]) -> Non
     assert "<!-- loss (nats) -->" in files[1].read_text()
 
 
-def test_gradients_are_those_of_attention_where_there_is_no_feed_forward(
-    make_run: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_attention_replaces_a_missing_feed_forward(make_run: Callable[..., Path], tmp_path: Path) -> None:
     for number, sites in enumerate((["attention"], ["attention", "feed_forward"])):
         make_run(tmp_path / "try" / str(number), depth=6, variant="post_ln", seed=number, sites=sites)
     assert "of a feed-forward or an attention sub-layer" in draw(tmp_path / "try")[-2].read_text()
@@ -125,9 +123,23 @@ def test_several_sweeps_are_drawn_apart(make_sweep: Callable[..., Path]) -> None
     assert {path.parent for path in draw(one.parent)} == {one / "figures", two / "figures"}
 
 
-def test_a_variant_has_one_look_in_every_figure() -> None:
+def test_a_variant_has_one_style_in_every_figure() -> None:
     assert line_styles(["pre_ln", "mine"])["pre_ln"] == line_styles(["post_ln", "pre_ln"])["pre_ln"]
     assert len(set(line_styles([*VARIANTS, "mine", "yours"]).values())) == len(VARIANTS) + 2
+
+
+def test_settings_do_not_end_in_a_separator() -> None:
+    """Neither a line that was wrapped nor one whose last setting is empty."""
+    for settings in ("xavier init · n = 3 seeds · ", "xavier init · · n = 3 seeds", " · xavier init · n = 3 seeds"):
+        figure, _ = panels(1, 1, row_height=2)
+        add_titles_and_legend(figure, "Title", settings, "caption", [])
+        assert figure.texts[1].get_text() == "xavier init · n = 3 seeds"
+    figure, _ = panels(1, 1, row_height=2)
+    add_titles_and_legend(figure, "Title", " · ".join(f"setting {number}" for number in range(20)), "", [])
+    lines = [text.get_text() for text in figure.texts[1:]]
+    assert len(lines) > 1
+    assert not any(line.strip().startswith("·") or line.strip().endswith("·") for line in lines)
+    assert "setting 19" in lines[-1]
 
 
 def test_labels_are_moved_apart_and_no_further() -> None:

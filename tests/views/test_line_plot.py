@@ -207,7 +207,7 @@ def test_panels_share_their_axis_or_not(shared: bool) -> None:
     assert (six.get_ylim() == twelve.get_ylim()) == shared
 
 
-def test_ticks_stand_at_measured_places() -> None:
+def test_ticks_are_at_measured_places() -> None:
     some = rows(stack=["decoder"], depth=[6], layer=[6, 8, 14])
     for log in ("", "x"):
         axis = panel(some=some, log=log)

@@ -1,4 +1,4 @@
-"""The tables and the figures of what probes read: which rows stand for a layer, and how they are drawn."""
+"""Tables and figures of probe values: which rows represent a layer, and how they are drawn."""
 
 import importlib
 import io
@@ -30,8 +30,10 @@ def folder(make_sweep: Callable[..., Path]) -> Path:
 
 
 def add(folder: Path, statistic: str, value: Value, steps: tuple[int, ...] = (1, 100), sites: tuple = SITES) -> None:
-    """Write a statistic into every run: a function of the variant, the layer and the seed, for feed-forwards. Other
-    sites and earlier steps have a value that nobody should show."""
+    """Write a statistic into every run: a function of the variant, the layer and the seed, for feed-forwards.
+
+    Other sites and earlier steps have a value that must not be shown.
+    """
     for run in load_runs(folder).to_dict("records"):
         path = Path(run["folder"]) / "layers.parquet"
         rows = [
@@ -55,20 +57,20 @@ def caption(figure: Figure) -> str:
 
 
 def text(folder: Path, statistic: str) -> list[list[str]]:
-    """The lines of a statistic's table as words."""
+    """The lines of the table of a statistic, as words."""
     (read,) = (read for read in tables(load_runs(folder)) if read.statistic == statistic)
     return [" ".join(line).split() for line in (read.columns, *read.rows)]
 
 
 def untrained(folder: Path) -> Path:
-    """The same runs as if they had only been looked at."""
+    """The same runs as if nothing had been trained."""
     for path in folder.rglob("config.yaml"):
         path.write_text(path.read_text().replace("steps: 100", "steps: 0"))
     return folder
 
 
 def test_a_figure_per_statistic(folder: Path) -> None:
-    add(folder, "Stream norm/2", lambda variant, layer, seed: layer)  # a probe of one's own may say what it likes
+    add(folder, "Stream norm/2", lambda variant, layer, seed: layer)  # the name of a statistic is free
     add(folder, "branch_norm", lambda variant, layer, seed: layer)
     assert list(figures(folder)) == ["probe_Stream_norm_2", "probe_branch_norm"]
 
@@ -119,7 +121,7 @@ def test_the_caption_says_where_and_when(folder: Path, steps: tuple[int, ...], w
 
 
 def test_captions_and_tables_say_what_is_measured(folder: Path) -> None:
-    """As the classes of the probes in the runs' configs have it; an unknown class says nothing."""
+    """From the probe classes in the configs of the runs; an unknown class gives no text."""
     add(folder, "position_r2", lambda variant, layer, seed: 1 / layer)
     add(folder, "mine", lambda variant, layer, seed: layer)
     for path in folder.rglob("config.yaml"):
@@ -142,7 +144,7 @@ def test_every_probe_says_what_its_statistics_mean() -> None:
         assert probe.statistics, name
 
 
-def test_without_a_feed_forward_attention_stands_for_a_layer(folder: Path) -> None:
+def test_without_a_feed_forward_attention_represents_a_layer(folder: Path) -> None:
     add(folder, "logit", lambda variant, layer, seed: layer, sites=("cross_attention", "attention"))
     figure = figures(folder)["probe_logit"]
     assert "At the attention of every layer" in caption(figure)
@@ -162,7 +164,7 @@ def test_the_table_shows_the_first_and_the_last_layer(folder: Path) -> None:
     ]
 
 
-def test_what_describes_a_whole_stack_has_a_column_and_no_figure(folder: Path) -> None:
+def test_whole_stack_values_have_a_column_and_no_figure(folder: Path) -> None:
     for run in load_runs(folder).to_dict("records"):
         path = Path(run["folder"]) / "layers.parquet"
         known = pd.read_parquet(path)
@@ -203,7 +205,7 @@ def test_a_single_run_has_a_figure_and_a_table(make_run: Callable[..., Path], tm
     assert text(run, "stream_norm")[1:] == [["1", "6", "1", "6"]]
 
 
-def test_where_nothing_was_trained_readings_are_the_results(folder: Path) -> None:
+def test_without_training_probe_values_are_the_results(folder: Path) -> None:
     add(untrained(folder), "stream_norm", lambda variant, layer, seed: layer + seed)
     out = io.StringIO()
     Console(width=200, file=out).print(table(load_runs(folder)))
@@ -228,7 +230,7 @@ def test_a_run_that_failed_is_named(make_sweep: Callable[..., Path], make_run: C
     assert f"failed: {broken.name}: ValueError: no such thing; log:" in out.getvalue()
 
 
-def test_runs_without_readings_have_neither(folder: Path) -> None:
+def test_runs_without_probes_have_neither(folder: Path) -> None:
     for path in folder.rglob("layers.parquet"):
         path.unlink()
     assert figures(folder) == {}
