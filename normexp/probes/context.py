@@ -28,7 +28,7 @@ class ProbeContext:
     initial_model(): the model before its first update.
     lr: the rate of the coming update; the peak rate where there is no training. seed: the seed of the run.
     coming_update(): that copy of the model together with the optimizer that updated it, after its step. None where
-    nobody gives it.
+    the trainer provides none.
     """
 
     model: Model

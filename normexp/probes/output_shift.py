@@ -41,9 +41,8 @@ class OutputShift(Probe):
 
     def measure(self, context: ProbeContext) -> Readings:
         here = context.trace
-        outputs = [
-            (stack_key(s, "output_shift"), f"{s}/output", s) for s in (k.shape.stack for k in context.model.stacks)
-        ]
+        stacks = [stack.shape.stack for stack in context.model.stacks]
+        outputs = [(stack_key(stack, "output_shift"), f"{stack}/output", stack) for stack in stacks]
         streams = [
             (site_key(site, "stream_shift"), name, site.shape.stack)
             for site in context.sites

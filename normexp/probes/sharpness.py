@@ -53,9 +53,10 @@ class Sharpness(Probe):
     def measure(self, context: ProbeContext) -> Readings:
         """Eigenvalues; NaN where the loss is not finite."""
         product, size = hessian_product(context)
+        like = next(context.model.parameters())
 
         def largest(product: Product) -> Tensor:
-            start = torch.randn(size, generator=context.generator("sharpness")).to(context.nll)
+            start = torch.randn(size, generator=context.generator("sharpness")).to(like)
             return largest_eigenvalue(product, start, self.iterations)
 
         top = largest(product)

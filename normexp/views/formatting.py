@@ -38,7 +38,7 @@ def setting(key: str, value: object) -> str:
             return f"{key} {number(value)}"
 
 
-def letters(outcomes: Iterable[object]) -> str:
+def outcome_initials(outcomes: Iterable[object]) -> str:
     """First letters of the outcomes of several seeds: one letter if all agree, else one per seed; ? for no outcome."""
     firsts = [outcome[:1].upper() if isinstance(outcome, str) else "?" for outcome in outcomes]
     return firsts[0] if len(set(firsts)) == 1 else "".join(firsts)

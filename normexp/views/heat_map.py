@@ -84,7 +84,7 @@ def _panel(axis: Axes, rows: pd.DataFrame, x: str, y: str, norm: Normalize, lett
         axis.plot(*np.nonzero(gone.T), "x", color="black", ms=3)
         return
     for (column, row), field in rows.groupby([x, y], sort=False):
-        text = formatting.letters(field.sort_values("seed")[letters])
+        text = formatting.outcome_initials(field.sort_values("seed")[letters])
         mean_value = float(field["value"].mean(skipna=False))
         colour = (
             text_colour(matplotlib.colormaps["viridis_r"](norm(mean_value))) if np.isfinite(mean_value) else "black"

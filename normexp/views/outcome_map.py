@@ -70,7 +70,7 @@ def _field(axis: Axes, row: int, column: int, runs: pd.DataFrame, norm: LogNorm,
     if not len(runs) or runs["loss"].isna().all():
         return
     loss = float(runs["loss"].mean())
-    letter = formatting.letters(runs.sort_values("seed")["outcome"])
+    letter = formatting.outcome_initials(runs.sort_values("seed")["outcome"])
     face = matplotlib.colormaps["viridis_r"](norm(loss)) if math.isfinite(loss) else (0.85, 0.85, 0.85, 1.0)
     axis.add_patch(Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, fc=face, ec="none"))
     spread = f" ± {runs['loss'].std():.3f}" if len(runs) > 1 and np.isfinite(runs["loss"]).all() else ""

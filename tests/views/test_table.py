@@ -109,4 +109,4 @@ def test_warm_up(value: object, text: str) -> None:
     [(["stuck"], "S"), (["stuck", "stuck"], "S"), (["trained", "stuck", "stuck"], "TSS"), ([None, "partial"], "?P")],
 )
 def test_outcomes_as_letters(outcomes: list[object], text: str) -> None:
-    assert formatting.letters(outcomes) == text
+    assert formatting.outcome_initials(outcomes) == text
