@@ -1,7 +1,7 @@
-"""The graph that a model really computes, written as equations: its own code, run on symbols.
+"""The equations that a model computes, obtained by running its own code on symbols.
 
-The stream is replaced by a symbol that writes down what is done to it; norms answer LN(·) and sub-layers F(·). So the
-text is not a description kept beside the code, and it is right for a variant that this package has never seen.
+The stream is replaced by a symbol that records what is done to it; norms return LN(·) and sub-layers return F(·). The
+text therefore always agrees with the code, for a user's variant as well.
 """
 
 import re
@@ -20,7 +20,7 @@ BRANCHES = {"attention": "A", "cross_attention": "C", "feed_forward": "FFN"}
 
 
 class Symbol:
-    """A tensor of the equation: `text` is how it was made; a sum needs brackets inside a product."""
+    """A tensor in an equation. text: how it was computed. is_sum: it needs brackets inside a product."""
 
     def __init__(self, text: str, is_sum: bool = False) -> None:
         self.text, self.is_sum = text, is_sum
@@ -46,7 +46,7 @@ class Symbol:
     def __torch_function__(
         cls, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> "Symbol":
-        """Any torch function of a symbol is its name with the symbol in brackets; arithmetic stays arithmetic."""
+        """Write arithmetic as arithmetic, and any other torch function as its name with its arguments in brackets."""
         name = function.__name__.strip("_")
         operator = getattr(cls, f"__{name}__", None)
         if operator is not None and len(args) == 2:
@@ -62,7 +62,7 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Part:
-    """What some layers of a stack do, or what opens or closes it, as one equation per line."""
+    """The equations, one per line, of some layers of a stack, or of its start or end."""
 
     stack: str
     where: str  # opens, layer 1, layers 2–6, closes
@@ -70,9 +70,9 @@ class Part:
 
 
 def graph(model: nn.Module) -> list[Part]:
-    """The equations of every stack: what opens it, its layers (neighbours that do the same told once), what closes it.
+    """The equations of every stack: its start, its layers (equal neighbours written once), and its end.
 
-    In a layer, x is what enters it, hₖ what its k-th site leaves, and x ← what it hands on.
+    In a layer, x is its input, hₖ the stream after its k-th site, and x ← its output.
     """
     parts: list[Part] = []
     with symbolic(model):
@@ -91,7 +91,7 @@ def graph(model: nn.Module) -> list[Part]:
 
 
 def _layer(variant: Any, stream: Any, sites: list[Any]) -> tuple[Any, list[str]]:
-    """One layer on symbols: its output and its equations, a line for every site that `join` joins."""
+    """Run one layer on symbols: its output, and its equations with one line per call of `join`."""
     lines: list[str] = []
     join = type(variant).join
 
@@ -118,7 +118,7 @@ def _layer(variant: Any, stream: Any, sites: list[Any]) -> tuple[Any, list[str]]
 
 
 def _named(name: str, stream: Any) -> Any:
-    """The same structure with fresh names for its parts, so that equations do not grow from layer to layer."""
+    """The same structure with new names for its parts, so that equations do not grow from layer to layer."""
     if isinstance(stream, list | tuple):
         return type(stream)([Symbol(f"{name}{_SUBSCRIPTS[i % 10]}") for i, _ in enumerate(stream)])
     return Symbol(name)
@@ -128,7 +128,7 @@ _SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
 
 
 def _inside(sites: list[Any]) -> Iterator[str]:
-    """What stands inside the branches: persistent vectors, then what a variant put there, slot by slot."""
+    """What is inside the branches: persistent vectors, then the modules of the variant, slot by slot."""
     for site in sites:
         if count := getattr(site.sublayer, "persistent", 0):
             yield f"inside {BRANCHES[site.kind]}: {count} persistent keys and values per head beside the tokens'"
@@ -147,7 +147,7 @@ def _merged(stack: str, layers: list[tuple[str, ...]]) -> Iterator[Part]:
 
 @contextmanager
 def symbolic(model: nn.Module) -> Iterator[None]:
-    """Norms and sub-layers of the model answer symbols while this is open; parameters are told by their names."""
+    """Make the norms and sub-layers of a model return symbols, and write parameters by their names."""
     with ExitStack() as undo:
         for module in model.modules():
             if isinstance(module, Norm):
@@ -167,7 +167,7 @@ _NAMES: dict[int, str] = {}
 
 
 def _short(name: str) -> str:
-    """The name that the variant gave a parameter, without the path to it."""
+    """The last part of a parameter's name, which the variant chose."""
     return re.sub(r".*\.", "", name)
 
 
@@ -182,7 +182,7 @@ def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_text, value))
     if isinstance(value, torch.Tensor):
-        owner = value if value._base is None else value._base  # a slice of a parameter goes by its name
+        owner = value if value._base is None else value._base  # a slice of a parameter is written by its name
         if id(owner) in _NAMES:
             return _NAMES[id(owner)]
         return f"{value.item():.4g}" if value.numel() == 1 else "c"

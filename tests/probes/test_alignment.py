@@ -1,4 +1,4 @@
-"""Cosines of branches and streams, from tensors caught at the modules' own doors."""
+"""Cosines of branches and streams, from inputs and outputs of modules, caught by hooks."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Looking changes nothing: not the model, not its gradients, not the run."""
+"""Measuring changes neither the model nor its gradients nor the run."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def trainer(request):
     return Trainer(config, load_corpus(config.data))
 
 
-def test_every_forward_of_a_moment_is_the_same(trainer):
+def test_every_forward_of_a_context_is_the_same(trainer):
     context = trainer.probe_context(next(trainer.data()))
     assert torch.equal(context.scores(), context.scores())
 
@@ -28,7 +28,7 @@ def test_the_loss_is_the_next_steps(trainer):
     assert take_step(trainer, batch)[0].item() == before
 
 
-def test_the_stream_before_a_site_is_what_the_one_before_it_left(trainer):
+def test_stream_before_a_site_is_that_after_the_previous(trainer):
     context = trainer.probe_context(next(trainer.data()))
     first, second, *_ = trainer.model.decoder.sites
     assert context.stream_before(second) is context.trace["decoder.01.attention/stream"]
@@ -38,7 +38,7 @@ def test_the_stream_before_a_site_is_what_the_one_before_it_left(trainer):
     assert torch.allclose(opened[kept], embedded[kept] / 0.9)
 
 
-def test_looking_leaves_weights_buffers_and_gradients(trainer):
+def test_measuring_leaves_weights_buffers_and_gradients(trainer):
     batch = next(trainer.data())
     take_step(trainer, batch)
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
@@ -84,7 +84,7 @@ def test_a_copy_has_the_constants_of_the_step():
     context = trainer.probe_context(next(trainer.data()))
     there = context.trace_of(context.with_model_copy().model)
     assert torch.equal(there["decoder/output"], context.trace["decoder/output"])
-    assert trainer.model.encoder.variant.alpha == pytest.approx(1 / 40)  # looking is no step
+    assert trainer.model.encoder.variant.alpha == pytest.approx(1 / 40)  # measuring is no step
 
 
 def test_distances_are_those_of_real_tokens():

@@ -1,4 +1,4 @@
-"""The equations that a model's own code writes when it runs on symbols, as `normexp show` prints them."""
+"""The equations that a model's code gives when it runs on symbols, as `normexp show` prints them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The parts of a stream add up to it, and each is what the chain rule gives where the norms' statistics are held."""
+"""The parts of a stream add up to it, and each is what the chain rule gives with the statistics of norms held fixed."""
 
 from contextlib import contextmanager
 
@@ -60,7 +60,7 @@ def test_with_the_rest_they_add_up_under_every_norm(norm):
     assert_the_parts_add_up(moved(trainer))
 
 
-def test_running_statistics_are_those_of_the_forward_for_every_part():
+def test_all_parts_use_the_statistics_of_the_forward():
     trainer = golden.trainer_of(golden.tiny_run("post_ln", "classification", "norm=power_norm"))
     for module in trainer.model.modules():
         if isinstance(module, PowerNorm):  # after its warm-up it reads what it also moves
@@ -71,13 +71,13 @@ def test_running_statistics_are_those_of_the_forward_for_every_part():
 
 @pytest.mark.parametrize("variant", ["post_ln", "pre_ln", "deep_norm", "peri_ln", "hyper_connections"])
 def test_at_the_start_nothing_is_left_over(variant):
-    """Biases are 0, and LayerNorm is linear where its statistics are held."""
+    """Biases are 0, and LayerNorm is linear with its statistics held fixed."""
     with skeletons(moment_of(golden.trainer_of(golden.tiny_run(variant, "translation")))) as each:
         for skeleton in each:
             assert all(rest.abs().max() < 1e-5 for rest in skeleton.rest().values())
 
 
-def test_a_part_is_the_derivative_along_it_where_statistics_are_held():
+def test_a_part_is_a_derivative_with_fixed_statistics():
     trainer = moved(golden.trainer_of(golden.tiny_run("post_ln", "translation")), by=0.2)
     trainer.model.double()
     context = moment_of(trainer)

@@ -10,7 +10,6 @@ from normexp.data.corpus import load_corpus
 from normexp.probes.stream import StreamNorm
 from normexp.training.trainer import Trainer
 from tests.support import golden
-from tests.support.configs import with_values
 from tests.support.runs import tiny_config
 
 
@@ -77,8 +76,8 @@ def test_sizes_are_those_of_a_forward_by_hand(variant, task):
 
 
 def test_what_nobody_named_has_no_row(seam_path):
-    """The seam's own parallel layers join their sites without a note of the stream."""
-    config = with_values(tiny_config("depth=2"), variant={"name": "Parallel", "_target_": "arrangements.Parallel"})
+    """These parallel layers join their sites without recording the stream."""
+    config = tiny_config("depth=2") | {"variant": {"name": "Parallel", "_target_": "arrangements.Parallel"}}
     trainer = Trainer(config, load_corpus(config.data))
     statistics = measured(trainer.probe_context(next(trainer.data()))).reset_index()
     assert set(statistics[statistics["layer"] > 0]["statistic"]) == {"branch_norm", "sum_norm", "hidden_norm"}

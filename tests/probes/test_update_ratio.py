@@ -1,4 +1,4 @@
-"""The update that was foretold against the one that the optimizer makes."""
+"""The predicted update against the one that the optimizer makes."""
 
 import math
 

@@ -12,7 +12,7 @@ STACKS = ("encoder", "decoder")
 
 
 def outputs(trainer, batch):
-    """What both stacks give, in training mode, for nets without dropout."""
+    """Outputs of both stacks, in training mode, for models without dropout."""
     model, seen = trainer.model, {}
     hooks = [
         getattr(model, stack).register_forward_hook(lambda _, args, out, s=stack: seen.update({s: out.detach()}))
@@ -43,10 +43,10 @@ def test_the_runs_own_update_is_the_one_that_comes(variant, line):
     batch, seen = next(data), {}
 
     def measure(context):
-        seen.update(rows=rows_of(UpdateShift(), context), before=outputs(trainer, batch), moment=context)
+        seen.update(rows=rows_of(UpdateShift(), context), before=outputs(trainer, batch), context=context)
 
     take_step(trainer, batch, measure)
-    compare(seen["rows"], seen["before"], outputs(trainer, batch), seen["moment"])
+    compare(seen["rows"], seen["before"], outputs(trainer, batch), seen["context"])
 
 
 @pytest.mark.parametrize("matrices", [False, True])
@@ -85,7 +85,7 @@ def test_a_gradient_that_is_not_finite_stops_nothing():
 
 
 def test_options_are_checked():
-    with pytest.raises(ConfigError, match=r"probes\.update_shift\.optimizer=adam: own or sgd is right"):
+    with pytest.raises(ConfigError, match=r"probes\.update_shift\.optimizer must be own or sgd; got adam"):
         UpdateShift(optimizer="adam")
-    with pytest.raises(ConfigError, match=r"probes\.update_shift\.lr=0"):
+    with pytest.raises(ConfigError, match=r"probes\.update_shift\.lr must be above 0"):
         UpdateShift(lr=0.0)
