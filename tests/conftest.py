@@ -1,18 +1,7 @@
-"""What many tests need: where the seam's test arrangements live, and tokens for a small model."""
-
-from pathlib import Path
+"""What many tests need: tokens for a small model."""
 
 import pytest
 import torch
-
-SEAM = Path(__file__).parent / "variants" / "seam"  # arrangements that stretch the seam, as a user would add them
-
-
-@pytest.fixture
-def seam_path(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make the arrangements of tests/variants/seam importable."""
-    monkeypatch.syspath_prepend(str(SEAM))
-    return SEAM
 
 
 @pytest.fixture

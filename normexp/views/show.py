@@ -6,9 +6,11 @@ from typing import Any
 
 import torch
 import yaml
-from rich.console import RenderableType
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from normexp.config.choice import locate, maker
 from normexp.config.compose import Composer
@@ -19,12 +21,14 @@ from normexp.model.initialisers import Init
 from normexp.model.stack import Stack
 from normexp.model.variant import Site, Variant
 from normexp.norms import Norm
+from normexp.papers import citations, papers_of
 from normexp.probes.graph import BRANCHES, graph
 from normexp.sweep.plan import Sweep
 from normexp.sweep.progress import clock
 from normexp.training.trainer import Trainer
 
 STRIDE = 3  # layers between the two depths that an estimate measures
+COLUMNS = ("variant", "equation", "paper", "verified")  # of `normexp variants`
 ROLES = ("query", "key", "value", "out", "fc1", "fc2")
 
 
@@ -32,10 +36,8 @@ def describe(config: dict[str, Any]) -> str:
     """The resolved config, then what it builds: equations, constants at this depth, parameters."""
     corpus = load_corpus(config)
     model = build(config, len(corpus.vocabulary), len(corpus.classes))
-    equation = type(model.stacks[0].variant).equation()
     lines = [yaml.safe_dump(config, sort_keys=False, allow_unicode=True)]
-    paper = f"   ({equation.paper})" if equation.paper else ""
-    lines += [f"{config['variant']['name']}: {equation.text}{paper}", ""]
+    lines += [*_source(config["variant"]["name"], type(model.stacks[0].variant)), ""]
     letters = ", ".join(f"{letter} {kind.replace('_', '-')}" for kind, letter in BRANCHES.items())
     lines += [f"The graph, with {letters}:"]
     for part in graph(model):
@@ -48,6 +50,14 @@ def describe(config: dict[str, Any]) -> str:
     total = sum(p.numel() for p in model.parameters())
     lines += ["", f"Parameters: {total:,}", f"Levels of {config['data']['name']}: {levels} (nats)"]
     return "\n".join(lines)
+
+
+def _source(name: str, variant: type[Variant]) -> list[str]:
+    """The variant's equation, its papers and what it was checked against."""
+    lines = [f"{name}: {variant.equation or '(no equation stated)'}"]
+    for paper in papers_of(variant.paper):
+        lines.append(f"  {paper.citation}, {paper.title}" + (f", {paper.link}" if paper.link else ""))
+    return [*lines, f"  verified: {variant.verified}"] if variant.verified else lines
 
 
 def _leaks(stack: Stack) -> list[str]:
@@ -100,15 +110,36 @@ def _range(values: list[float]) -> str:
 
 
 def list_variants(composer: Composer) -> RenderableType:
-    """Name, equation and paper of every variant that the config folders offer."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("variant", "equation", "paper"):
-        table.add_column(column, no_wrap=column == "variant")
+    """One row per variant that the config folders offer: name, equation, paper, what it was checked against.
+
+    A terminal gets a table whose papers are links; anything else gets one line per variant, the addresses in a last
+    column.
+    """
+    rows = {}
     for name in composer.options("variant"):
         node = composer.compose([f"variant={name}"]).variant
-        equation = locate("variant", {"name": name, **node}).equation()
-        table.add_row(name, escape(equation.text), escape(equation.paper))
+        rows[name] = locate("variant", {"name": name, **node})
+    return _linked_table(rows) if Console().is_terminal else _lines(rows)
+
+
+def _linked_table(variants: dict[str, type[Variant]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in COLUMNS:
+        table.add_column(column, no_wrap=column == "variant")
+    for name, variant in variants.items():
+        cited = Text(", ").join(Text(p.citation, f"link {p.link}" if p.link else "") for p in papers_of(variant.paper))
+        table.add_row(name, escape(variant.equation), cited, escape(variant.verified))
     return table
+
+
+def _lines(variants: dict[str, type[Variant]]) -> str:
+    rows = [(*COLUMNS, "link")]
+    for name, variant in variants.items():
+        links = " ".join(paper.link for paper in papers_of(variant.paper))
+        rows.append((name, variant.equation, citations(variant.paper), variant.verified, links))
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    padded = ("  ".join(set_cell_size(*cell) for cell in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(escape(line.rstrip()) for line in padded)
 
 
 def estimate(sweep: Sweep, jobs: int) -> RenderableType:

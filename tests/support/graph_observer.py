@@ -86,7 +86,7 @@ def observe_layer(stack: Any, stream: Any, sites: list[Any], memory: Tensor, fou
         return out
 
     stack.variant.join = noted
-    out = stack.variant.layer(stream, sites)
+    out = stack.layer(stream, sites)
     del stack.variant.join
     bottom = before = recorded(stream)
     layer = sites[0].name.rpartition(".")[0]

@@ -1,6 +1,5 @@
 """The graph of every variant of configs/variant as one table, held against what the running model shows."""
 
-import re
 from dataclasses import dataclass, fields
 from fnmatch import fnmatch
 from functools import cache
@@ -10,14 +9,16 @@ import pytest
 import torch
 
 from normexp.config.choice import locate
+from normexp.config.compose import Composer
 from normexp.model.build import build
 from normexp.variants.pre_ln import PreLN
 from tests.support.configs import small_config
 from tests.support.graph_observer import observe
+from tests.support.models import TORCH_DEFAULT, node
+from tests.support.references.comparison import DEPTHS
 from tests.support.start_observer import scaled, shared
-from tests.variants import test_references
-from tests.variants.test_references import DEPTHS, VARIANTS
 
+VARIANTS = sorted(Composer("train", []).options("variant"))
 Cell = str | dict[str, str]  # one text for all, or by pattern of the site's (or layer's) name, of which the last counts
 
 
@@ -172,9 +173,6 @@ TABLE = {
 
 # -- the table against the models -------------------------------------------------------------------------------------
 
-node = cache(test_references.node)
-TORCH_DEFAULT = {"name": "torch_default", "_target_": "normexp.model.initialisers.TorchDefault"}  # draws biases too
-
 
 def built(variant: dict[str, Any]) -> Any:
     """Unequal depths, and a head of its own; as it starts."""
@@ -217,7 +215,7 @@ def at(cell: Cell, place: str) -> str:
 
 def test_every_variant_that_cites_a_paper_has_a_row():
     """One of the user's own may do without."""
-    cited = {name for name in VARIANTS if re.search(r"\d{4}", locate("variant", node(name)).equation().paper)}
+    cited = {name for name in VARIANTS if locate("variant", node(name)).paper}
     missing = sorted(cited - set(TABLE))
     assert not missing, f"tests/variants/test_graph_table.py has no row for {', '.join(missing)}"
     assert set(TABLE) <= set(VARIANTS)

@@ -3,24 +3,14 @@
 import pytest
 import torch
 
-from normexp.config.compose import Composer
-from normexp.model.build import build
 from normexp.model.variant import Context, Site, StackShape
 from normexp.norms import LayerNorm
 from normexp.probes.graph import graph
 from normexp.variants.sub_ln import SubLN
 from normexp.views.show import describe
-from tests.support.configs import small_config
+from tests.support.models import TORCH_DEFAULT, model_of
+from tests.support.references.comparison import REFERENCES, close, outputs
 from tests.support.runs import tiny_config
-from tests.variants import test_references
-
-TORCH_DEFAULT = {"name": "torch_default", "_target_": "normexp.model.initialisers.TorchDefault"}  # draws biases too
-
-
-def model_of(name, encoder=3, decoder=3, options=None, **changes):
-    node = Composer("train", []).resolve([f"variant={name}"])["variant"] | (options or {})
-    depths = {"encoder_depth": encoder, "decoder_depth": decoder}
-    return build(small_config(variant=node, model=depths, **changes), vocabulary=20)
 
 
 def lines_of(model, stack):
@@ -31,11 +21,9 @@ def lines_of(model, stack):
     ("name", "options"),
     [("mix_ln", {"fraction": 0.5}), ("mix_ln", {"fraction": 1.0}), ("norm_former", {"residual_gain": True})],
 )
-def test_options_do_what_the_reference_does(name, options, monkeypatch):
-    node = test_references.node(name) | options
-    monkeypatch.setattr(test_references, "node", lambda _: node)
-    for ours, theirs in test_references.outputs(name, "translation", test_references.REFERENCES[name]):
-        assert torch.allclose(ours, theirs, rtol=1e-6, atol=1e-6)
+def test_options_do_what_the_reference_does(name, options):
+    for ours, theirs in outputs(name, "translation", REFERENCES[name], **options):
+        assert close(ours, theirs)
 
 
 @pytest.mark.parametrize("name", ["layer_norm_scaling", "norm_former", "sub_ln"])
@@ -68,7 +56,7 @@ def test_the_identity_path_has_gradient_one(name):
     ],
 )
 def test_mix_ln_rounds_the_number_of_post_layers_down(depth, fraction, post_layers):
-    variant = model_of("mix_ln", depth, 2, {"fraction": fraction}).encoder.variant
+    variant = model_of("mix_ln", depth, 2, options={"fraction": fraction}).encoder.variant
     assert variant.post_layers == post_layers
 
 
