@@ -14,11 +14,11 @@ from normexp.config.choice import locate, maker
 from normexp.config.compose import Composer
 from normexp.data.corpus import load_corpus
 from normexp.errors import ConfigError
-from normexp.model.build import build
 from normexp.model.variant import Context
 from normexp.training.trainer import Trainer
+from normexp.variants.pre_ln import PreLN
 from normexp.views.show import describe
-from tests.support.configs import small_config
+from tests.support.models import model_of, node
 from tests.support.runs import TINY, tiny_config
 
 WIDTH = 6
@@ -33,9 +33,9 @@ def resolved(task: str, *line: str) -> dict[str, Any]:
     return Composer("train", []).resolve([*small, f"task={task}", *line])
 
 
-def node(name: str) -> dict[str, Any]:
-    """The norm's group as its YAML has it."""
-    return Composer("train", []).resolve([f"norm={name}", "task=classification"])["norm"]
+def norm_of(name: str) -> Any:
+    """A new norm of the width of these tests, with the options of its YAML."""
+    return maker("norm", node(name, "norm"))(WIDTH)
 
 
 def moved(norm: nn.Module) -> nn.Module:
@@ -94,13 +94,13 @@ SCALARS = ("scale", "alpha")
 
 @pytest.mark.parametrize("name", NORMS)
 def test_it_is_its_formula(name, x):
-    norm = moved(maker("norm", node(name))(WIDTH))
+    norm = moved(norm_of(name))
     assert torch.allclose(norm(x), FORMULAS[name](norm, x), rtol=1e-4, atol=1e-4 if name == "power_norm" else 1e-5)
 
 
 @pytest.mark.parametrize("name", NORMS)
 def test_it_starts_as_it_says(name):
-    norm = maker("norm", node(name))(WIDTH)
+    norm = norm_of(name)
     found = dict(norm.named_parameters())
     assert set(found) == set(STARTS[name])
     for key, start in STARTS[name].items():
@@ -110,14 +110,14 @@ def test_it_starts_as_it_says(name):
 
 @pytest.mark.parametrize("name", NORMS)
 def test_its_yaml_says_its_defaults(name):
-    options = {k: v for k, v in node(name).items() if k not in ("name", "_target_")}
-    parameters = inspect.signature(locate("norm", node(name))).parameters
+    options = {k: v for k, v in node(name, "norm").items() if k not in ("name", "_target_")}
+    parameters = inspect.signature(locate("norm", node(name, "norm"))).parameters
     assert options == {k: p.default for k, p in parameters.items() if k != "width"}
 
 
 @pytest.mark.parametrize("name", NORMS)
 def test_half_precision_goes_in_and_numbers_come_out(name):
-    norm = maker("norm", node(name))(WIDTH)
+    norm = norm_of(name)
     with torch.autocast("cpu", torch.bfloat16):
         x = nn.Linear(WIDTH, WIDTH)(torch.randn(3, 5, WIDTH))
         norm(x).float().sum().backward()
@@ -152,7 +152,7 @@ def twin(name: str) -> tuple[nn.Module, nn.Module, bool]:
         "batch_norm": nn.BatchNorm1d(WIDTH),
         "instance_norm": nn.InstanceNorm1d(WIDTH, affine=True),
     }[name]
-    ours = moved(maker("norm", node(name))(WIDTH))
+    ours = moved(norm_of(name))
     theirs.double().load_state_dict(ours.state_dict(), strict=False)
     return ours, theirs, name in POOLED
 
@@ -210,7 +210,7 @@ def test_instance_norm_is_torchs_over_each_texts_real_tokens(x, mask):
 def test_padding_changes_nothing(name, training, x, mask):
     outs, grads, states = [], [], []
     for padding in (0.0, 100.0):
-        norm = seeing(moved(maker("norm", node(name))(WIDTH)), mask).train(training)
+        norm = seeing(moved(norm_of(name)), mask).train(training)
         filled = torch.where(mask[..., None], x, padding).requires_grad_()
         for _ in range(2):
             out = norm(filled)[mask]
@@ -224,9 +224,9 @@ def test_padding_changes_nothing(name, training, x, mask):
 
 @pytest.mark.parametrize("name", POOLED)
 def test_split_heads_and_several_streams_pool_over_their_tokens(name, x, mask):
-    one = seeing(moved(maker("norm", node(name))(WIDTH)), mask)
+    one = seeing(moved(norm_of(name)), mask)
     heads, streams = copy.deepcopy(one), copy.deepcopy(one)
-    heads.token_dim = 2  # as attention tells it
+    heads.token_dim = 2  # as attention sets it
     expected = one(x)[mask]
     assert torch.allclose(heads(torch.stack([x, x], dim=1))[:, 1][mask], expected)
     assert torch.allclose(streams(torch.stack([x, x], dim=2))[:, :, 1][mask], expected)
@@ -287,15 +287,13 @@ def test_power_norms_running_gradient_share_is_the_papers(x):
 
 
 def model(name: str, **size: Any) -> Any:
-    return build(small_config(norm=node(name), model=size, variant=PRE_LN), vocabulary=20).double()
-
-
-PRE_LN = {"name": "pre_ln", "_target_": "normexp.variants.pre_ln.PreLN"}
+    """Pre-LN under a norm, in float64."""
+    return model_of("pre_ln", norm=node(name, "norm"), model=size).double()
 
 
 @pytest.mark.parametrize("attention_norm", ["none", "qkv"])
 @pytest.mark.parametrize("name", CAUSAL)
-def test_padding_of_source_and_target_changes_no_real_logit_in_training(name, attention_norm, tokens):
+def test_padding_changes_no_real_logit_in_training(name, attention_norm, tokens):
     real = torch.ones(3, 5, dtype=torch.bool)
     real[0, 3:] = False
     outs = []
@@ -309,23 +307,25 @@ def test_padding_of_source_and_target_changes_no_real_logit_in_training(name, at
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("name", CAUSAL)
-def test_only_norms_that_say_so_show_later_tokens_and_only_in_training(name, training, tokens):
+def test_later_tokens_are_seen_only_as_noted(name, training, tokens):
+    """Only under a norm with a causality_note, and only in training."""
     one = model(name).train(training)
     before = one(**tokens)
     tokens["target"][:, 3] = 19 - tokens["target"][:, 3]
     one = model(name).train(training)
     leaks = not torch.allclose(before[:, :3], one(**tokens)[:, :3])
-    assert leaks == (training and bool(locate("norm", node(name)).causality_note))
+    assert leaks == (training and bool(locate("norm", node(name, "norm")).causality_note))
 
 
-def test_a_norm_that_shows_later_tokens_at_evaluation_is_refused_in_a_causal_stack():
+def test_instance_norm_is_refused_in_a_causal_stack():
+    """There a token would see later ones in evaluation too."""
     with pytest.raises(ConfigError, match=r"^norm=instance_norm: in a causal stack .* task=classification is right"):
         tiny_config("norm=instance_norm")
     assert "IN(x + A(x))" in describe(resolved("classification", "norm=instance_norm"))
 
 
-def test_show_says_that_a_norm_shows_later_tokens():
-    assert "decoder: BN: in training its statistics hold later tokens" in describe(tiny_config("norm=batch_norm"))
+def test_show_warns_of_later_tokens():
+    assert "decoder: BN: in training its statistics include later tokens" in describe(tiny_config("norm=batch_norm"))
     assert "later tokens" not in describe(tiny_config("norm=rms_norm"))
 
 
@@ -370,7 +370,7 @@ def test_fix_norm_leaves_a_matrix_of_its_own_alone(tokens):
 
 
 @pytest.mark.parametrize(("switch", "slots"), [("none", ""), ("qk", "query key"), ("qkv", "query key value")])
-def test_attention_norms_stand_in_every_attention_and_nowhere_else(switch, slots):
+def test_attention_norms_are_in_attention_only(switch, slots):
     for stack in model("rms_norm", attention_norm=switch).stacks:
         for site in stack.sites:
             inside = site.sublayer.inside
@@ -399,22 +399,23 @@ def test_qk_norm_is_attention_over_normed_heads(site, tokens):
     assert torch.allclose(one(x, Context(memory=memory)), expected)
 
 
-def test_a_variants_own_norm_in_a_slot_stands():
-    hybrid = {"name": "x", "_target_": "tests.norms.test_norms.OwnQuery"}
-    one = build(small_config(variant=hybrid, model={"attention_norm": "qk"}), vocabulary=20)
+def test_a_variants_module_replaces_an_attention_norm():
+    target = f"{__name__}.{OwnQuery.__name__}"
+    one = model_of("pre_ln", options={"_target_": target}, model={"attention_norm": "qk"})
     inside = one.encoder.sites[0].sublayer.inside
     assert isinstance(inside["query"], nn.Identity)
     assert isinstance(inside["key"], norms.LayerNorm)
 
 
-class OwnQuery(locate("variant", PRE_LN)):  # type: ignore[misc]
-    """x ← x + F(LN(x))   test"""
+class OwnQuery(PreLN):
+    """Pre-LN that puts a module where a norm on the queries would be."""
 
     def branch_modules(self, site: Any) -> dict[str, nn.Module]:
         return {"query": nn.Identity()} if site.kind == "attention" else {}
 
 
-def test_a_variant_without_norms_reads_the_norm_where_attention_has_some():
+def test_attention_norms_read_the_norm_of_the_run():
+    """Even under a variant that places none, where setting a norm is otherwise an error."""
     with pytest.raises(ConfigError, match="norm is set, but variant=re_zero takes none"):
         tiny_config("variant=re_zero", "norm=rms_norm")
     shown = describe(tiny_config("variant=re_zero", "norm=rms_norm", "model.attention_norm=qk"))

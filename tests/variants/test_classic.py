@@ -1,4 +1,4 @@
-"""What the classic arrangements are beyond their forward: identity paths, starts, what is left without norm or bias."""
+"""The classic variants beyond their forward: identity paths, starts, models without norm or bias."""
 
 import pytest
 import torch
@@ -98,7 +98,8 @@ def test_tays_form_leaves_the_stack_open():
     assert parts(model, "decoder")["closes"] == ["output = x"]
 
 
-def test_the_first_attention_of_each_stack_alone_reads_the_raw_stream():
+def test_only_the_first_attention_has_no_norm():
+    """In each stack it reads the embedding as it is."""
     model = model_of("first_norm_free", 3, 4)
     free = [s.name for stack in model.stacks for s in stack.sites if isinstance(s.norm, nn.Identity)]
     assert free == ["encoder.01.attention", "decoder.01.attention"]

@@ -19,7 +19,7 @@ from tests.support import golden
 
 COMPOSER = Composer("train", [])
 TASKS, VARIANTS, DATA = (COMPOSER.options(group) for group in ("task", "variant", "data"))
-# What a run can have beside its variant, norm and task; probes have tests of their own.
+# What else a run can choose besides variant, norm and task; probes have separate tests.
 OTHERS = [f"{group}={option}" for group in ("init", "optimizer", "schedule") for option in COMPOSER.options(group)]
 SIZES = [f"model={option}" for option in COMPOSER.options("model")]
 TINIEST = {"encoder_depth": 1, "decoder_depth": 1, "width": 8, "feed_forward": 8}
@@ -32,7 +32,7 @@ def composed(*line):
 
 @cache
 def norms():
-    """The nodes of all norms. Composed under a task that lets any of them stand alone."""
+    """The nodes of all norms, composed under a task that allows every one."""
     task = next(task for task in TASKS if task not in GENERATING)
     return {name: composed(f"task={task}", f"norm={name}")["norm"] for name in COMPOSER.options("norm")}
 
@@ -46,7 +46,7 @@ def attentions():
 
 
 def go_together(variant, norm, task):
-    """Whether the two classes say so, in this task."""
+    """Whether the two classes allow the combination, in this task."""
     unbounded = variant.needs_norm and norm is NoNorm
     leaks = getattr(norm, "refuses_causal", False) and task in GENERATING
     return variant.uses_norm and not unbounded and not leaks
@@ -64,7 +64,7 @@ def one_step(config):
 
 
 def refusal(function, *arguments):
-    """The one sentence with which it refuses them; empty where it does not."""
+    """The one sentence of the ConfigError that it raises; empty where it raises none."""
     sentence = ""
     try:
         function(*arguments)
@@ -76,10 +76,11 @@ def refusal(function, *arguments):
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_variant_under_every_norm_in_every_task_takes_a_step_or_is_refused(variant, task):
+def test_every_variant_norm_and_task(variant, task):
+    """Each combination takes a finite step, or is rejected with one sentence."""
     config = golden.config_of(variant, task)
     config["model"] |= TINIEST
-    one_step(config)  # no norm on the line
+    one_step(config)  # no norm among the overrides
     for name, norm in norms().items():
         chosen = {**config, "norm": norm}
         sentence = refusal(rehearse, chosen, ["norm"])
@@ -92,7 +93,8 @@ def test_every_variant_under_every_norm_in_every_task_takes_a_step_or_is_refused
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_variant_under_every_attention_in_every_task_takes_a_step_or_is_refused(variant, task):
+def test_every_variant_attention_and_task(variant, task):
+    """Each combination takes a finite step, or is rejected with one sentence."""
     config = golden.config_of(variant, task)
     for sizes in attentions().values():
         chosen = {**config, "model": {**config["model"], **TINIEST, **sizes}}
@@ -115,7 +117,8 @@ def test_every_size_composes(size):
 
 
 @pytest.mark.parametrize("data", DATA)
-def test_every_data_set_suits_a_task_and_is_refused_by_the_others(data):
+def test_every_data_set_suits_a_task(data):
+    """Every other task rejects it with a sentence that says what it is for."""
     refused = {task: refusal(composed, f"task={task}", f"data={data}") for task in TASKS}
     assert not all(refused.values())
     assert all(sentence.startswith(f"data={data} is a corpus for") for sentence in refused.values() if sentence)

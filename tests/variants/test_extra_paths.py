@@ -46,7 +46,8 @@ def test_options_do_what_the_reference_does(name, options):
 # -- B2T ----------------------------------------------------------------------------------------------
 
 
-def test_b2t_scales_every_matrix_of_a_layer_by_its_own_stacks_depth_and_no_bias():
+def test_b2t_scales_matrices_by_depth_and_no_bias():
+    """The depth is that of its own stack."""
     plain = dict(model_of("b2t", 4, 9, init=TORCH_DEFAULT).named_parameters())
     scaled = dict(model_of("b2t", 4, 9, options={"weight_scaling": True}, init=TORCH_DEFAULT).named_parameters())
     for name, value in scaled.items():

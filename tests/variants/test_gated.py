@@ -117,7 +117,7 @@ def test_re_zero_per_sublayer_is_skip_init(tokens):
     assert torch.equal(apart(**tokens), skip(**tokens))
 
 
-def test_skip_init_starts_where_it_is_told():
+def test_skip_init_has_a_start():
     sites = model_of("skip_init", options={"start": 0.25}).decoder.sites
     assert {site.alpha.item() for site in sites} == {0.25}
 
@@ -181,7 +181,8 @@ def test_fixup_never_scales_a_bias():
     assert ours.abs().max() > 0
 
 
-def test_fixup_starts_its_own_output_matrix_at_zero_and_leaves_a_tied_one(tokens):
+def test_fixup_starts_an_untied_head_at_zero(tokens):
+    """A tied one is the embedding and cannot start at zero."""
     assert model_of("fixup", model={"tied": False}).head.weight.abs().max() == 0
     assert model_of("fixup", task="classification").head.weight.abs().max() == 0
     tied = model_of("fixup")
@@ -238,7 +239,8 @@ def test_t_fixup_of_one_stack_uses_that_stacks_depth():
     )
 
 
-def test_t_fixup_scales_the_drawn_weights_by_role_and_the_shared_embedding_once():
+def test_t_fixup_scales_by_role_and_the_embedding_once():
+    """Encoder and decoder share the embedding; its factor is the encoder's."""
     size = {"encoder_depth": 3, "decoder_depth": 4}
     ours, plain = model_of("t_fixup", **size), model_of("post_ln", **size)
     for stack, twin, factor in zip(ours.stacks, plain.stacks, (0.5090899, 0.4082483), strict=True):
@@ -275,7 +277,7 @@ def test_the_graph_is_the_papers(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_they_place_a_norm_or_refuse_one(name):
+def test_without_a_norm_setting_one_is_an_error(name):
     norms = [m for m in model_of(name).modules() if isinstance(m, nn.LayerNorm) or hasattr(m, "symbol")]
     assert bool(norms) == (name == "layer_scale")
     if name != "layer_scale":

@@ -24,15 +24,15 @@ Cell = str | dict[str, str]  # one text for all, or by pattern of the site's (or
 
 @dataclass(frozen=True)
 class Row:
-    """What stands where, from left to right as a vector passes it, with the norm, sum and scale that are met.
+    """The graph of one variant: the norms, sums and scales on each path, in the order in which a vector meets them.
 
     main: the stream's own way through a site; `none` where there is no way around the branch.
     branch: what the branch alone has, F for the sub-layer itself; F[…] names what is called inside it.
-    Several ways are told with commas. `bottom:` starts at what entered the layer, `1:` and `2:` at another stream.
-    queries, memory: norms that cross-attention has on what it reads, beside those that the streams bring along;
-    heads: behind the projection, head by head.
+    Several ways are separated by commas. `bottom:` starts at the input of the layer, `1:` and `2:` at another stream.
+    queries, memory: norms that cross-attention has on what it reads, in addition to those on the streams;
+    heads: after the projection, head by head.
     identity: the factor on a gradient on its way down past silent branches; `normed` where no size comes through.
-    opens, closes: before the first layer and after the last. reads, leaves: of a layer, beside its sites.
+    opens, closes: before the first layer and after the last. reads, leaves: of a layer, outside its sites.
     scaled: matrices that start as post_ln's times a factor. encoder / decoder where the two differ.
     """
 
@@ -58,7 +58,7 @@ TABLE = {
     "plain": Row("none", "F", "0"),
     "no_residual": Row("none", "F norm", "0"),
     "no_norm": Row("sum", "F", "1"),
-    # The norm on the main path, behind the sum.
+    # The norm on the main path, after the sum.
     "post_ln": Row("sum norm", "F", "normed"),
     "admin": Row("scale sum norm", "F", "normed"),
     "admin_constant": Row("scale sum norm", "F", "normed"),
@@ -77,7 +77,7 @@ TABLE = {
     "deep_scale": Row("scale sum", "norm F scale", "0.037 / 0.0156", **PRE_LN),
     "macaron": Row("sum", {"*": "norm F", "*.feed_forward*": "norm F scale"}, "1", **PRE_LN),
     "parallel": Row("sum", {"*": "bottom: norm F", "*.attention": "norm F"}, "1", **PRE_LN),
-    # … behind it, or on both sides.
+    # … after it, or on both sides.
     "res_post_norm": Row("sum", "F norm", "1", closes="norm"),
     "swin_v2": Row("sum", "F norm", "1", closes="norm"),
     "sandwich": Row("sum", "norm F norm", "1", **PRE_LN),
@@ -175,7 +175,7 @@ TABLE = {
 
 
 def built(variant: dict[str, Any]) -> Any:
-    """Unequal depths, and a head of its own; as it starts."""
+    """Unequal depths and an untied head, with initial weights."""
     config = small_config(variant=variant, init=TORCH_DEFAULT, model={**DEPTHS, "tied": False})
     return build(config, vocabulary=20).double().eval()
 

@@ -60,7 +60,8 @@ def test_mix_ln_rounds_the_number_of_post_layers_down(depth, fraction, post_laye
     assert variant.post_layers == post_layers
 
 
-def test_mix_ln_is_post_ln_below_and_pre_ln_above_in_each_stack_for_itself():
+def test_mix_ln_splits_each_stack_separately():
+    """Post-LN below, Pre-LN above."""
     model = model_of("mix_ln", 8, 4)
     assert lines_of(model, "encoder") == {
         "layers 1–2": ("h₁ = LN(x + A(x))", "x ← LN(h₁ + FFN(h₁))"),
@@ -83,7 +84,8 @@ def test_mix_ln_says_when_nothing_is_mixed(tokens):
 # -- LayerNorm scaling --------------------------------------------------------------------------------
 
 
-def test_norms_shrink_with_the_root_of_the_layer_and_the_last_one_does_not():
+def test_norms_shrink_with_the_root_of_the_layer():
+    """All but the norm after the last layer."""
     model = model_of("layer_norm_scaling", 9, 4)
     roots = {1: 1, 2: 1.4142136, 3: 1.7320508, 4: 2, 9: 3}
     x = torch.randn(2, 5, 16)
@@ -99,7 +101,8 @@ def test_norms_shrink_with_the_root_of_the_layer_and_the_last_one_does_not():
 # -- HybridNorm ---------------------------------------------------------------------------------------
 
 
-def test_hybrid_norm_puts_norms_of_a_heads_width_on_query_key_and_value():
+def test_hybrid_norm_norms_heads_in_all_attention():
+    """Query, key and value get one norm of a head's width each, in cross-attention too."""
     model = model_of("hybrid_norm")
     for site in model.encoder.sites + model.decoder.sites:
         if site.kind == "feed_forward":
@@ -110,7 +113,8 @@ def test_hybrid_norm_puts_norms_of_a_heads_width_on_query_key_and_value():
             assert not hasattr(site, "norm")
 
 
-def test_hybrid_norm_and_its_star_differ_in_the_first_layer_alone():
+def test_hybrid_norm_star_differs_in_the_first_layer():
+    """And in no other."""
     inside = tuple(f"inside {b}: LN at {slot}" for b in "AC" for slot in ("query", "key", "value"))
     hybrid = ("h₁ = x + A(x)", "h₂ = h₁ + C(h₁, memory)", "x ← LN(h₂) + FFN(LN(h₂))", *inside)
     first = ("h₁ = x + A(LN(x))", "h₂ = h₁ + C(LN(h₁), memory)", "x ← h₂ + FFN(LN(h₂))", *inside)
@@ -123,7 +127,8 @@ def test_hybrid_norm_and_its_star_differ_in_the_first_layer_alone():
 # -- NormFormer ---------------------------------------------------------------------------------------
 
 
-def test_norm_former_gains_heads_and_norms_inside_all_but_cross_attention():
+def test_norm_former_leaves_cross_attention_plain():
+    """Attention has head gains and a norm, the feed-forward a norm, cross-attention neither."""
     model = model_of("norm_former", options={"residual_gain": True})
     attention, cross, feed_forward = model.decoder.sites_by_layer[0]
     assert attention.sublayer.inside["heads"].gain.flatten().tolist() == [1] * 4

@@ -1,4 +1,4 @@
-"""Constants of the scaled arrangements against numbers worked out by hand, what they start with, where they degenerate.
+"""Scaled variants: constants against numbers worked out by hand, initial weights, special cases.
 
 Depths are (encoder, decoder), 0 where there is no such stack.
 """

@@ -15,7 +15,7 @@ FILE = re.compile(r"`lab/([\w/]+\.\w+)`:\n\n```\w+\n(.*?)```", re.DOTALL)
 
 @pytest.fixture
 def lab(tmp_path, monkeypatch):
-    """The files of the README in a folder of their own."""
+    """The files of the README, written to a folder."""
     for name, text in FILE.findall(README):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
