@@ -27,7 +27,7 @@ CITATION = re.compile(r"([A-Z]\w+(?: et al\.| & [A-Z]\w+)),? (\d{4})\b")
 def test_a_variant_states_its_equation(name):
     own = vars(locate("variant", node(name)))
     assert own["equation"]
-    assert own["verified"]
+    assert own["verified"] or not own["paper"]
 
 
 @pytest.mark.parametrize(
