@@ -39,5 +39,10 @@ def model_of(
     return build(config, vocabulary=20, classes=4)
 
 
+def pre_ln_under(norm: str, **size: Any) -> Any:
+    """Pre-LN with a norm of configs/norm, in float64; size: keys of model."""
+    return model_of("pre_ln", norm=node(norm, "norm"), model=size).double()
+
+
 # Draws biases too, so that a scaled bias shows.
 TORCH_DEFAULT = {"name": "torch_default", "_target_": "normexp.model.initialisers.TorchDefault"}
