@@ -129,7 +129,7 @@ def variants(config_dir: ConfigDir = None) -> None:
     """List the variants: name, equation, paper."""
     with _bad_input():
         from normexp.config.compose import Composer
-        from normexp.views.show import list_variants
+        from normexp.views.variants_table import list_variants
 
         _print(list_variants(Composer("train", config_dir or [])))
 

@@ -1,13 +1,10 @@
-"""What many tests need: where the seam's test arrangements live, and tokens for a small model."""
+"""What many tests need: tokens for a small model, one thread, the same random examples."""
 
 import signal
-from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
-
-SEAM = Path(__file__).parent / "variants" / "seam"  # arrangements that stretch the seam, as a user would add them
 
 # Property tests draw the same examples every time, as many as take little time, and keep no database.
 settings.register_profile("normexp", derandomize=True, max_examples=50, deadline=None, database=None)
@@ -25,13 +22,6 @@ def _sigint_reaches_children() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.fixture
-def seam_path(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make the arrangements of tests/variants/seam importable."""
-    monkeypatch.syspath_prepend(str(SEAM))
-    return SEAM
 
 
 @pytest.fixture

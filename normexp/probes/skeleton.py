@@ -6,8 +6,9 @@ from contextlib import ExitStack
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from normexp.model.replaced import replaced
 from normexp.model.stack import Stack
 from normexp.model.variant import Trace
 from normexp.norms import Norm
@@ -49,12 +50,12 @@ class Skeleton:
         """The streams of a forward with some of the parts, the others set to 0."""
         trace: Trace = {}
         nothing = torch.zeros_like(self.parts[EMBEDDING])
-        with ExitStack() as undo:
+        with ExitStack() as contexts:
             for site in self.stack.sites:
                 branch = parts.get(site.name, nothing)
-                _replace(undo, site, "branch", lambda _, part=branch: part)
+                contexts.enter_context(replaced(site, branch=lambda _, part=branch: part))
             for norm in self.norms:
-                _replace(undo, norm, "forward", answer(norm))
+                contexts.enter_context(replaced(norm, forward=answer(norm)))
             self.stack(parts.get(EMBEDDING, nothing), self.mask, trace=trace)
         return {s.name: trace[name] for s in self.stack.sites if (name := f"{s.name}/stream") in trace}
 
@@ -85,8 +86,3 @@ class Skeleton:
             return linear(part) + made - linear(x)
 
         return forward
-
-
-def _replace(undo: ExitStack, module: nn.Module, method: str, by: Callable[..., Any]) -> None:
-    setattr(module, method, by)
-    undo.callback(delattr, module, method)

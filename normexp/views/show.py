@@ -1,22 +1,18 @@
-"""What a config means before anything runs: its graph, its size, its price."""
+"""What a config means before anything runs: its keys, its graph, its size."""
 
 from collections.abc import Iterator
 
 import torch
 import yaml
-from rich.console import RenderableType
-from rich.markup import escape
-from rich.table import Table
 
-from normexp.config.compose import Composer
 from normexp.config.schema import Config, to_dict
 from normexp.data.corpus import load_corpus
-from normexp.errors import ConfigError
 from normexp.model.build import Model, build
 from normexp.model.initialisers import Init
 from normexp.model.stack import Stack
 from normexp.model.variant import Site, Variant
 from normexp.norms import Norm
+from normexp.papers import papers_of
 from normexp.probes.graph import BRANCHES, graph
 
 ROLES = ("query", "key", "value", "out", "fc1", "fc2")
@@ -26,10 +22,8 @@ def describe(config: Config) -> str:
     """The resolved config, then what it builds: equations, constants at this depth, parameters."""
     corpus = load_corpus(config.data)
     model = build(config, corpus)
-    equation = type(model.stacks[0].variant).equation()
     lines = [yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)]
-    paper = f"   ({equation.paper})" if equation.paper else ""
-    lines += [f"{config.variant.name}: {equation.text}{paper}", ""]
+    lines += [*_source(config.variant.name, type(model.stacks[0].variant)), ""]
     letters = ", ".join(f"{letter} {kind.replace('_', '-')}" for kind, letter in BRANCHES.items())
     lines += [f"The graph, with {letters}:"]
     for part in graph(model):
@@ -38,14 +32,22 @@ def describe(config: Config) -> str:
     lines += [f"  {s.shape.stack}: {leak}" for s in model.stacks for leak in _leaks(s)]
     constants = list(_constants(model, config.init.build()))
     lines += ["", "Constants at this depth:", *(f"  {line}" for line in constants or ["none"])]
-    levels = " · ".join(f"{name} {value:.3f}" for name, value in corpus.baselines.items())
+    baselines = " · ".join(f"{name} {value:.3f}" for name, value in corpus.baselines.items())
     total = sum(p.numel() for p in model.parameters())
-    lines += ["", f"Parameters: {total:,}", f"Baselines of {config.data.name}: {levels} (nats)"]
+    lines += ["", f"Parameters: {total:,}", f"Baselines of {config.data.name}: {baselines} (nats)"]
     return "\n".join(lines)
 
 
+def _source(name: str, variant: type[Variant]) -> list[str]:
+    """The variant's equation, its papers and what it was checked against."""
+    lines = [f"{name}: {variant.equation or '(no equation stated)'}"]
+    for paper in papers_of(variant.paper):
+        lines.append(f"  {paper.citation}, {paper.title}" + (f", {paper.link}" if paper.link else ""))
+    return [*lines, f"  verified: {variant.verified}"] if variant.verified else lines
+
+
 def _leaks(stack: Stack) -> list[str]:
-    """By which norms a token of a causal stack learns of later ones."""
+    """The norms through which a token of a causal stack depends on later tokens."""
     norms = {
         module.symbol: module.causality_note
         for module in stack.modules()
@@ -55,7 +57,7 @@ def _leaks(stack: Stack) -> list[str]:
 
 
 def _constants(model: Model, init: Init) -> Iterator[str]:
-    """What the variant owns beside norms, where it starts, and its and the init's factors on initial weights."""
+    """The variant's parameters other than norms, their initial values, and all factors on initial weights."""
     for stack in model.stacks:
         name, variant = stack.shape.stack, stack.variant
         profiled = type(variant).calibrate is not Variant.calibrate
@@ -91,18 +93,3 @@ def _gains(name: str, sites: list[Site], variant: Variant, init: Init) -> Iterat
 def _range(values: list[float]) -> str:
     low, high = min(values), max(values)
     return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
-
-
-def list_variants(composer: Composer) -> RenderableType:
-    """Name, equation and paper of every variant that the config folders offer."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("variant", "equation", "paper"):
-        table.add_column(column, no_wrap=column == "variant")
-    for name in composer.options("variant"):
-        try:
-            equation = composer.choice("variant", name).cls.equation()
-        except ConfigError as error:  # one broken file must not hide all others
-            table.add_row(name, f"[red]{escape(str(error))}[/]", "")
-            continue
-        table.add_row(name, escape(equation.text), escape(equation.paper))
-    return table

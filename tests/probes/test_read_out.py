@@ -133,7 +133,7 @@ def test_half_precision_training_is_read_out_too():
 def test_a_batch_too_small_for_the_width_is_an_error():
     """Only at step 1, where the settings are the cause; a later batch may be small by chance."""
     trainer = trainer_of("variant=pre_ln")
-    context, width = trainer.probe_context(padded(trainer)), trainer.config["model"]["width"]
+    context, width = trainer.probe_context(padded(trainer)), trainer.config.model.width
     batch = context.batch
     few = next(n for n in range(2, len(batch.source) + 1) if int(batch.target_mask[:n:2].sum()) >= 3 * width)
     source, mask, target, labels = (x[: few - 1] for x in (batch.source, batch.source_mask, batch.target, batch.labels))

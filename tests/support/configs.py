@@ -49,16 +49,3 @@ def small_config(**changes: Any) -> Config:
     for key, value in changes.items():
         values[key] = {**values[key], **value} if isinstance(value, dict) and key == "model" else value
     return from_dict(values)
-
-
-VARIANTS = {
-    "post_ln": "normexp.variants.post_ln.PostLN",
-    "pre_ln": "normexp.variants.pre_ln.PreLN",
-    "no_residual": "normexp.variants.no_residual.NoResidual",
-    "plain": "normexp.variants.plain.Plain",
-}
-
-
-def variant_node(name: str) -> dict[str, Any]:
-    """The variant's group as composition would give it."""
-    return {"name": name, "_target_": VARIANTS.get(name) or f"arrangements.{name}"}

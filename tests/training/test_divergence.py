@@ -13,7 +13,7 @@ from tests.support.runs import tiny_config
 
 
 class Blowing(PostLN):
-    """x ← LN(x + c·F(x))   c is 1 until, from step 13 on, one site's branch no longer fits into a float"""
+    """x ← LN(x + c·F(x)): c is 1 until, from step 13 on, one site's branch no longer fits into a float."""
 
     def __init__(self, *shape_and_norm, place="decoder.02.cross_attention"):
         super().__init__(*shape_and_norm)
@@ -29,7 +29,7 @@ class Blowing(PostLN):
 
 
 class Backward(PostLN):
-    """x ← LN(x + F(g(x)))   g is the identity forwards and not finite backwards, at one site, from step 13 on"""
+    """x ← LN(x + F(g(x))): g is the identity forwards and not finite backwards, at one site, from step 13 on."""
 
     def on_step_begin(self, step):
         self.step = step

@@ -1,6 +1,5 @@
 """The graph of every variant of configs/variant as one table, held against what the running model shows."""
 
-import re
 from dataclasses import dataclass, fields
 from fnmatch import fnmatch
 from functools import cache
@@ -10,28 +9,29 @@ import pytest
 import torch
 
 from normexp.config.choice import Choice
+from normexp.config.compose import Composer
 from normexp.variants.pre_ln import PreLN
 from tests.support.configs import small_config
 from tests.support.graph_observer import observe
-from tests.support.models import model_of
+from tests.support.models import TORCH_DEFAULT, model_of, node
+from tests.support.references.comparison import DEPTHS
 from tests.support.start_observer import scaled, shared
-from tests.variants import test_references
-from tests.variants.test_references import DEPTHS, VARIANTS
 
+VARIANTS = sorted(Composer("train").options("variant"))
 Cell = str | dict[str, str]  # one text for all, or by pattern of the site's (or layer's) name, of which the last counts
 
 
 @dataclass(frozen=True)
 class Row:
-    """What stands where, from left to right as a vector passes it, with the norm, sum and scale that are met.
+    """The graph of one variant: the norms, sums and scales on each path, in the order in which a vector meets them.
 
     main: the stream's own way through a site; `none` where there is no way around the branch.
     branch: what the branch alone has, F for the sub-layer itself; F[…] names what is called inside it.
-    Several ways are told with commas. `bottom:` starts at what entered the layer, `1:` and `2:` at another stream.
-    queries, memory: norms that cross-attention has on what it reads, beside those that the streams bring along;
-    heads: behind the projection, head by head.
+    Several ways are separated by commas. `bottom:` starts at the input of the layer, `1:` and `2:` at another stream.
+    queries, memory: norms that cross-attention has on what it reads, in addition to those on the streams;
+    heads: after the projection, head by head.
     identity: the factor on a gradient on its way down past silent branches; `normed` where no size comes through.
-    opens, closes: before the first layer and after the last. reads, leaves: of a layer, beside its sites.
+    opens, closes: before the first layer and after the last. reads, leaves: of a layer, outside its sites.
     scaled: matrices that start as post_ln's times a factor. encoder / decoder where the two differ.
     """
 
@@ -57,7 +57,7 @@ TABLE = {
     "plain": Row("none", "F", "0"),
     "no_residual": Row("none", "F norm", "0"),
     "no_norm": Row("sum", "F", "1"),
-    # The norm on the main path, behind the sum.
+    # The norm on the main path, after the sum.
     "post_ln": Row("sum norm", "F", "normed"),
     "admin": Row("scale sum norm", "F", "normed"),
     "admin_constant": Row("scale sum norm", "F", "normed"),
@@ -76,7 +76,7 @@ TABLE = {
     "deep_scale": Row("scale sum", "norm F scale", "0.037 / 0.0156", **PRE_LN),
     "macaron": Row("sum", {"*": "norm F", "*.feed_forward*": "norm F scale"}, "1", **PRE_LN),
     "parallel": Row("sum", {"*": "bottom: norm F", "*.attention": "norm F"}, "1", **PRE_LN),
-    # … behind it, or on both sides.
+    # … after it, or on both sides.
     "res_post_norm": Row("sum", "F norm", "1", closes="norm"),
     "swin_v2": Row("sum", "F norm", "1", closes="norm"),
     "sandwich": Row("sum", "norm F norm", "1", **PRE_LN),
@@ -172,12 +172,9 @@ TABLE = {
 
 # -- the table against the models -------------------------------------------------------------------------------------
 
-node = cache(test_references.node)
-TORCH_DEFAULT = {"name": "torch_default", "_target_": "normexp.model.initialisers.TorchDefault"}  # draws biases too
-
 
 def built(variant: dict[str, Any]) -> Any:
-    """Unequal depths, and a head of its own; as it starts."""
+    """Unequal depths and an untied head, with initial weights."""
     config = small_config(variant=variant, init=TORCH_DEFAULT, model={**DEPTHS, "tied": False})
     return model_of(config, vocabulary=20).double().eval()
 
@@ -217,7 +214,7 @@ def at(cell: Cell, place: str) -> str:
 
 def test_every_variant_that_cites_a_paper_has_a_row():
     """One of the user's own may do without."""
-    cited = {name for name in VARIANTS if re.search(r"\d{4}", Choice.of("variant", node(name)).cls.equation().paper)}
+    cited = {name for name in VARIANTS if Choice.of("variant", node(name)).cls.paper}
     missing = sorted(cited - set(TABLE))
     assert not missing, f"tests/variants/test_graph_table.py has no row for {', '.join(missing)}"
     assert set(TABLE) <= set(VARIANTS)
