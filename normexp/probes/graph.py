@@ -190,7 +190,8 @@ def _inside(sites: list[Any]) -> Iterator[str]:
     """What is inside the branches: persistent vectors, then the variant's modules, slot by slot."""
     for site in sites:
         if count := getattr(site.sublayer, "persistent", 0):
-            yield f"inside {BRANCHES[site.kind]}: {count} persistent keys and values per head in addition to the tokens'"
+            what = f"{count} persistent keys and values per head in addition to the tokens'"
+            yield f"inside {BRANCHES[site.kind]}: {what}"
         for slot, module in site.sublayer.inside.items():
             what = module.symbol if isinstance(module, Norm) else type(module).__name__
             yield f"inside {BRANCHES[site.kind]}: {what} at {slot}"

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from x_transformers import Decoder, Encoder
 
 from tests.support.configs import node_of, small_config
-from tests.support.models import model_of
+from tests.support.models import built
 
 DEPTH, WIDTH, HEADS = 3, 16, 4
 S = 2 * DEPTH  # sub-layers
@@ -45,7 +45,7 @@ def ours_of(variant: str, task: str) -> nn.Module:
     """Float64, gains and scalars off their start, biases at 0 where x-transformers has none."""
     node = node_of("variant", variant)
     config = small_config(variant=node, task={"name": task}, model={"encoder_depth": DEPTH, "decoder_depth": DEPTH})
-    model = model_of(config, vocabulary=20, classes=4).double()
+    model = built(config).double()
     stack = model.stacks[0]
     generator = torch.Generator().manual_seed(0)
     for name, parameter in stack.named_parameters():

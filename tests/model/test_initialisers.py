@@ -129,7 +129,7 @@ def test_ds_inits_alpha_scales_every_layer():
 
 def test_an_encoder_on_its_own_counts_two_branches_a_layer():
     config = small_config(init=node("gpt2", "init"), task={"name": "classification"}, model={"width": 128})
-    out = model_of(config, vocabulary=20, classes=4).encoder.sites[0].sublayer.out.weight
+    out = built(config).encoder.sites[0].sublayer.out.weight
     assert out.std().item() == pytest.approx(0.02 / math.sqrt(6), rel=0.05)
 
 

@@ -315,7 +315,9 @@ def test_later_tokens_are_seen_only_as_noted(name, training, tokens):
 
 def test_instance_norm_is_refused_in_a_causal_stack():
     """There a token would see later ones in evaluation too."""
-    with pytest.raises(ConfigError, match=r"^norm=instance_norm: in a causal stack .* task=classification is right"):
+    with pytest.raises(
+        ConfigError, match=r"^norm=instance_norm cannot be used in a causal stack .* use task=classification"
+    ):
         tiny_config("norm=instance_norm")
     assert "IN(x + A(x))" in describe(resolved("classification", "norm=instance_norm"))
 

@@ -82,7 +82,7 @@ class OwnQuery(PreLN):
 
 def test_attention_norms_read_the_norm_of_the_run():
     """Even under a variant that places none, where setting a norm is otherwise an error."""
-    with pytest.raises(ConfigError, match="norm is set, but variant=re_zero takes none"):
+    with pytest.raises(ConfigError, match="norm is not used by variant=re_zero"):
         tiny_config("variant=re_zero", "norm=rms_norm")
     shown = describe(tiny_config("variant=re_zero", "norm=rms_norm", "model.attention_norm=qk"))
     assert "inside A: RMS at query" in shown

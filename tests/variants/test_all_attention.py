@@ -10,7 +10,7 @@ from torch import Tensor
 from normexp.config.schema import TASKS
 from normexp.sweep.plan import cost
 from tests.support.configs import small_config
-from tests.support.models import built, model_of, node
+from tests.support.models import built, node
 from tests.support.references.blocks import Weights, attend, heads_of, layer_norm, linear, not_seen
 from tests.support.runs import tiny_config
 
@@ -104,7 +104,7 @@ def outputs(task: str, read: Read, **changes: object) -> list[tuple[Tensor, Tens
     """(ours, the reference's) for every stack of the task's model."""
     torch.manual_seed(0)
     config = small_config(task={"name": task}, model={**SIZES, **changes})
-    model = model_of(config, vocabulary=20, classes=4).double().eval()
+    model = built(config).double().eval()
     for parameter in model.parameters():  # no bias and no gain may stay where leaving it out would not show
         parameter.data += 0.2 * torch.randn_like(parameter)
     x, y = torch.randn(3, 7, 16, dtype=torch.float64), torch.randn(3, 5, 16, dtype=torch.float64)

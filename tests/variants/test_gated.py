@@ -281,5 +281,5 @@ def test_without_a_norm_setting_one_is_an_error(name):
     norms = [m for m in model_of(name).modules() if isinstance(m, nn.LayerNorm) or hasattr(m, "symbol")]
     assert bool(norms) == (name == "layer_scale")
     if name != "layer_scale":
-        with pytest.raises(ValueError, match=f"norm is set, but variant={name} takes none"):
+        with pytest.raises(ValueError, match=f"norm is not used by variant={name}"):
             tiny_config(f"variant={name}", "norm=rms_norm")

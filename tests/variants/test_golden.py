@@ -71,7 +71,7 @@ def test_the_change_that_is_named_is_the_largest():
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["him"], "error: variant=him: one of "),
+        (["him"], "error: variant must be one of "),
         (["mine", "--config-dir", "nowhere"], "error: --config-dir nowhere: a readable folder "),
     ],
 )

@@ -13,7 +13,7 @@ from normexp.config.compose import Composer
 from normexp.variants.pre_ln import PreLN
 from tests.support.configs import small_config
 from tests.support.graph_observer import observe
-from tests.support.models import TORCH_DEFAULT, model_of, node
+from tests.support.models import TORCH_DEFAULT, built, node
 from tests.support.references.comparison import DEPTHS
 from tests.support.start_observer import scaled, shared
 
@@ -173,21 +173,21 @@ TABLE = {
 # -- the table against the models -------------------------------------------------------------------------------------
 
 
-def built(variant: dict[str, Any]) -> Any:
+def graph_model(variant: dict[str, Any]) -> Any:
     """Unequal depths and an untied head, with initial weights."""
     config = small_config(variant=variant, init=TORCH_DEFAULT, model={**DEPTHS, "tied": False})
-    return model_of(config, vocabulary=20).double().eval()
+    return built(config).double().eval()
 
 
 @cache
 def observed(name: str) -> dict[str, Any]:
     """Every column of the table, as the model shows it."""
-    return columns_of(built(node(name)))
+    return columns_of(graph_model(node(name)))
 
 
 def columns_of(model: Any) -> dict[str, Any]:
     torch.manual_seed(0)
-    return {**vars(observe(model)), "scaled": scaled(model, built(node("post_ln")))}
+    return {**vars(observe(model)), "scaled": scaled(model, graph_model(node("post_ln")))}
 
 
 def complaints(found: dict[str, Any], row: Row) -> dict[str, list[str]]:
@@ -227,7 +227,7 @@ def test_the_running_model_is_what_its_row_says(name):
 
 @pytest.mark.parametrize("name", TABLE)
 def test_no_two_layers_start_alike(name):
-    assert shared(built(node(name))) == []
+    assert shared(graph_model(node(name))) == []
 
 
 # -- a wrong graph is seen --------------------------------------------------------------------------------------------
@@ -280,17 +280,17 @@ class NormedMemory(PreLN):
 @pytest.mark.parametrize(("slip", "columns"), [(Unclosed, {"closes"}), (NormedMemory, {"memory"})])
 def test_a_slip_is_seen(slip, columns, monkeypatch):
     monkeypatch.setattr("normexp.variants.pre_ln.PreLN", slip)
-    assert set(complaints(columns_of(built(node("pre_ln"))), TABLE["pre_ln"])) == columns
+    assert set(complaints(columns_of(graph_model(node("pre_ln"))), TABLE["pre_ln"])) == columns
 
 
 def test_a_scaled_bias_and_a_layer_copied_from_another_are_seen():
-    model = built(node("pre_ln"))
+    model = graph_model(node("pre_ln"))
     lower, upper = (sites[0].sublayer for sites in model.encoder.sites_by_layer[:2])
     with torch.no_grad():
         upper.out.bias *= 2
         upper.value.weight.copy_(lower.value.weight)
     upper.query = lower.query
-    assert scaled(model, built(node("post_ln"))).split()[-1] == "attention.bias"
+    assert scaled(model, graph_model(node("post_ln"))).split()[-1] == "attention.bias"
     assert shared(model) == [
         "encoder.01 and encoder.02 share query.weight of attention",
         "encoder.01 and encoder.02 share query.bias of attention",
