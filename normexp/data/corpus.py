@@ -71,11 +71,9 @@ class Corpus:
         Raises ValueError if the corpus does not serve the task, or does not state blind and floor.
         """
         self._check(task)
-        missing = {"blind", "floor"} - set(self.baselines)
+        missing = " and ".join(sorted({"blind", "floor"} - set(self.baselines)))
         if missing:
-            raise ValueError(
-                f"a corpus must state its baselines blind and floor; {', '.join(sorted(missing))} is missing"
-            )
+            raise ValueError(f"a corpus must state its baselines blind and floor; {missing} is missing")
         baselines = dict(self.baselines)
         if task != self.task:
             blind = min(baselines["unigram"], baselines["position_only"])

@@ -17,8 +17,12 @@ def split_of(value: Any) -> str:
 
     It depends on nothing else, so a value that is held out once is held out for every seed, size and language.
     """
-    digest = hashlib.sha256(repr(value).encode()).digest()
-    return {8: "valid", 9: "test"}.get(int.from_bytes(digest[:8], "big") % 10, "train")
+    return {8: "valid", 9: "test"}.get(fingerprint(value) % 10, "train")
+
+
+def fingerprint(value: Any) -> int:
+    """64 bits of the sha256 of the value's repr."""
+    return int.from_bytes(hashlib.sha256(repr(value).encode()).digest()[:8], "big")
 
 
 def sizes(key: str, count: int) -> dict[str, int]:
