@@ -78,7 +78,7 @@ def files(package: str) -> list[tuple[str, Path]]:
 
     Raises ValueError if the package is not installed.
     """
-    spec = find_spec(package)
+    spec = find_spec(package) if package.isidentifier() else None  # a dotted name would import its parent
     if spec is None or not spec.submodule_search_locations:
         raise ValueError(f"data.packages must be installed packages; got {package}")
     root = Path(next(iter(spec.submodule_search_locations)))
@@ -86,7 +86,7 @@ def files(package: str) -> list[tuple[str, Path]]:
     return [(name.as_posix(), path) for name, path in found if not {"tests", "testing"} & set(name.parts)]
 
 
-def windows(named: Iterable[tuple[str, Path]], room: dict[str, int], length: int) -> dict[str, list[dict[str, str]]]:
+def windows(named: Iterable[tuple[str, Path]], room: dict[str, int], length: int) -> dict[str, list[dict[str, Any]]]:
     """Windows of running prose, `length` characters each, until every split has as many as it needs (`room`).
 
     named: files in the order in which they are read; the split of a file is a function of its name. The sentences of a
@@ -94,7 +94,7 @@ def windows(named: Iterable[tuple[str, Path]], room: dict[str, int], length: int
     is kept once, in the file that is read first. Files that cannot be parsed are skipped, as are those with little text
     between triple quotes: parsing them takes long and gives little.
     """
-    found: dict[str, list[dict[str, str]]] = {split: [] for split in SPLITS}
+    found: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     seen = set[str]()
     for name, path in named:
         split = split_of(name)
@@ -143,10 +143,8 @@ def docstrings(
     if length < 2:
         raise ValueError(f"data.length must be at least 2; got {length}")
     room = sizes("data.sequences", sequences)
-    named = sorted(
-        {file for package in chosen for file in files(package)}, key=lambda file: fingerprint((seed, file[0]))
-    )
-    rows: dict[str, list[dict[str, Any]]] = windows(named, room, length)  # type: ignore[assignment]
+    found = {file for package in chosen for file in files(str(package))}
+    rows = windows(sorted(found, key=lambda file: fingerprint((seed, file[0]))), room, length)
     for split, count in room.items():
         if len(rows[split]) < count:
             raise ValueError(
@@ -176,6 +174,6 @@ def docstrings(
 
 def _version(package: str) -> str:
     try:
-        return version(package)
+        return version(package).partition("+")[0]  # 2.13.0+cpu has the text of 2.13.0
     except PackageNotFoundError:  # its distribution has another name; the digest still covers its text
         return "unknown"

@@ -25,23 +25,23 @@ def held_out(train: Texts, held: Texts, vocabulary: int, order: int = 1) -> dict
 
     vocabulary: how many tokens there are. Contexts do not reach beyond the start of a text: <bos> fills them up.
     """
-    tokens, others = _flat(train), _flat(held)
-    rows, contexts = np.full(len(others), 1 / vocabulary), (np.zeros_like(tokens), np.zeros_like(others))
+    parts = train, held
+    tokens = [_flat(part) for part in parts]
+    contexts = [np.zeros_like(part) for part in tokens]
+    shares = np.full(len(tokens[1]), 1 / vocabulary)
     losses = {}
     for size in range(order + 1):
-        if size:  # one token more, further back
-            contexts = tuple(
-                code * vocabulary + _shifted(texts, size) for code, texts in zip(contexts, (train, held), strict=True)
-            )
-        rows = _interpolate(rows, contexts, (tokens, others), vocabulary)
-        losses[NAMES[size]] = _loss(rows)
+        if size:  # one more token, further back
+            contexts = [codes * vocabulary + _shifted(part, size) for codes, part in zip(contexts, parts, strict=True)]
+        shares = _interpolate(shares, contexts, tokens, vocabulary)
+        losses[NAMES[size]] = _loss(shares)
         if not size:
-            places = tuple(_flat([range(len(text)) for text in texts]) for texts in (train, held))
-            losses["position_only"] = _loss(_interpolate(rows, places, (tokens, others), vocabulary))
+            positions = [_flat([range(len(text)) for text in part]) for part in parts]
+            losses["position_only"] = _loss(_interpolate(shares, positions, tokens, vocabulary))
     return losses
 
 
-def _interpolate(shorter: NDArray, contexts: tuple[Ids, ...], tokens: tuple[Ids, ...], vocabulary: int) -> NDArray:
+def _interpolate(shorter: NDArray, contexts: list[Ids], tokens: list[Ids], vocabulary: int) -> NDArray:
     """The probability of every held-out token given its context, from that given a shorter one.
 
     contexts, tokens: of the training part and of the held-out part.
