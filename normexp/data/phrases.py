@@ -125,8 +125,8 @@ def write(value: tuple[str, Any], locale: Locale) -> str:
     return KINDS[value[0]].write(value[1], locale)
 
 
-def entropy(kinds: tuple[str, ...], locales: Iterable[Locale]) -> float:
-    """Entropy of one phrase in nats: what a model that knows the language, but not the value, has to guess.
+def entropies(locales: Iterable[Locale]) -> dict[str, float]:
+    """Nats per phrase of each kind: what a model that knows the language, but not the value, has to guess.
 
     Dates, times and durations are uniform over values that all read differently, so theirs is the logarithm of how
     many there are: 73,049 days, 86,400 seconds, 13,986 durations. Units: 99 of the amounts are reached in two ways
@@ -144,7 +144,7 @@ def entropy(kinds: tuple[str, ...], locales: Iterable[Locale]) -> float:
     }
     item = math.log(len(ITEMS)) + sum(by_kind[kind] for kind in ITEMS) / len(ITEMS)
     by_kind["list"] = math.log(len(STYLES)) + math.log(len(LENGTHS)) + item * sum(LENGTHS) / len(LENGTHS)
-    return math.log(len(kinds)) + sum(by_kind[kind] for kind in kinds) / len(kinds)
+    return by_kind
 
 
 def check_kinds(kinds: str | Iterable[str]) -> tuple[str, ...]:

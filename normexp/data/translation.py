@@ -8,7 +8,7 @@ from datasets import Features, Sequence, Translation, Value
 
 from normexp.data.baselines import of_targets
 from normexp.data.corpus import Corpus, corpus
-from normexp.data.phrases import check_kinds, check_language, entropy, write
+from normexp.data.phrases import check_kinds, check_language, entropies, write
 from normexp.data.splits import collect
 from normexp.data.vocabulary import EOS, Vocabulary, words
 
@@ -33,12 +33,12 @@ def cldr_phrases(
     If two values read the same in one of the languages, only the first is kept.
 
     Baselines: unigram, position-only and target bigram of the training part; floor 0, because the source determines the
-    target. `blind` is the entropy of a phrase over the mean length of the targets. For dates it is exact: 73,049 days
-    from 1900 to 2099, equally likely, which all read differently, so ln 73,049 = 11.199 nats per phrase, and with 8.709
-    tokens 1.286 nats per token. For times and durations it is exact as well. For units, lists and mixtures it is an
-    estimate, good to about 0.02 nats per token: it neglects that values are drawn without replacement, and how many of
-    each kind and length the sample holds. A model that learnt the training part by heart could fall below it (to
-    ln 8,000 / 8.709 = 1.032 for the dates), but not within a few epochs.
+    target. `blind` is the entropy of a phrase (its kind, and its value) over the mean length of the targets. For dates
+    it is exact: 73,049 days from 1900 to 2099, equally likely, which all read differently, so ln 73,049 = 11.199 nats
+    per phrase, and with 8.709 tokens 1.286 nats per token. For times and durations it is exact as well. For units,
+    lists and mixtures it is an estimate, good to about 0.01 nats per token: it neglects that values are drawn without
+    replacement, and how long the lists of the sample are. A model that learnt the training part by heart could fall
+    below it (to ln 8,000 / 8.709 = 1.032 for the dates), but not within a few epochs.
 
     The default, 10,000 dates en-fr: 53 tokens; with <eos>, sources have 10.7 tokens and targets 8.7.
 
@@ -69,7 +69,8 @@ def cldr_phrases(
 
     targets = [found["target"] for found in rows["train"]]
     length = sum(map(len, targets)) / len(targets)
-    nats = entropy(chosen, locales)
+    by_kind = entropies(locales)
+    nats = math.log(len(chosen)) + sum(by_kind[row["kind"]] for row in rows["train"]) / len(rows["train"])
     exact = set(chosen) <= {"date", "time", "duration"}
     how = (
         f"{'exact' if exact else 'estimate'}: the entropy of a phrase, {nats:.3f} nats (e^{nats:.3f} = "

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 from babel import Locale
 
-from normexp.data.phrases import AMOUNTS, DAYS, FIRST_DAY, KINDS, SPANS, UNITS, draw, entropy, write
+from normexp.data.phrases import AMOUNTS, DAYS, FIRST_DAY, KINDS, SPANS, UNITS, draw, entropies, write
 from normexp.data.splits import split_of
 from normexp.data.translation import cldr_phrases
 from normexp.data.vocabulary import EOS, UNK, join_words, words
@@ -134,27 +134,32 @@ def test_every_day_reads_differently(french):
     days = (FIRST_DAY + datetime.timedelta(days=day) for day in range(DAYS))
     phrases = {" ".join(words(write(("date", day), french))) for day in days}
     assert len(phrases) == 73_049
-    assert entropy(("date",), [french]) == pytest.approx(log(73_049))
+    assert entropies([french])["date"] == pytest.approx(log(73_049))
 
 
 def test_every_duration_reads_differently(french):
     values = [("duration", (amount * sign, span)) for amount in AMOUNTS for sign in (1, -1) for span in SPANS]
     assert len({" ".join(words(write(value, french))) for value in values}) == len(values)
-    assert entropy(("duration",), [french]) == pytest.approx(log(len(values)))
+    assert entropies([french])["duration"] == pytest.approx(log(len(values)))
 
 
 def test_the_entropy_of_units_counts_every_amount(french):
     amounts = [amount / tenths for amount in AMOUNTS for tenths in (1, 10)]
     counts = Counter(" ".join(words(write(("unit", (amount, unit)), french))) for amount in amounts for unit in UNITS)
     total = counts.total()
-    assert entropy(("unit",), [french]) == pytest.approx(-sum(n / total * log(n / total) for n in counts.values()))
+    assert entropies([french])["unit"] == pytest.approx(-sum(n / total * log(n / total) for n in counts.values()))
 
 
-def test_entropy_is_a_sum_over_independent_choices(french):
-    item = log(4) + sum(entropy((kind,), [french]) for kind in ("date", "time", "unit", "duration")) / 4
-    assert entropy(("list",), [french]) == pytest.approx(log(2) + log(2) + 2.5 * item)
-    both = (entropy(("date",), [french]) + entropy(("list",), [french])) / 2
-    assert entropy(("date", "list"), [french]) == pytest.approx(log(2) + both)
+def test_the_entropy_of_a_list_sums_independent_choices(french):
+    nats = entropies([french])
+    item = log(4) + sum(nats[kind] for kind in ("date", "time", "unit", "duration")) / 4
+    assert nats["list"] == pytest.approx(log(2) + log(2) + 2.5 * item)
+
+
+def test_blind_of_a_mixture_counts_its_kinds(mixed, french):
+    train, nats = mixed.splits["train"], entropies([french])
+    total = sum(log(5) + nats[kind] for kind in train["kind"])
+    assert mixed.baselines["blind"] == pytest.approx(total / sum(map(len, train["target"])))
 
 
 def test_blind_is_called_an_estimate_where_it_is_one(mixed):
