@@ -72,10 +72,7 @@ def cldr_phrases(
     by_kind = entropies(locales)
     nats = math.log(len(chosen)) + sum(by_kind[row["kind"]] for row in rows["train"]) / len(rows["train"])
     exact = set(chosen) <= {"date", "time", "duration"}
-    how = (
-        f"{'exact' if exact else 'estimate'}: the entropy of a phrase, {nats:.3f} nats (e^{nats:.3f} = "
-        f"{math.exp(nats):,.0f} equally likely ones), over {length:.3f} tokens"
-    )
+    how = f"{'exact' if exact else 'estimate'}: the entropy of a phrase, {nats:.3f} nats, over {length:.3f} tokens"
     baselines = of_targets(targets) | {"blind": nats / length, "floor": 0.0}
     methods = {"blind": how, "floor": "exact: the source determines the target"}
     features = Features(
