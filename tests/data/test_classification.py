@@ -38,7 +38,7 @@ def test_no_phrase_reads_the_same_twice(languages):
     assert len(set(texts)) == len(texts) == 10_000
 
 
-def test_one_token_does_not_solve_it_and_a_bag_of_tokens_does_not_either(languages):
+def test_neither_one_token_nor_a_bag_of_them_solves_it(languages):
     """Accuracy on test: the best single character, and naive Bayes over all of them."""
     train, test = (_counts(languages, split) for split in ("train", "test"))
 
