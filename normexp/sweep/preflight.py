@@ -79,10 +79,7 @@ def _check_without_feed_forward(config: Config, variant: Any, set_keys: Collecti
 
 def _check_data(config: Config) -> None:
     task = config.task.name
-    writes, longest, longest_side = _sizes(config.data, task)
-    if writes != (task != "classification"):
-        kind = "translation" if writes else "classification"
-        raise ConfigError(f"data={config.data.name} is for task={kind}; it cannot be used with task={task}")
+    longest, longest_side = _sizes(config.data, task)
     limits = (
         ("training.batch_tokens", config.training.batch_tokens, longest),
         ("model.max_length", config.model.max_length, longest_side),
@@ -93,12 +90,18 @@ def _check_data(config: Config) -> None:
 
 
 @cache
-def _sizes(data: Choice, task: str) -> tuple[bool, int, int]:
-    """Whether a corpus has target texts, its longest example in tokens, and the longest side of one."""
+def _sizes(data: Choice, task: str) -> tuple[int, int]:
+    """The longest example of a corpus, and the longest side of one, in tokens.
+
+    Raises ConfigError for a corpus that cannot be built, is not for this task, or states no baselines.
+    """
     from normexp.data.corpus import load_corpus
 
     try:
         corpus = load_corpus(data)
+        if not corpus.serves(task):
+            raise ConfigError(f"data={data.name} is for task={corpus.task}; it cannot be used with task={task}")
+        corpus.baselines_for(task)
     except ConfigError:
         raise
     except ValueError as error:
@@ -108,7 +111,7 @@ def _sizes(data: Choice, task: str) -> tuple[bool, int, int]:
         for split in corpus.splits
         for example in corpus.examples(str(split), task)
     ]
-    return corpus.task != "classification", max(map(sum, sizes)), max(map(max, sizes))
+    return max(map(sum, sizes)), max(map(max, sizes))
 
 
 @cache

@@ -57,7 +57,7 @@ def probe_untrained(trainer: Trainer, probes: ProbeSet, recorder: Recorder, corp
     recorder.add_step(1, loss, probes.measure(context))
     recorder.flush()
     recorder.write_tables()
-    recorder.finish({"baselines": corpus.baselines, "parameters": parameters(trainer)})
+    recorder.finish({"baselines": corpus.baselines_for(trainer.config.task.name), "parameters": parameters(trainer)})
 
 
 def run_steps(trainer: Trainer, probes: ProbeSet, recorder: Recorder, valid: list[Batch]) -> None:
@@ -87,10 +87,11 @@ def result(trainer: Trainer, recorder: Recorder, corpus: Corpus) -> dict[str, An
     last = curves[(curves["split"] == "valid") & (curves["step"] == config.steps)]
     valid = dict(zip(last["statistic"], last["value"], strict=True))
     gap = valid["permuted_nll"] - valid["nll"] if "permuted_nll" in valid else None
+    baselines = corpus.baselines_for(config.task.name)
     out = {
-        "outcome": judge(config.task.name, nll, corpus.baselines, gap),
+        "outcome": judge(config.task.name, nll, baselines, corpus.outputs, gap, valid.get("nll")),
         "final_loss": final_loss(nll),
-        "baselines": corpus.baselines,
+        "baselines": baselines,
         "parameters": parameters(trainer),
         "valid_loss": valid.pop("nll", None),
         "permuted_loss": valid.pop("permuted_nll", None),

@@ -105,10 +105,15 @@ class Trainer:
             initial_model=lambda: Trainer(self.config, self.corpus).calibrate().model,
             lr=self.optimizer.param_groups[0]["lr"],
             seed=self.config.seed,
+            coming_update=self.coming_update,
         )
 
     def updated_model(self) -> Model:
-        """A copy of the model after the update that its gradients give; neither it nor the optimizer changes."""
+        """A copy of the model after the update that its gradients give."""
+        return self.coming_update()[0]
+
+    def coming_update(self) -> tuple[Model, torch.optim.Optimizer]:
+        """Copies of model and optimizer after the update that the gradients give; neither original changes."""
         model = copy.deepcopy(self.model)
         for ours, its in zip(self.model.parameters(), model.parameters(), strict=True):
             its.grad = None if ours.grad is None else ours.grad.clone()
@@ -117,7 +122,7 @@ class Trainer:
         optimizer = build_optimizer(self.config.optimizer, model, self.config.lr)
         optimizer.load_state_dict(copy.deepcopy(self.optimizer.state_dict()))  # it would share the state's tensors
         optimizer.step()
-        return model
+        return model, optimizer
 
     def _set_rates(self) -> None:
         """The rate of every parameter group for the step that comes next. Without training it is the peak rate."""

@@ -32,7 +32,7 @@ def describe(config: Config) -> str:
     lines += [f"  {s.shape.stack}: {leak}" for s in model.stacks for leak in _leaks(s)]
     constants = list(_constants(model, config.init.build()))
     lines += ["", "Constants at this depth:", *(f"  {line}" for line in constants or ["none"])]
-    baselines = " · ".join(f"{name} {value:.3f}" for name, value in corpus.baselines.items())
+    baselines = " · ".join(f"{name} {value:.3f}" for name, value in corpus.baselines_for(config.task.name).items())
     total = sum(p.numel() for p in model.parameters())
     lines += ["", f"Parameters: {total:,}", f"Baselines of {config.data.name}: {baselines} (nats)"]
     return "\n".join(lines)
