@@ -8,7 +8,7 @@ from unicodedata import combining, normalize
 from datasets import ClassLabel, Features, Sequence, Value
 
 from normexp.data.baselines import class_prior
-from normexp.data.corpus import Corpus, corpus
+from normexp.data.corpus import Corpus, build_corpus
 from normexp.data.phrases import check_kinds, check_language, write
 from normexp.data.splits import collect
 from normexp.data.vocabulary import EOS, Vocabulary, characters, join_characters
@@ -95,4 +95,4 @@ def cldr_languages(
         source=Sequence(Value("int32")),
         target=ClassLabel(names=list(codes)),
     )
-    return corpus("classification", rows, features, vocabulary, codes, baselines, methods=methods)
+    return build_corpus("classification", rows, features, vocabulary, codes, baselines, methods=methods)

@@ -97,7 +97,7 @@ class Corpus:
             raise ValueError(f"task must be one that the data serves: it is made for {self.task}; got {task}")
 
 
-def corpus(
+def build_corpus(
     task: str,
     rows: dict[str, list[dict[str, Any]]],
     features: datasets.Features,

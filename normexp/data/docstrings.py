@@ -18,7 +18,7 @@ from typing import Any
 
 from datasets import Features, Sequence, Value
 
-from normexp.data.corpus import Corpus, corpus
+from normexp.data.corpus import Corpus, build_corpus
 from normexp.data.ngrams import held_out
 from normexp.data.splits import SPLITS, fingerprint, sizes, split_of
 from normexp.data.vocabulary import SPECIAL, Vocabulary, characters, join_characters
@@ -157,7 +157,7 @@ def docstrings(
     train, valid = ([row["target"] for row in rows[split]] for split in ("train", "valid"))
     baselines = held_out(train, valid, len(vocabulary), order=4)
     baselines |= {"blind": min(baselines["unigram"], baselines["position_only"]), "floor": 0.0}
-    return corpus(
+    return build_corpus(
         "language_modelling",
         rows,
         Features(file=Value("string"), text=Value("string"), target=Sequence(Value("int32"))),

@@ -18,7 +18,7 @@ from typing import Any
 
 from datasets import Features, Sequence, Translation, Value
 
-from normexp.data.corpus import Corpus, corpus
+from normexp.data.corpus import Corpus, build_corpus
 from normexp.data.ngrams import held_out
 from normexp.data.splits import SPLITS, sizes, split_of
 from normexp.data.vocabulary import EOS, SPECIAL, Vocabulary
@@ -228,7 +228,7 @@ def synchronous_grammar(
     for split_rows in rows.values():
         for row in split_rows:
             row["source"], row["target"] = ([*vocabulary.encode(text), EOS] for text in row["translation"].values())
-    return corpus(
+    return build_corpus(
         "translation",
         rows,
         Features(

@@ -41,7 +41,9 @@ def held_out(train: Texts, held: Texts, vocabulary: int, order: int = 1) -> dict
     return losses
 
 
-def _interpolate(shorter: NDArray, contexts: list[Ids], tokens: list[Ids], vocabulary: int) -> NDArray:
+def _interpolate(
+    shorter: NDArray[np.float64], contexts: list[Ids], tokens: list[Ids], vocabulary: int
+) -> NDArray[np.float64]:
     """The probability of every held-out token given its context, from that given a shorter one.
 
     contexts, tokens: of the training part and of the held-out part.
@@ -71,5 +73,5 @@ def _flat(rows: Texts) -> Ids:
     return np.fromiter((i for row in rows for i in row), dtype=np.int64)
 
 
-def _loss(probabilities: NDArray) -> float:
+def _loss(probabilities: NDArray[np.float64]) -> float:
     return float(-np.log(probabilities).mean())

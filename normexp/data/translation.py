@@ -7,7 +7,7 @@ from typing import Any
 from datasets import Features, Sequence, Translation, Value
 
 from normexp.data.baselines import of_targets
-from normexp.data.corpus import Corpus, corpus
+from normexp.data.corpus import Corpus, build_corpus
 from normexp.data.phrases import check_kinds, check_language, entropies, write
 from normexp.data.splits import collect
 from normexp.data.vocabulary import EOS, Vocabulary, words
@@ -81,6 +81,6 @@ def cldr_phrases(
         source=Sequence(Value("int32")),
         target=Sequence(Value("int32")),
     )
-    return corpus(
+    return build_corpus(
         "translation", rows, features, vocabulary, (), baselines, methods=methods, target_entropy=nats / length
     )
