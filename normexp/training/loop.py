@@ -34,14 +34,16 @@ def train(folder: RunFolder, config: Config, corpus: Corpus) -> None:
     if not config.steps:
         return probe_untrained(trainer, probes, recorder, corpus)
     valid = Batches(corpus.examples("valid", config.task.name), config.training.batch_tokens).epoch(None)
-    diverged: dict[str, Any] = {"diverged_at": None, "first_to_go": None}
+    step, site = None, None
     try:
         run_steps(trainer, probes, recorder, valid)
+        if not trainer.finite:  # the last update broke the weights, which no training loss shows any more
+            step, site = config.steps, first_nonfinite(folder, config, corpus, config.steps + 1)
     except DivergedError as error:
         log.info("%s", error)
         recorder.write_tables()
-        diverged = {"diverged_at": error.step, "first_to_go": first_nonfinite(folder, config, corpus, error.step)}
-    recorder.finish(result(trainer, recorder, corpus) | diverged)
+        step, site = error.step, first_nonfinite(folder, config, corpus, error.step)
+    recorder.finish(result(trainer, recorder, corpus) | {"diverged_at": step, "first_to_go": site})
     log.info("completed: %s", folder.status["outcome"])
 
 
@@ -116,8 +118,8 @@ def first_nonfinite(folder: RunFolder, config: Config, corpus: Corpus, step: int
     trainer = Trainer(config, corpus)
     if folder.checkpoint.is_file():
         trainer.load(folder.checkpoint)
-    else:
-        trainer.calibrate()
+    if not trainer.done or not trainer.finite:  # a checkpoint just after the step that broke the weights is no use
+        trainer = Trainer(config, corpus).calibrate()
     data = trainer.data()
     while trainer.done < step - 1:
         trainer.backward(next(data))

@@ -15,6 +15,7 @@ from normexp.records.folder import RunFolder
 from normexp.sweep.worker import execute
 from normexp.training import evaluate
 from normexp.training.trainer import Trainer
+from tests.support.configs import with_values
 from tests.support.probes import trainer_of
 from tests.support.runs import tiny_config
 from tests.support.steps import take_step
@@ -43,7 +44,7 @@ def test_gradient_norms_are_those_before_clipping(variant, clip):
     rows = measured.frame(1).set_index(["stack", "layer", "site", "parameter"])["value"]
 
     corpus = load_corpus(one.config.data)
-    model = build(one.config, len(corpus.vocabulary), len(corpus.classes))
+    model = build(one.config, corpus)
     scores = model(batch.source, batch.source_mask, batch.target)
     count = batch.labels != -100
     nll = -scores.log_softmax(-1)[count].gather(1, batch.labels[count][:, None]).mean()
@@ -207,17 +208,17 @@ def test_variants_are_calibrated_once_and_not_again_on_resume(tmp_path, monkeypa
         forward()
         calls.append((self.shape.stack, self.training, torch.is_grad_enabled()))
 
-    step = Trainer.step
+    backward = Trainer.backward
 
-    def step_until_killed(self, *batch):
+    def backward_until_killed(self, batch):
         if self.done == 6:
             raise KeyboardInterrupt
-        return step(self, *batch)
+        return backward(self, batch)
 
     untouched = run(tmp_path / "untouched")
     monkeypatch.setattr(Variant, "calibrate", calibrate)
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "step", step_until_killed)
+        patch.setattr(Trainer, "backward", backward_until_killed)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "calibrated")
     calibrated = run(tmp_path / "calibrated")
@@ -226,3 +227,27 @@ def test_variants_are_calibrated_once_and_not_again_on_resume(tmp_path, monkeypa
     # Calibration has its own data and dropout, so the training after it is the same as without it.
     for table in ("curves.parquet", "layers.parquet"):
         assert (calibrated.path / table).read_bytes() == (untouched.path / table).read_bytes()
+
+
+class TwoRates(torch.optim.SGD):
+    """Feed-forward matrices are frozen, all other parameters learn at the given rate."""
+
+    def __init__(self, named_parameters, lr):
+        groups = {False: [], True: []}
+        for name, parameter in named_parameters:
+            groups["feed_forward" in name].append((name, parameter))
+        super().__init__([{"params": groups[False], "lr": lr}, {"params": groups[True], "lr": 0.0}], lr=lr)
+
+
+def test_schedule_scales_the_rate_of_every_parameter_group():
+    """An optimizer may group parameters by name; a group at rate 0 must stay as it is."""
+    config = with_values(
+        tiny_config("lr=0.1", "warmup=4", "steps=10"),
+        optimizer={"name": "two_rates", "_target_": f"{__name__}.TwoRates"},
+    )
+    one = Trainer(config, load_corpus(config.data))
+    before = {name: parameter.detach().clone() for name, parameter in one.model.named_parameters()}
+    take_step(one, next(one.data()))
+    assert [group["lr"] for group in one.optimizer.param_groups] == [pytest.approx(0.1 / 4), 0.0]
+    for name, parameter in one.model.named_parameters():
+        assert torch.equal(parameter, before[name]) == ("feed_forward" in name or parameter.grad.count_nonzero() == 0)
