@@ -22,7 +22,7 @@ from normexp.data.vocabulary import BOS
 
 Ids = NDArray[np.int64]
 # How far above the floor the bar is, as a share of the distance from the floor to blind. Half lets classifiers pass
-# that are right on 40 to 52 % of the texts (reference runs, outcome `trained` must mean 60 %), so theirs is a third.
+# with an accuracy of 40 to 52 % (in the reference runs; `trained` must mean 60 %), so theirs is a third.
 BAR_SHARE = {"translation": 1 / 2, "classification": 1 / 3}
 
 

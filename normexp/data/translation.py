@@ -22,7 +22,7 @@ def cldr_phrases(
 ) -> Corpus:
     """CLDR phrases in two languages: generated, exact, 80 % train, 10 % valid, 10 % test.
 
-    Good for one question: does a gradient get through? Two layers solve the dates, and then the loss falls for ever.
+    Good for one question: does a gradient get through? Two layers solve the dates, and then the loss keeps falling.
 
     Values (a date, an amount with its unit, a list of these) are held out by their sha256: no value and no phrase, in
     either language, is in two splits. The templates (the order of the parts, the names of months and units) are shared

@@ -62,7 +62,7 @@ def origins(runs: Iterable[Path]) -> list[dict[str, Any]]:
 
 
 def _git() -> dict[str, str] | None:
-    """Commit and uncommitted diff of the checkout that the package lies in, None for an installed package."""
+    """Commit and uncommitted diff of the checkout that holds the package; None for an installed package."""
     here = Path(__file__).resolve().parents[2]
     if not (here / ".git").exists():
         return None
