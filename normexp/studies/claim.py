@@ -8,6 +8,10 @@ from enum import StrEnum
 import numpy as np
 
 
+class Untested(Exception):
+    """A claim that cannot be tested, and what is missing."""
+
+
 class Verdict(StrEnum):
     HOLDS = "holds"
     FAILS = "does not hold"
@@ -22,7 +26,9 @@ class Claim:
     place: where the paper makes it. statistic: what is computed, one value per seed, with its unit.
     values: one per seed; infinite where a run diverged and that counts; NaN or nothing where it cannot be told.
     low, high: the mean over the seeds must lie between them, ends included.
-    training: whether checking it took training. own: an extension of ours, not a statement of the paper.
+    kind: what sort of number it is (difference, ratio, exponent, level, share, equivalence, identity).
+    source: where the window comes from: theory, figure (of the paper), pilot (runs of ours before it was fixed) or
+    convention. training: whether checking it took training. own: an extension of ours, not a statement of the paper.
     why: for a claim that cannot be tested at this size, what is missing.
     """
 
@@ -33,6 +39,8 @@ class Claim:
     values: Sequence[float]
     low: float = -math.inf
     high: float = math.inf
+    kind: str = "difference"
+    source: str = "convention"
     training: bool = False
     own: bool = False
     why: str = ""

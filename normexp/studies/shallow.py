@@ -1,82 +1,72 @@
-"""Where every arrangement trains: is Post-LN then at least as good as Pre-LN?"""
+"""Where every variant trains: is Post-LN then at least as good as Pre-LN?"""
 
 import math
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from normexp.studies.claim import Claim
-from normexp.studies.rows import MEANS
-from normexp.studies.statistics import paired, per_seed, valid_loss
+from normexp.studies.declare import Drawn, Values, claim, figure
+from normexp.studies.rows import MEANS, NATS
+from normexp.studies.statistics import loss_gap, per_seed, valid_loss
 from normexp.studies.study import Part, Runs, Study, at_own_rates, best_lr
-from normexp.views import formatting
-from normexp.views.line_plot import line_plot
+
+POST = f"validation loss at the end: Post-LN − Pre-LN, {NATS}"
 
 
 class Shallow(Study):
-    """Shallow stacks, each at the learning rate that suits it, until the validation loss is flat."""
+    title = "Is Post-LN at least as good as Pre-LN in shallow stacks, each at its own learning rate?"
 
     def plan(self) -> Generator[Part, Runs, None]:
         """First the rates; then the runs, one sweep per chosen rate."""
         chosen = best_lr((yield self.parts["rates"]).frame)
         yield from at_own_rates(self.parts["runs"], chosen)
 
-    def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
-        parts = [part for name, part in runs.items() if name != "rates"]
-        curves = pd.concat([part.curves("nll", split="valid") for part in parts])
-        yield (
-            "valid_loss",
-            line_plot(
-                curves,
-                "step",
-                column="depth",
-                title=f"Validation loss of shallow stacks, each at its own learning rate ({self.size})",
-                settings=formatting.heading(pd.concat([part.frame for part in parts]), ["variant", "depth", "seed"]),
-                caption=f"The rate was chosen at depth 4 on seed 100. {MEANS}",
-                label="nats per token",
-                log="y",
-            ),
-        )
+    @figure(
+        title="Validation loss of shallow stacks, each at its own learning rate",
+        x="step",
+        column="depth",
+        label=NATS,
+        log="y",
+        caption=f"The rate was chosen at depth 4 on seed 100. {MEANS}",
+    )
+    def valid_loss(self) -> Drawn:
+        return self._curves()
 
-    def claims(self, runs: Mapping[str, Runs]) -> Iterator[Claim]:
-        parts = {name: part for name, part in runs.items() if name != "rates"}
-        frame = pd.concat([part.frame for part in parts.values()], ignore_index=True)
-        curves = pd.concat([part.curves("nll", split="valid") for part in parts.values()])
-        nats = "validation loss at the end, Post-LN's less Pre-LN's, nats per token"
-        depths = {
-            2: "our own, after Liu et al. 2020",
-            6: "Liu et al. 2020, tables (27.8 against 27.3 BLEU at 6 layers)",
-        }
-        for depth, place in depths.items():
-            yield Claim(
-                f"post-{depth}",
-                f"At {depth} layers, fully trained, Post-LN is at least as good as Pre-LN.",
-                place,
-                nats,
-                paired(*(valid_loss(frame, variant=variant, depth=depth) for variant in ("post_ln", "pre_ln"))),
-                high=0,
-                training=True,
-                own=depth != 6,
-            )
-        yield Claim(
-            "b2t-6-pre",
-            "So is B2T at 6 layers.",
-            "Takase et al. 2022, table of 6 layers",
-            "validation loss at the end, B2T's less Pre-LN's, nats per token",
-            paired(*(valid_loss(frame, variant=variant, depth=6) for variant in ("b2t", "pre_ln"))),
-            high=0,
-            training=True,
-        )
-        yield Claim(
-            "flat",
-            "By then the validation loss is flat.",
-            "a check of ours",
-            "fall over the last tenth of the steps as a share of the loss, Post-LN and Pre-LN, largest",
-            per_seed(curves[curves["variant"].isin(("post_ln", "pre_ln"))], _last_fall),
-            high=0.05,
-            training=True,
-            own=True,
+    @claim("after Liu et al. 2020", POST, kind="difference", at_most=0, source="figure", own=True)
+    def post_2(self) -> Values:
+        """Post-LN of 2 layers, fully trained, is at least as good as Pre-LN."""
+        return self._gap("post_ln", 2)
+
+    @claim("Liu et al. 2020, tables (27.8 against 27.3 BLEU at 6 layers)", POST, kind="difference", at_most=0,
+           source="figure")  # fmt: skip
+    def post_6(self) -> Values:
+        """Post-LN of 6 layers, fully trained, is at least as good as Pre-LN."""
+        return self._gap("post_ln", 6)
+
+    @claim("Takase et al. 2022, table of 6 layers", f"validation loss at the end: B2T − Pre-LN, {NATS}",
+           kind="difference", at_most=0, source="figure")  # fmt: skip
+    def b2t_6_pre(self) -> Values:
+        """B2T of 6 layers, fully trained, is at least as good as Pre-LN."""
+        return self._gap("b2t", 6)
+
+    @claim("a check", "largest fall over the last tenth of the steps as a share of the loss, Post-LN and Pre-LN",
+           kind="level", at_most=0.05, source="convention", own=True)  # fmt: skip
+    def flat(self) -> Values:
+        """The validation loss of Post-LN and Pre-LN is flat at the end of training."""
+        curves = self._curves()
+        return per_seed(curves[curves["variant"].isin(("post_ln", "pre_ln"))], _last_fall)
+
+    def _runs(self) -> list[Runs]:
+        return [self.runs[name] for name in self.runs if name != "rates"]
+
+    def _curves(self) -> pd.DataFrame:
+        return pd.concat([part.curves("nll", split="valid") for part in self._runs()])
+
+    def _gap(self, variant: str, depth: int) -> list[float]:
+        """Validation loss − Pre-LN's."""
+        frame = pd.concat([part.frame for part in self._runs()], ignore_index=True)
+        return loss_gap(
+            frame, {"variant": variant, "depth": depth}, {"variant": "pre_ln", "depth": depth}, loss=valid_loss
         )
 
 

@@ -1,6 +1,6 @@
 """The few numbers that claims are made of: exponents, rates, fits, one value per seed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,18 @@ def paired(one: pd.Series, other: pd.Series) -> list[float]:
     """one − other, seed by seed; infinite where one diverged alone, NaN where both did or a seed is missing."""
     with np.errstate(invalid="ignore"):
         return [float(value) for value in one - other]
+
+
+def loss_gap(
+    frame: pd.DataFrame, one: Mapping[str, Any], other: Mapping[str, Any], loss: Callable[..., pd.Series] = finals
+) -> list[float]:
+    """Loss of the runs with the values `one` − loss of those with the values `other`, seed by seed."""
+    return paired(loss(frame, **one), loss(frame, **other))
+
+
+def values_by_seed(rows: pd.DataFrame, **keys: Any) -> pd.Series:
+    """The one value of every seed at a place."""
+    return where(rows, **keys).set_index("seed")["value"].sort_index()
 
 
 def steps_to(curve: pd.DataFrame, level: float, window: int = 20) -> float:

@@ -2,22 +2,23 @@
 
 import hashlib
 import shlex
-from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.errors import ConfigError
-from normexp.studies.claim import Claim
+from normexp.studies.claim import Claim, Untested
+from normexp.studies.declare import DeclaredClaim, DeclaredFigure
 from normexp.views import formatting
 from normexp.views.runs import load_runs, load_table
 
 KEYS = ("variant", "depth", "init", "norm", "lr", "warmup", "seed", "task", "steps")
 SIZES = ("quick", "full")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -70,27 +71,77 @@ class Runs:
         return self._read[asked]
 
 
-class Study(ABC):
-    """One paper (or one question). Subclass it: `figures` and `claims`, and `plan` where a sweep depends on another.
+class _Watched(Mapping[str, Runs]):
+    """The runs of a study, and which of them were asked for."""
 
-    The first line of the docstring names the paper. parts: the grid of configs/study/<name>.yaml at one of SIZES.
+    def __init__(self, runs: Mapping[str, Runs]) -> None:
+        self._runs, self._read = runs, dict[str, Runs]()
+
+    def __getitem__(self, name: str) -> Runs:
+        if name not in self._runs:
+            raise Untested(f"The runs of the part {name} are in the full size only.")
+        self._read[name] = self._runs[name]
+        return self._read[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._runs
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._runs)
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def frames(self) -> pd.DataFrame:
+        """Every run that was read, as one frame."""
+        return pd.concat([runs.frame for runs in self._read.values()], ignore_index=True)
+
+    def training(self) -> bool:
+        """Whether any of them was trained."""
+        return any(runs.frame["steps"].any() for runs in self._read.values())
+
+
+class Study:
+    """One paper, or one question. Subclass it and declare figures and claims as methods (see normexp.studies.declare).
+
+    citation: how the paper is cited; "" for a question of our own. title: of the paper, or the question. parts: the
+    grid of configs/study/<name>.yaml at one of SIZES. runs: those of every part, for the methods to read.
     """
+
+    citation = ""
+    title = ""
+    runs: Mapping[str, Runs]
 
     def __init__(self, parts: Mapping[str, Part], size: str) -> None:
         self.parts, self.size = parts, size
+
+    @classmethod
+    def about(cls) -> str:
+        """The citation and the title of the paper, or the question."""
+        return ", ".join(filter(None, (cls.citation, cls.title))) or cls.__name__
 
     def plan(self) -> Generator[Part, Runs, None]:
         """The parts in their order. Each `yield` gives back the runs of the part, so a later one may depend on them."""
         for part in self.parts.values():  # noqa: UP028  a dict's iterator cannot be sent the runs
             yield part
 
-    @abstractmethod
     def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
         """Name and figure, drawn from the tables on disk alone."""
+        for name, declared in self._declared(DeclaredFigure):
+            self.runs = watched = _Watched(runs)
+            yield name, declared.drawn(self, watched.frames)
 
-    @abstractmethod
     def claims(self, runs: Mapping[str, Runs]) -> Iterator[Claim]:
-        """Every claim, with its threshold, whatever its verdict."""
+        """Every claim, whatever its verdict."""
+        for name, declared in self._declared(DeclaredClaim):
+            self.runs = watched = _Watched(runs)
+            yield declared.checked(self, name, watched.training)
+
+    @classmethod
+    def _declared(cls, kind: type[T]) -> Iterator[tuple[str, T]]:
+        """What the class and those that it extends declare, in the order of the text."""
+        for base in reversed(cls.__mro__):
+            yield from ((name, value) for name, value in vars(base).items() if isinstance(value, kind))
 
 
 def parts_of(grid: Mapping[str, Any], size: str, variants: Sequence[str] = ()) -> dict[str, Part]:
