@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.studies.claim import Claim, Untested
+from normexp.studies.verdict import KINDS, SOURCES
 from normexp.views import formatting
 from normexp.views.line_plot import line_plot
 from normexp.views.runs import STATUS
@@ -50,15 +51,24 @@ class DeclaredClaim:
 
     def checked(self, study: Any, name: str, training: Callable[[], bool]) -> Claim:
         """Check it. training: whether the method read trained runs, asked for once it has returned."""
-        values, why = list[float](), ""
+        study.needed = {}
+        values = list[float]()
         try:
             values = list(self.values(study))
         except Untested as missing:
-            why = str(missing)
-        place = where(study.citation, self.place, self.about.get("own", False))
-        text = " ".join((self.values.__doc__ or "").split())
-        found: dict[str, Any] = {"values": values, "why": why, "training": training()}
-        return Claim(name=name.replace("_", "-"), text=text, place=place, **found, **self.about)
+            study.needed[str(missing)] = False
+        return Claim(
+            name=name.replace("_", "-"),
+            text=" ".join((self.values.__doc__ or "").split()),
+            place=self.place
+            if self.about["kind"] == "control"
+            else where(study.citation, self.place, self.about["own"]),
+            values=values,
+            precondition=" ".join(study.needed),
+            met=all(study.needed.values()),
+            training=training(),
+            **self.about,
+        )
 
 
 def figure(
@@ -85,15 +95,20 @@ def claim(
     within: tuple[float, float] | None = None,
     at_least: float = -math.inf,
     at_most: float = math.inf,
+    exploratory: bool = False,
     own: bool = False,
 ) -> Callable[[Callable[[Any], Values]], DeclaredClaim]:
     """Declare a claim: the method returns one value per seed, its docstring is the text, its name the claim's.
 
     place: where the paper makes it; own: the paper does not, it is an extension of ours. The window is `within`,
-    `at_least` or `at_most`. kind, source: see Claim.
+    `at_least` or `at_most`. kind, source, exploratory: see Claim. What must be the case for the claim to be testable
+    the method states by `self.needs`.
     """
+    assert kind in KINDS, kind
+    assert source in SOURCES, source
     low, high = within or (at_least, at_most)
-    about = {"statistic": statistic, "kind": kind, "source": source, "low": low, "high": high, "own": own}
+    about = {"statistic": statistic, "kind": kind, "source": source, "low": low, "high": high}
+    about |= {"own": own, "exploratory": exploratory}
 
     def declare(values: Callable[[Any], Values]) -> DeclaredClaim:
         return DeclaredClaim(values, place, about)
@@ -113,10 +128,10 @@ def settings_of(frame: pd.DataFrame, rows: pd.DataFrame, drawn: Sequence[str | N
     frame: the runs that were read, of which those count that have left a row. drawn: keys that axes, colours and
     panels show.
     """
-    if "folder" in rows:
-        frame = frame[frame["folder"].isin(set(rows["folder"]))]
-    keys = [key for key in drawn if key is not None and key in frame and key not in STATUS]
-    shared, _, _ = formatting.heading(frame, [*keys, "seed"]).rpartition(" · ")
-    # Several runs of a point that differ in what is not drawn are still of one seed.
-    seeds = formatting.seeds(frame.drop_duplicates([*keys, "seed"]), keys)
+    keys = list(dict.fromkeys(key for key in drawn if key is not None and key in frame and key not in STATUS))
+    behind = frame[frame["folder"].isin(set(rows["folder"]))] if "folder" in rows else frame
+    shared, _, _ = formatting.heading(behind, [*keys, "seed"]).rpartition(" · ")
+    # A seed that diverged before it left a row counts, and runs that differ in what is not drawn are of one seed.
+    points = frame.merge(behind[keys].drop_duplicates(), on=keys) if keys else behind
+    seeds = formatting.seeds(points.drop_duplicates([*keys, "seed"]), keys)
     return " · ".join(filter(None, (shared, seeds)))

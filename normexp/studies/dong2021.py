@@ -11,7 +11,9 @@ from normexp.views.grid import where
 
 FLOOR = 1e-13  # smaller residuals are rounding errors of float64
 COLLAPSE = "theorems and figure of rank collapse"
-DROPS = "smallest growth of the drop of log₁₀ residual from layer to layer"
+DROPS = "ratio of successive drops of log residual from layer to layer, geometric mean"
+ACCELERATION = "drop of log₁₀ residual over layers 7 to 12 − over layers 1 to 6"
+TWICE = 0.3  # a factor of two, in log₁₀
 
 
 class Dong2021(Study):
@@ -44,20 +46,20 @@ class Dong2021(Study):
     def token_cosine(self) -> Drawn:
         return by_layer(self.runs["whole"], "token_cosine")
 
-    @claim(COLLAPSE, DROPS, kind="exponent", at_least=0, source="theory")
+    @claim(COLLAPSE, DROPS, kind="ratio", within=(2.5, 3.5), source="theory")
     def attention_collapse(self) -> Values:
-        """Attention alone loses rank faster than geometrically with depth."""
-        return per_seed(where(residual(self.runs["attention"]), variant="plain"), drop_growth)
+        """Attention alone loses rank at a cubic rate with depth."""
+        return per_seed(where(residual(self.runs["attention"]), variant="plain"), drop_ratio)
 
-    @claim(COLLAPSE, DROPS, kind="exponent", at_least=0, source="theory")
+    @claim(COLLAPSE, DROPS, kind="ratio", within=(2.5, 3.5), source="theory")
     def norms_collapse(self) -> Values:
-        """Attention with norms loses rank faster than geometrically with depth."""
-        return per_seed(where(residual(self.runs["attention"]), variant="no_residual"), drop_growth)
+        """Attention with norms loses rank at a cubic rate with depth."""
+        return per_seed(where(residual(self.runs["attention"]), variant="no_residual"), drop_ratio)
 
-    @claim(COLLAPSE, DROPS, kind="exponent", at_least=0, source="theory")
+    @claim(COLLAPSE, DROPS, kind="ratio", within=(2.5, 3.5), source="theory")
     def layers_collapse(self) -> Values:
-        """Whole layers without skips lose rank faster than geometrically with depth."""
-        return per_seed(where(residual(self.runs["whole"]), variant="no_residual"), drop_growth)
+        """Whole layers without skips lose rank at a cubic rate with depth."""
+        return per_seed(where(residual(self.runs["whole"]), variant="no_residual"), drop_ratio)
 
     @claim("figure of rank collapse", "relative residual at layer 4", kind="level", at_most=1e-6, source="figure")
     def gone_by_4(self) -> Values:
@@ -71,20 +73,20 @@ class Dong2021(Study):
         whole, alone = (self._residual(part, 3, "plain") for part in ("whole", "attention"))
         return [float(np.log10(a) - np.log10(b)) for a, b in zip(whole, alone, strict=True)]
 
-    @claim("section 3.1", "relative residual at layer 12, attention alone", kind="level", at_least=1e-2, source="pilot")
+    @claim("section 3.1", ACCELERATION, kind="difference", at_most=TWICE, source="convention")
     def skip_keeps(self) -> Values:
-        """Attention with skips keeps its rank even without feed-forwards and norms."""
-        return self._residual("attention", 12, "no_norm")
+        """Attention with skips loses rank no faster than geometrically, even without feed-forwards and norms."""
+        return self._acceleration("attention", "no_norm")
 
-    @claim("figure of rank collapse", "relative residual at layer 12", kind="level", at_least=0.2, source="pilot")
+    @claim("figure of rank collapse", ACCELERATION, kind="difference", at_most=TWICE, source="convention")
     def pre_keeps(self) -> Values:
-        """A whole Pre-LN stack keeps most of its rank."""
-        return self._residual("whole", 12, "pre_ln")
+        """A whole Pre-LN stack loses rank no faster than geometrically."""
+        return self._acceleration("whole", "pre_ln")
 
-    @claim("figure of rank collapse", "relative residual at layer 12", kind="level", at_least=1e-2, source="pilot")
+    @claim("figure of rank collapse", ACCELERATION, kind="difference", at_most=TWICE, source="convention")
     def post_keeps(self) -> Values:
-        """A whole Post-LN stack keeps some of its rank."""
-        return self._residual("whole", 12, "post_ln")
+        """A whole Post-LN stack loses rank no faster than geometrically."""
+        return self._acceleration("whole", "post_ln")
 
     @claim("", "mean cosine of two tokens: layer 12 − embedding", kind="difference", at_least=0.1, source="convention",
            own=True)  # fmt: skip
@@ -95,6 +97,10 @@ class Dong2021(Study):
 
     def _residual(self, part: str, layer: int, variant: str) -> list[float]:
         return list(values_by_seed(residual(self.runs[part]), layer=layer, variant=variant))
+
+    def _acceleration(self, part: str, variant: str) -> list[float]:
+        start, half, end = (np.log10(self._residual(part, layer, variant)) for layer in (0, 6, 12))
+        return list((half - end) - (start - half))
 
 
 def by_layer(runs: Runs, statistic: str) -> pd.DataFrame:
@@ -109,12 +115,11 @@ def residual(runs: Runs) -> pd.DataFrame:
     return by_layer(runs, "rank_residual")
 
 
-def drop_growth(seed: pd.DataFrame) -> float:
-    """Smallest growth of the drop of the logarithm from one layer to the next, above the rounding errors of float64.
+def drop_ratio(seed: pd.DataFrame) -> float:
+    """By which factor the drop of the logarithm grows from layer to layer, above the rounding errors of float64.
 
-    Above 0 the decay is faster than geometric over the whole range; NaN for fewer than two drops.
+    1 is geometric decay, 3 the cubic rate of the theorem; NaN for fewer than two drops.
     """
     values = seed.sort_values("layer")["value"].to_numpy()
-    logs = np.log10(values[values > FLOOR])
-    growth = np.diff(-np.diff(logs))
-    return float(growth.min()) if len(growth) else float("nan")
+    drops = -np.diff(np.log10(values[values > FLOOR]))
+    return float((drops[-1] / drops[0]) ** (1 / (len(drops) - 1))) if len(drops) > 1 else float("nan")

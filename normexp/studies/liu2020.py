@@ -5,17 +5,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import GEOMETRIC, fc2_gradients
+from normexp.studies.rows import GEOMETRIC, deep_runs, fc2_gradients
 from normexp.studies.statistics import exponent, per_seed, r_squared, rate, ratio, trained, values_by_seed
 from normexp.studies.study import Runs, Study
+from normexp.studies.verdict import EXPONENT_MARGIN
 from normexp.views.grid import where
 from normexp.views.heat_map import heat_map
 from normexp.views.histogram import histogram
 
 SLOPE = "exponent p of output change ∝ sub-layers^p"
+LOG_OR_LINE = "R² of a line over log sub-layers − R² of a line over sub-layers"
 SHARE = "variance of the own branch over that of the stream, mean over the sub-layers"
-TRAINED = "share of the runs that are trained, 18 layers"
+TRAINED = "share of the runs that are trained, 18 layers, xavier_uniform init"
 MAPS: dict[str, Any] = {
     "draw": heat_map,
     "x": "branch",
@@ -28,7 +31,7 @@ MAPS: dict[str, Any] = {
 }
 
 
-class Liu2020(Study):
+class Liu2020(Control, Study):
     citation = "Liu et al. 2020"
     title = "Understanding the Difficulty of Training Transformers (Admin)"
 
@@ -73,7 +76,8 @@ class Liu2020(Study):
         f"last step. {GEOMETRIC}",
     )
     def dependency_in_training(self) -> Drawn:
-        return positions_of_sites(self.runs["deep"].layers("dependency", parameter="", stack="decoder"))
+        parts = [runs.layers("dependency", parameter="", stack="decoder") for runs in deep_runs(self, "admin")]
+        return positions_of_sites(pd.concat(parts))
 
     @claim("theorem 2", SLOPE, kind="exponent", at_least=0.8, source="theory")
     def shift_post(self) -> Values:
@@ -87,14 +91,14 @@ class Liu2020(Study):
 
     @claim(
         "section 5 and figure of output changes",
-        f"distance between Admin's and Pre-LN's {SLOPE}",
+        f"{SLOPE}: Admin − Pre-LN",
         kind="equivalence",
-        at_most=0.15,
-        source="pilot",
+        within=(-EXPONENT_MARGIN, EXPONENT_MARGIN),
+        source="convention",
     )
     def shift_admin(self) -> Values:
         """The change of Admin's output grows with the depth like that of Pre-LN's."""
-        return [abs(admin - pre) for admin, pre in zip(self._slope("admin"), self._slope("pre_ln"), strict=True)]
+        return [admin - pre for admin, pre in zip(self._slope("admin"), self._slope("pre_ln"), strict=True)]
 
     @claim("figure of output changes", "output change: Post-LN / Pre-LN", kind="ratio", at_least=2, source="pilot")
     def shift_64(self) -> Values:
@@ -102,66 +106,126 @@ class Liu2020(Study):
         post, pre = (values_by_seed(shifts(self.runs["shift"]), variant=v, depth=32) for v in ("post_ln", "pre_ln"))
         return list(post / pre)
 
-    @claim(
-        "theorem 2",
-        "R² of a line over log sub-layers − R² of a line over sub-layers",
-        kind="difference",
-        at_least=0,
-        source="theory",
-    )
+    @claim("theorem 2", LOG_OR_LINE, kind="difference", at_least=0, source="theory")
     def shift_log(self) -> Values:
         """The change of Pre-LN's output grows with the logarithm of the depth rather than with the depth."""
+        return per_seed(where(shifts(self.runs["shift"]), variant="pre_ln"), log_or_line)
 
-        def log_beats_line(seed: pd.DataFrame) -> float:
-            x, y = seed["sub-layers"], seed["value"]
-            return r_squared(np.log(x), y) - r_squared(x, y)
+    @claim("theorem 2", LOG_OR_LINE, kind="difference", at_least=0, source="theory")
+    def shift_log_admin(self) -> Values:
+        """The change of Admin's output grows with the logarithm of the depth rather than with the depth."""
+        return per_seed(where(shifts(self.runs["shift"]), variant="admin"), log_or_line)
 
-        return per_seed(where(shifts(self.runs["shift"]), variant="pre_ln"), log_beats_line)
+    @claim(
+        "theorem 2", f"{SLOPE}: deeper half − shallower half of the depths", kind="exponent", at_most=0, source="theory"
+    )
+    def shift_bends(self) -> Values:
+        """The change of Pre-LN's output grows with the depth more slowly than any power law."""
 
-    @claim("section 3.2", "r of gradient ∝ e^(r·layer), decoder of 18 layers", kind="exponent", at_least=0.15,
-           source="pilot")  # fmt: skip
+        def bend(seed: pd.DataFrame) -> float:
+            rows = seed.sort_values("sub-layers")
+            halves = rows.iloc[: len(rows) // 2], rows.iloc[-(len(rows) // 2) :]
+            shallow, deep = (exponent(half["sub-layers"], half["value"]) for half in halves)
+            return deep - shallow
+
+        return per_seed(where(shifts(self.runs["shift"]), variant="pre_ln"), bend)
+
+    @claim(
+        "figure of output changes",
+        "exponent p of output change: Post-LN / Pre-LN ∝ sub-layers^p",
+        kind="exponent",
+        at_least=0,
+        source="figure",
+    )
+    def shift_ratio_rises(self) -> Values:
+        """The ratio of Post-LN's to Pre-LN's output change rises with the depth."""
+        rows = shifts(self.runs["shift"]).pivot_table(index=["seed", "sub-layers"], columns="variant", values="value")
+        ratios = (rows["post_ln"] / rows["pre_ln"]).rename("value").reset_index()
+        return per_seed(ratios, lambda seed: exponent(seed["sub-layers"], seed["value"]))
+
+    @claim(
+        "section 3.2",
+        "r of gradient ∝ e^(r·layer), decoder of 18 layers",
+        kind="exponent",
+        at_least=0.15,
+        source="pilot",
+    )
     def decoder_vanishes(self) -> Values:
         """The gradients of a Post-LN decoder vanish towards its input."""
-        rows = fc2_gradients(self.runs["gradients"], depth=18, variant="post_ln", stack="decoder")
-        return per_seed(rows, lambda seed: rate(seed["layer"], seed["value"]))
+        return per_seed(self._gradients("decoder"), lambda seed: rate(seed["layer"], seed["value"]))
 
-    @claim("theorem 1", "largest over smallest norm, encoder of 18 layers", kind="ratio", at_most=3, source="pilot")
+    @claim(
+        "section 3.2", "R² of log gradient on layer, decoder of 18 layers", kind="level", at_least=0.9, source="pilot"
+    )
+    def decoder_exponential(self) -> Values:
+        """The gradients of a Post-LN decoder vanish exponentially with the distance from its output."""
+        return per_seed(self._gradients("decoder"), lambda seed: r_squared(seed["layer"], np.log(seed["value"])))
+
+    @claim(
+        "theorem 1",
+        "gradient of the stream after the first layer over that after the last, encoder of 18 layers",
+        kind="ratio",
+        at_least=1,
+        source="theory",
+    )
     def encoder_does_not(self) -> Values:
         """The gradients of a Post-LN encoder do not vanish towards its input."""
-        rows = fc2_gradients(self.runs["gradients"], depth=18, variant="post_ln", stack="encoder")
-        return per_seed(rows, lambda seed: ratio(seed["value"]))
+        rows = self.runs["gradients"].layers("stream_grad_norm", stack="encoder", site="feed_forward")
+        rows = where(rows, depth=18, variant="post_ln")
+        return list(values_by_seed(rows, layer=1) / values_by_seed(rows, layer=18))
 
-    @claim("section 4.1", SHARE, kind="level", within=(0.15, 0.4), source="pilot")
+    @claim("section 4.1", SHARE, kind="equivalence", within=(0.4, 0.6), source="theory")
     def dependency_post(self) -> Values:
-        """A Post-LN layer takes a third to a half of its variance from its own branch at every depth."""
-        return self._mean_share("post_ln")
+        """A Post-LN sub-layer takes half of its variance from its own branch."""
+        return per_seed(self._shares("post_ln"), lambda seed: float(seed["value"].mean()))
 
-    @claim("section 4.1", "largest factor between share × i and its geometric mean", kind="ratio", at_most=2,
-           source="theory")  # fmt: skip
+    @claim(
+        "section 4.1",
+        "exponent p of the own branch's share ∝ position^p",
+        kind="equivalence",
+        within=(-EXPONENT_MARGIN, EXPONENT_MARGIN),
+        source="theory",
+    )
+    def dependency_post_even(self) -> Values:
+        """The share of a Post-LN sub-layer's own branch is the same at every position of the stack."""
+        return per_seed(self._shares("post_ln"), lambda seed: exponent(seed["site"], seed["value"]))
+
+    @claim(
+        "section 4.1",
+        "exponent p of the own branch's share ∝ position^p, from the sixth on",
+        kind="equivalence",
+        within=(-1.25, -0.75),
+        source="theory",
+        exploratory=True,
+    )
     def dependency_pre(self) -> Values:
         """The share of a Pre-LN sub-layer's own branch falls like 1/i with its position i."""
+        shares = self._shares("pre_ln")
+        return per_seed(shares[shares["site"] >= 6], lambda seed: exponent(seed["site"], seed["value"]))
 
-        def off_one_over_i(seed: pd.DataFrame) -> float:
-            values = np.log(seed["value"].to_numpy() * seed["site"].to_numpy())
-            return float(np.exp(np.abs(values - values.mean()).max()))
+    @claim(
+        "section 4.1",
+        "largest distance of a row's sum of squares from 1, Post-LN and Pre-LN, 18 layers",
+        kind="level",
+        at_most=0.05,
+        source="theory",
+    )
+    def dependency_rows(self) -> Values:
+        """The squared dependencies of every stream on the branches of the layers below sum to one."""
+        maps = self.runs["dependency"].layers("dependency_map", stack="encoder")
+        maps = maps[maps["variant"].isin(("post_ln", "pre_ln")) & (maps["depth"] == 18)]
+        rows = maps.assign(value=maps["value"] ** 2).groupby(["seed", "variant", "layer", "site"])["value"].sum()
+        return per_seed(rows.reset_index(), lambda seed: float((seed["value"] - 1).abs().max()))
 
-        return per_seed(self._shares("pre_ln"), off_one_over_i)
-
-    @claim("section 5 and maps of 18 layers", f"{SHARE}: Admin / Pre-LN", kind="ratio", within=(0.5, 2),
-           source="convention")  # fmt: skip
-    def dependency_admin(self) -> Values:
-        """At initialisation Admin relies on its branches as little as Pre-LN does."""
-        return [a / p for a, p in zip(self._mean_share("admin"), self._mean_share("pre_ln"), strict=True)]
-
-    @claim("table of WMT'14", TRAINED, kind="share", at_most=0, source="figure")
+    @claim("table of WMT'14", TRAINED, kind="share", at_most=0.5, source="convention")
     def post_18(self) -> Values:
         """Post-LN of 18 layers does not train."""
         return trained(self.runs["deep"].frame, variant="post_ln")
 
-    @claim("table of WMT'14", TRAINED, kind="share", at_least=1, source="figure")
+    @claim("table of WMT'14", TRAINED, kind="share", at_least=0.5, source="convention")
     def admin_18(self) -> Values:
         """Admin of 18 layers trains."""
-        return trained(self.runs["deep"].frame, variant="admin")
+        return trained(deep_runs(self, "admin")[-1].frame, variant="admin")
 
     @claim(
         "maps of 18 layers after training",
@@ -171,30 +235,30 @@ class Liu2020(Study):
         source="figure",
     )
     def admin_relies(self) -> Values:
-        """After training Admin relies more on its branches than Pre-LN does."""
-        rows = self.runs["deep"].layers("dependency", stack="decoder", parameter="")
-        last = where(rows, step=rows["step"].max())
-        admin, pre = (where(last, variant=v).groupby("seed")["value"].mean() for v in ("admin", "pre_ln"))
-        return list(admin / pre)
+        """Admin relies more on its branches than Pre-LN does after training."""
+
+        def mean_share(runs: Runs, variant: str) -> pd.Series:
+            rows = where(runs.layers("dependency", stack="decoder", parameter=""), variant=variant)
+            return where(rows, step=rows["step"].max()).groupby("seed")["value"].mean()
+
+        runs = deep_runs(self, "admin")
+        return list(mean_share(runs[-1], "admin") / mean_share(runs[0], "pre_ln"))
 
     @claim(
         "section 3.3",
-        "largest over smallest gradient of fc2 in the decoder, over the same of the updates",
+        "largest over smallest gradient of fc2 in the decoder, over the same of the updates, mean of steps 2 to 10",
         kind="ratio",
         at_least=10,
         source="convention",
     )
     def adam_balances(self) -> Values:
         """Adam's updates are of one size in every layer where Post-LN's gradients vanish."""
-        rows = self.runs["deep"].layers(
-            "grad_norm", "update_norm", stack="decoder", site="feed_forward", parameter="fc2.weight", step=1
+        rows = self.runs["first"].layers(
+            "grad_norm", "update_norm", stack="decoder", site="feed_forward", parameter="fc2.weight"
         )
-
-        def balance(seed: pd.DataFrame) -> float:
-            gradients, updates = (where(seed, statistic=name)["value"] for name in ("grad_norm", "update_norm"))
-            return ratio(gradients) / ratio(updates)
-
-        return per_seed(where(rows, variant="post_ln"), balance)
+        spread = rows[rows["step"] > 1].groupby(["seed", "step", "statistic"])["value"].agg(ratio).unstack()
+        balance = (spread["grad_norm"] / spread["update_norm"]).apply(np.log)
+        return list(np.exp(balance.groupby("seed").mean()))
 
     def _slope(self, variant: str) -> list[float]:
         rows = where(shifts(self.runs["shift"]), variant=variant)
@@ -205,14 +269,20 @@ class Liu2020(Study):
         rows = self.runs["dependency"].layers("dependency", stack="encoder", parameter="")
         return where(positions_of_sites(rows), depth=18, variant=variant)
 
-    def _mean_share(self, variant: str) -> list[float]:
-        return per_seed(self._shares(variant), lambda seed: float(seed["value"].mean()))
+    def _gradients(self, stack: str) -> pd.DataFrame:
+        return fc2_gradients(self.runs["gradients"], depth=18, variant="post_ln", stack=stack)
 
 
 def shifts(runs: Runs) -> pd.DataFrame:
     """The change of every encoder's output, with its number of sub-layers."""
     rows = runs.layers("output_shift", stack="encoder", layer=0)
     return rows.assign(**{"sub-layers": 2 * rows["depth"]})
+
+
+def log_or_line(seed: pd.DataFrame) -> float:
+    """See LOG_OR_LINE."""
+    x, y = seed["sub-layers"], seed["value"]
+    return r_squared(np.log(x), y) - r_squared(x, y)
 
 
 def relative(runs: Runs) -> pd.DataFrame:

@@ -5,19 +5,23 @@ from collections.abc import Generator
 
 import pandas as pd
 
+from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import MEANS, NATS
-from normexp.studies.statistics import loss_gap, per_seed, valid_loss
+from normexp.studies.rows import MEANS, NATS, REDUCIBLE
+from normexp.studies.statistics import COMPARABLE, comparable, per_seed, reducible, relative_gap
 from normexp.studies.study import Part, Runs, Study, at_own_rates, best_lr
+from normexp.views.grid import where
 
-POST = f"validation loss at the end: Post-LN − Pre-LN, {NATS}"
+POST = f"final loss: Post-LN − Pre-LN, {REDUCIBLE}"
+FLAT = 0.01  # of source-blind loss − floor
 
 
-class Shallow(Study):
+class Shallow(Control, Study):
     title = "Is Post-LN at least as good as Pre-LN in shallow stacks, each at its own learning rate?"
 
     def plan(self) -> Generator[Part, Runs, None]:
         """First the rates; then the runs, one sweep per chosen rate."""
+        yield self.parts["control"]
         chosen = best_lr((yield self.parts["rates"]).frame)
         yield from at_own_rates(self.parts["runs"], chosen)
 
@@ -43,38 +47,37 @@ class Shallow(Study):
         """Post-LN of 6 layers, fully trained, is at least as good as Pre-LN."""
         return self._gap("post_ln", 6)
 
-    @claim("Takase et al. 2022, table of 6 layers", f"validation loss at the end: B2T − Pre-LN, {NATS}",
+    @claim("Takase et al. 2022, table of 6 layers", f"final loss: B2T − Pre-LN, {REDUCIBLE}",
            kind="difference", at_most=0, source="figure")  # fmt: skip
     def b2t_6_pre(self) -> Values:
         """B2T of 6 layers, fully trained, is at least as good as Pre-LN."""
         return self._gap("b2t", 6)
 
-    @claim("a check", "largest fall over the last tenth of the steps as a share of the loss, Post-LN and Pre-LN",
-           kind="level", at_most=0.05, source="convention", own=True)  # fmt: skip
-    def flat(self) -> Values:
-        """The validation loss of Post-LN and Pre-LN is flat at the end of training."""
-        curves = self._curves()
-        return per_seed(curves[curves["variant"].isin(("post_ln", "pre_ln"))], _last_fall)
-
     def _runs(self) -> list[Runs]:
-        return [self.runs[name] for name in self.runs if name != "rates"]
+        return [self.runs[name] for name in self.runs if name.startswith("runs")]
 
     def _curves(self) -> pd.DataFrame:
         return pd.concat([part.curves("nll", split="valid") for part in self._runs()])
 
     def _gap(self, variant: str, depth: int) -> list[float]:
-        """Validation loss − Pre-LN's."""
+        """Final loss − Pre-LN's, as a share of source-blind loss − floor."""
         frame = pd.concat([part.frame for part in self._runs()], ignore_index=True)
-        return loss_gap(
-            frame, {"variant": variant, "depth": depth}, {"variant": "pre_ln", "depth": depth}, loss=valid_loss
+        arms = [{"variant": name, "depth": depth} for name in (variant, "pre_ln")]
+        self.needs(COMPARABLE, comparable(frame, *arms))
+        curves = pd.concat([where(self._curves(), **arm) for arm in arms])
+        fall = max(per_seed(curves, _last_fall), default=math.nan)
+        self.needs(
+            f"The validation losses fall by less than {FLAT:.0%} of source-blind loss − floor over the last tenth.",
+            fall < FLAT * reducible(frame),
         )
+        return relative_gap(frame, *arms)
 
 
 def _last_fall(seed: pd.DataFrame) -> float:
-    """Of every run from its last validation with a tenth of the steps left; the largest, NaN where none got there."""
+    """Of every run over the last tenth of the steps, in nats; the largest, NaN where none got there."""
     falls = []
     for _, run in seed.groupby("folder"):
         loss, steps = run.set_index("step")["value"].sort_index(), run["steps"].iloc[0]
         if loss.index[-1] == steps:  # a run that diverged before has no last tenth
-            falls.append(1 - loss.iloc[-1] / loss[loss.index <= 0.9 * steps].iloc[-1])
+            falls.append(loss[loss.index <= 0.9 * steps].iloc[-1] - loss.iloc[-1])
     return max(falls, default=math.nan)

@@ -111,6 +111,7 @@ class Study:
     citation = ""
     title = ""
     runs: Mapping[str, Runs]
+    needed: dict[str, bool]  # preconditions of the claim that is being checked
 
     def __init__(self, parts: Mapping[str, Part], size: str) -> None:
         self.parts, self.size = parts, size
@@ -138,9 +139,18 @@ class Study:
             yield declared.checked(self, name, watched.training)
 
     @classmethod
+    def windows(cls) -> dict[str, Mapping[str, Any]]:
+        """What every claim fixes before the runs: its statistic, kind, window and source."""
+        return {name.replace("_", "-"): declared.about for name, declared in cls._declared(DeclaredClaim)}
+
+    def needs(self, sentence: str, met: bool) -> None:
+        """State a precondition of the claim that is being checked: where it is not met, the claim cannot be tested."""
+        self.needed[sentence] = bool(met)
+
+    @classmethod
     def _declared(cls, kind: type[T]) -> Iterator[tuple[str, T]]:
-        """What the class and those that it extends declare, in the order of the text."""
-        for base in reversed(cls.__mro__):
+        """What the class declares, in the order of the text, then those that it extends."""
+        for base in cls.__mro__:
             yield from ((name, value) for name, value in vars(base).items() if isinstance(value, kind))
 
 

@@ -1,13 +1,13 @@
 """A path around all but the last norm of a layer keeps a Post-LN decoder's gradients alive."""
 
-from collections.abc import Callable
-
 import pandas as pd
 
+from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import FC2, GEOMETRIC, LOSS, NATS, fc2_gradients, loss_curves
-from normexp.studies.statistics import loss_gap, per_seed, rate, trained, valid_loss
+from normexp.studies.rows import FC2, GEOMETRIC, LOSS, NATS, REDUCIBLE, deep_runs, fc2_gradients, loss_curves
+from normexp.studies.statistics import COMPARABLE, comparable, exponent, per_seed, rate, relative_gap, trained_where
 from normexp.studies.study import Runs, Study
+from normexp.studies.verdict import EXPONENT_MARGIN, LOSS_MARGIN
 from normexp.views.grid import where
 
 POINTS = ("S FFN", "B FFN", "S cross", "B cross", "S attn", "B attn")
@@ -15,7 +15,7 @@ INSIDE = "section 3 and figure of the gradients inside a layer"
 DECODER = "r of gradient ∝ e^(r·layer), decoder of 18 layers"
 
 
-class Takase2022(Study):
+class Takase2022(Control, Study):
     citation = "Takase et al. 2022"
     title = "B2T Connection: Serving Stability and Performance in Deep Transformers"
 
@@ -48,19 +48,42 @@ class Takase2022(Study):
 
     @figure("figure of loss curves", title="Training loss at 18 layers", x="step", label=NATS, caption=LOSS)
     def loss(self) -> Drawn:
-        return loss_curves(self.runs["deep"])
+        return pd.concat([loss_curves(runs) for runs in deep_runs(self, "b2t")])
 
-    @claim(INSIDE, "gradient before a norm over that after it, mean over the three norms of the last layer",
-           kind="ratio", at_most=1, source="theory")  # fmt: skip
+    @claim(
+        INSIDE,
+        "gradient before a norm / after it, times the deviation of the norm's input, mean over the last layer",
+        kind="equivalence",
+        within=(0.95, 1.05),
+        source="theory",
+    )
     def norms_take(self) -> Values:
-        """The norms make the gradient smaller in a Post-LN decoder layer."""
-        return self._inside(lambda at: sum(at[2 * k] / at[2 * k - 1] for k in (1, 2, 3)) / 3)
+        """The norms of a Post-LN decoder layer divide the gradient by the standard deviation of their input."""
+        sizes = self.runs["gradients"].layers("sum_norm", stack="decoder", layer=18)
+        sizes = where(sizes, depth=18, variant="post_ln").pivot_table(index="seed", columns="site", values="value")
 
-    @claim(INSIDE, "gradient before a residual connection over that after it, mean of two in the last layer",
-           kind="ratio", at_least=1, source="theory")  # fmt: skip
+        def divided(seed: pd.DataFrame) -> float:
+            at, size = seed.set_index("point")["value"], sizes.loc[seed["seed"].iloc[0]]
+            sites = enumerate(("feed_forward", "cross_attention", "attention"))
+            return float(sum(at[2 * k + 2] / at[2 * k + 1] * size[site] ** 0.5 for k, site in sites) / 3)
+
+        return per_seed(where(inside(self.runs["gradients"]), variant="post_ln"), divided)
+
+    @claim(
+        INSIDE,
+        "gradient before a residual connection over that after it, mean of two in the last layer",
+        kind="ratio",
+        at_least=1,
+        source="theory",
+    )
     def sums_keep(self) -> Values:
-        """The residual connections do not make the gradient smaller in a Post-LN decoder layer."""
-        return self._inside(lambda at: (at[3] / at[2] + at[5] / at[4]) / 2)
+        """The residual connections of a Post-LN decoder layer do not make the gradient smaller."""
+
+        def between(seed: pd.DataFrame) -> float:
+            at = seed.set_index("point")["value"]
+            return float((at[3] / at[2] + at[5] / at[4]) / 2)
+
+        return per_seed(where(inside(self.runs["gradients"]), variant="post_ln"), between)
 
     @claim("section 4 and figure of gradient norms", f"{DECODER}: B2T's place between Pre-LN's (0) and Post-LN's (1)",
            kind="level", within=(0, 1), source="figure")  # fmt: skip
@@ -69,45 +92,64 @@ class Takase2022(Study):
         pre, b2t, post = (self._rate(variant, "decoder") for variant in ("pre_ln", "b2t", "post_ln"))
         return [(b - low) / (high - low) for low, b, high in zip(pre, b2t, post, strict=True)]
 
-    @claim("figure of gradient norms", "r of gradient ∝ e^(r·layer), encoder of 18 layers", kind="exponent", at_most=0,
-           source="figure")  # fmt: skip
+    @claim(
+        "figure of gradient norms",
+        "exponent p of gradient ∝ layer^p, encoder of 18 layers",
+        kind="exponent",
+        at_most=-EXPONENT_MARGIN,
+        source="convention",
+    )
     def pre_bottom(self) -> Values:
         """Pre-LN's encoder gradients are larger at the bottom than at the top."""
-        return self._rate("pre_ln", "encoder")
-
-    @claim("figure of gradient norms", DECODER, kind="exponent", at_least=0, source="figure")
-    def post_top(self) -> Values:
-        """Post-LN's decoder gradients are larger at the top than at the bottom."""
-        return self._rate("post_ln", "decoder")
-
-    @claim("table of 18 layers", "share of the runs that are trained: B2T − Post-LN", kind="share", at_least=1,
-           source="figure")  # fmt: skip
-    def b2t_18(self) -> Values:
-        """B2T of 18 layers trains where Post-LN does not."""
-        b2t, post = (trained(self.runs["deep"].frame, variant=variant) for variant in ("b2t", "post_ln"))
-        return [a - b for a, b in zip(b2t, post, strict=True)]
-
-    @claim("table of 18 layers (27.5 against 26.6 BLEU)", f"validation loss: B2T − Pre-LN, {NATS}", kind="difference",
-           at_most=0, source="figure")  # fmt: skip
-    def b2t_beats_pre(self) -> Values:
-        """B2T of 18 layers reaches a lower loss than Pre-LN."""
-        return loss_gap(self.runs["deep"].frame, {"variant": "b2t"}, {"variant": "pre_ln"}, valid_loss)
+        rows = fc2_gradients(self.runs["gradients"], depth=18, variant="pre_ln", stack="encoder")
+        return per_seed(rows, lambda seed: exponent(seed["layer"], seed["value"]))
 
     @claim(
-        "table of 6 layers", f"validation loss: Post-LN − Pre-LN, {NATS}", kind="difference", at_most=0, source="figure"
+        "table of 18 layers",
+        "share of the seeds at which B2T is trained and Post-LN is not",
+        kind="share",
+        at_least=0.5,
+        source="convention",
+    )
+    def b2t_18(self) -> Values:
+        """B2T of 18 layers trains where Post-LN does not."""
+        return trained_where(self._deep(), {"variant": "b2t"}, {"variant": "post_ln"})
+
+    @claim(
+        "table of 18 layers (27.5 against 26.6 BLEU)",
+        f"final loss: B2T − Pre-LN, {REDUCIBLE}",
+        kind="difference",
+        at_most=0,
+        source="figure",
+    )
+    def b2t_beats_pre(self) -> Values:
+        """B2T of 18 layers reaches a lower loss than Pre-LN."""
+        return self._lower_loss(self._deep(), "b2t", "pre_ln")
+
+    @claim(
+        "table of 6 layers", f"final loss: Post-LN − Pre-LN, {REDUCIBLE}", kind="difference", at_most=0, source="figure"
     )
     def post_beats_pre_6(self) -> Values:
         """Post-LN of 6 layers reaches a lower loss than Pre-LN."""
-        return loss_gap(self.runs["six"].frame, {"variant": "post_ln"}, {"variant": "pre_ln"}, valid_loss)
+        return self._lower_loss(self.runs["six"].frame, "post_ln", "pre_ln")
 
-    @claim("table of 6 layers", f"final loss: B2T − Post-LN, {NATS}", kind="difference", at_most=0, source="figure")
+    @claim(
+        "table of 6 layers",
+        f"final loss: B2T − Post-LN, {REDUCIBLE}",
+        kind="difference",
+        at_most=LOSS_MARGIN,
+        source="convention",
+    )
     def b2t_6(self) -> Values:
         """B2T of 6 layers reaches a loss no higher than Post-LN's."""
-        return loss_gap(self.runs["six"].frame, {"variant": "b2t"}, {"variant": "post_ln"})
+        return self._lower_loss(self.runs["six"].frame, "b2t", "post_ln")
 
-    def _inside(self, statistic: Callable[[pd.Series], float]) -> Values:
-        rows = where(inside(self.runs["gradients"]), variant="post_ln")
-        return per_seed(rows, lambda seed: float(statistic(seed.set_index("point")["value"])))
+    def _deep(self) -> pd.DataFrame:
+        return pd.concat([runs.frame for runs in deep_runs(self, "b2t")], ignore_index=True)
+
+    def _lower_loss(self, frame: pd.DataFrame, one: str, other: str) -> Values:
+        self.needs(COMPARABLE, comparable(frame, {"variant": one}, {"variant": other}))
+        return relative_gap(frame, {"variant": one}, {"variant": other})
 
     def _rate(self, variant: str, stack: str) -> list[float]:
         rows = fc2_gradients(self.runs["gradients"], depth=18, variant=variant, stack=stack)

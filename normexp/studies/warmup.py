@@ -3,18 +3,20 @@
 import pandas as pd
 
 from normexp.config.schema import warmup_steps
+from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import GEOMETRIC, NATS, fc2_gradients
-from normexp.studies.statistics import loss_gap
+from normexp.studies.rows import GEOMETRIC, NATS, REDUCIBLE, fc2_gradients
+from normexp.studies.statistics import relative_gap
 from normexp.studies.study import Runs, Study
+from normexp.studies.verdict import LOSS_MARGIN
 from normexp.views.grid import where
 from normexp.views.heat_map import heat_map
 
-RISE = f"rise of the final loss without warm-up, {NATS}"
+RISE = f"rise of the final loss without warm-up, {REDUCIBLE}"
 OURS = "after Xiong et al. 2020"
 
 
-class Warmup(Study):
+class Warmup(Control, Study):
     title = "Who needs warm-up? Final loss over variant, initialisation, learning rate and warm-up"
 
     @figure(
@@ -49,13 +51,25 @@ class Warmup(Study):
     def gradients(self) -> Drawn:
         return ends(self.runs["map"])
 
-    @claim(OURS, f"{RISE} (torch_default, lowest rate)", kind="difference", at_least=0.1, source="convention", own=True)
+    @claim(
+        OURS,
+        f"{RISE} (torch_default, lowest rate)",
+        kind="difference",
+        at_least=LOSS_MARGIN,
+        source="convention",
+        own=True,
+    )
     def post_default(self) -> Values:
         """Post-LN needs warm-up under PyTorch's default weights as well."""
         return self._rise("post_ln", "torch_default")
 
     @claim(
-        OURS, f"{RISE} (torch_default, lowest rate)", kind="equivalence", at_most=0.05, source="convention", own=True
+        OURS,
+        f"{RISE} (torch_default, lowest rate)",
+        kind="equivalence",
+        at_most=LOSS_MARGIN,
+        source="convention",
+        own=True,
     )
     def pre_default(self) -> Values:
         """Pre-LN does not need warm-up under PyTorch's default weights."""
@@ -87,7 +101,7 @@ class Warmup(Study):
     def _rise(self, variant: str, init: str) -> list[float]:
         """Of the final loss without warm-up, at the lowest learning rate."""
         keys = {"variant": variant, "init": init, "lr": self._lowest()}
-        return loss_gap(self.runs["map"].frame, keys | {"warmup": "0"}, keys | {"warmup": "10%"})
+        return relative_gap(self.runs["map"].frame, keys | {"warmup": "0"}, keys | {"warmup": "10%"})
 
 
 def ends(runs: Runs) -> pd.DataFrame:

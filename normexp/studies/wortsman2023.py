@@ -1,14 +1,14 @@
 """How much the final loss depends on the learning rate, and what makes it depend less."""
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
+from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
 from normexp.studies.rows import GEOMETRIC, MEANS, NATS
-from normexp.studies.statistics import exponent, finals, per_seed, values_by_seed
+from normexp.studies.statistics import values_by_seed
 from normexp.studies.study import Runs, Study
 from normexp.views.grid import where
 
@@ -17,7 +17,7 @@ SENSITIVITY = f"learning-rate sensitivity, {NATS}"
 CAPPED = f"Final training loss, at most the loss of the untrained model. {MEANS}"
 
 
-class Wortsman2023(Study):
+class Wortsman2023(Control, Study):
     citation = "Wortsman et al. 2023"
     title = "Small-scale proxies for large-scale Transformer training instabilities"
 
@@ -80,24 +80,6 @@ class Wortsman2023(Study):
         """Post-LN's loss depends more on the learning rate than Pre-LN's."""
         return list(self._sensitivity("rates", "post_ln") - self._sensitivity("rates"))
 
-    @claim("figure on attention logits", "exponent p of largest logit ∝ lr^p, up to one rate beyond the best",
-           kind="exponent", at_least=0.1, source="convention")  # fmt: skip
-    def logits_grow(self) -> Values:
-        """Pre-LN's attention logits at the end of training grow with the learning rate."""
-        rows = where(largest(self.runs["rates"]), variant="pre_ln")
-        return per_seed(rows, lambda seed: _growth(seed, self.runs["rates"]))
-
-    @claim("figure on attention logits",
-           "largest logit at lr 0.1: with / without norms on queries and keys; infinite where a run diverged",
-           kind="ratio", at_most=1, source="figure")  # fmt: skip
-    def logits_bounded(self) -> Values:
-        """Norms on queries and keys keep Pre-LN's attention logits smaller at too large a learning rate."""
-        normed, bare = (
-            values_by_seed(largest(self.runs[part]), variant="pre_ln", lr=0.1) for part in ("qk_norm", "rates")
-        )
-        pairs = zip(normed, bare, strict=True)
-        return [0.0 if math.isinf(b) and not math.isinf(a) else a / b for a, b in pairs]
-
     @claim(
         "section on depth and width", f"{SENSITIVITY}: 12 − 6 layers", kind="difference", at_least=0, source="figure"
     )
@@ -137,13 +119,3 @@ def largest(runs: Runs) -> pd.DataFrame:
     values = last.groupby(["folder", "variant", "lr", "seed"], sort=False)["value"].max().reset_index()
     diverged = set(runs.frame.loc[runs.frame["outcome"] == "diverged", "folder"])
     return values.assign(value=values["value"].where(~values["folder"].isin(diverged), np.inf))
-
-
-def _growth(seed: pd.DataFrame, runs: Runs) -> float:
-    """Exponent of the largest logit over the rates up to one beyond the best."""
-    number = seed["seed"].iloc[0]
-    losses = {lr: finals(runs.frame, variant="pre_ln", lr=lr).get(number, np.inf) for lr in sorted(seed["lr"])}
-    rates = list(losses)
-    kept = rates[: rates.index(min(rates, key=losses.__getitem__)) + 2]
-    rows = seed[seed["lr"].isin(kept) & np.isfinite(seed["value"])]
-    return exponent(rows["lr"], rows["value"])

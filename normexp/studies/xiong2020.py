@@ -1,22 +1,31 @@
 """Where the norm sits decides how large the gradients near the output are when training starts."""
 
-import math
-
-import numpy as np
 import pandas as pd
 
+from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import FC2, GEOMETRIC, LOSS, NATS, fc2_gradients, last_fc2_gradient, loss_curves
-from normexp.studies.statistics import exponent, finals, loss_gap, paired, per_seed, rate, ratio, steps_to
+from normexp.studies.rows import FC2, GEOMETRIC, LOSS, NATS, REDUCIBLE, fc2_gradients, last_fc2_gradient, loss_curves
+from normexp.studies.statistics import (
+    exponent,
+    finals,
+    paired,
+    per_seed,
+    rate,
+    reducible,
+    relative_gap,
+    steps_to,
+    values_by_seed,
+)
 from normexp.studies.study import Study
+from normexp.studies.verdict import EXPONENT_MARGIN, LOSS_MARGIN
 from normexp.views.grid import where
 
 BY_DEPTH = "exponent p of gradient ∝ depth^p"
 BY_LAYER = "r of gradient ∝ e^(r·layer), decoder of 6 layers"
-IN_DEVIATIONS = "rise of the final loss without warm-up, in standard deviations of the seeds with warm-up"
+RISE = f"rise of the final loss without warm-up, {REDUCIBLE}"
 
 
-class Xiong2020(Study):
+class Xiong2020(Control, Study):
     citation = "Xiong et al. 2020"
     title = "On Layer Normalization in the Transformer Architecture"
 
@@ -71,36 +80,74 @@ class Xiong2020(Study):
     def warmup(self) -> Drawn:
         return loss_curves(self.runs["warmup"])
 
-    @claim("theorem 1 and figure 3c", BY_DEPTH, kind="equivalence", within=(-0.25, 0.15), source="pilot")
+    @claim(
+        "theorem 1 and figure 3c",
+        BY_DEPTH,
+        kind="equivalence",
+        within=(-EXPONENT_MARGIN, EXPONENT_MARGIN),
+        source="theory",
+    )
     def post_flat(self) -> Values:
         """Post-LN's gradient near the output does not depend on the depth."""
         return self._by_depth("post_ln")
 
-    @claim("theorem 1 and figure 3d", BY_DEPTH, kind="exponent", within=(-0.9, -0.35), source="pilot")
+    @claim("theorem 1 and figure 3d", BY_DEPTH, kind="exponent", at_most=-0.35, source="pilot")
     def pre_falls(self) -> Values:
-        """Pre-LN's gradient near the output falls with the depth like a power of about −1/2."""
+        """Pre-LN's gradient near the output falls with the depth."""
         return self._by_depth("pre_ln")
 
-    @claim("figure 3c", "largest over smallest norm", kind="ratio", within=(1, 1.3), source="pilot")
-    def post_level(self) -> Values:
-        """Post-LN's gradient near the output varies by less than a third between 6 and 14 layers."""
-        return per_seed(last_fc2_gradient(self.runs["size"], variant="post_ln"), lambda seed: ratio(seed["value"]))
+    @claim(
+        "theorem 1",
+        BY_DEPTH,
+        kind="equivalence",
+        within=(-0.5 - EXPONENT_MARGIN, -0.5 + EXPONENT_MARGIN),
+        source="theory",
+    )
+    def pre_falls_like_root(self) -> Values:
+        """Pre-LN's gradient near the output falls like one over the root of the depth."""
+        return self._by_depth("pre_ln")
+
+    @claim(
+        "theorem 1 and figure 3d",
+        "gradient of the last fc2: 14 layers / 6 layers",
+        kind="ratio",
+        within=(0.45, 0.75),
+        source="pilot",
+    )
+    def pre_14_to_6(self) -> Values:
+        """Pre-LN's gradient near the output of 14 layers is about two thirds of that of 6 layers."""
+        rows = last_fc2_gradient(self.runs["size"], variant="pre_ln")
+        return list(values_by_seed(rows, depth=14) / values_by_seed(rows, depth=6))
 
     @claim("figure 3a", BY_LAYER, kind="exponent", at_least=0.15, source="pilot")
     def post_grows(self) -> Values:
         """Post-LN's gradient grows from layer to layer towards the output."""
-        return self._by_layer("post_ln")
+        rows = fc2_gradients(self.runs["size"], depth=6, stack="decoder", variant="post_ln")
+        return per_seed(rows, lambda seed: rate(seed["layer"], seed["value"]))
 
-    @claim("figure 3b", BY_LAYER, kind="equivalence", within=(-0.12, 0.12), source="pilot")
+    @claim(
+        "figure 3b",
+        "exponent p of gradient ∝ layer^p, decoder of 6 layers",
+        kind="equivalence",
+        within=(-EXPONENT_MARGIN, EXPONENT_MARGIN),
+        source="convention",
+    )
     def pre_even(self) -> Values:
         """Pre-LN's gradient is about the same in every layer."""
-        return self._by_layer("pre_ln")
+        rows = fc2_gradients(self.runs["size"], depth=6, stack="decoder", variant="pre_ln")
+        return per_seed(rows, lambda seed: exponent(seed["layer"], seed["value"]))
 
-    @claim("lemma 2", "largest distance from 3/2, as a share of it", kind="level", at_most=0.05, source="theory")
+    @claim(
+        "lemma 2",
+        "squared norm over 3/2 of the width, mean over the layers",
+        kind="equivalence",
+        within=(0.95, 1.05),
+        source="theory",
+    )
     def lemma_post(self) -> Values:
-        """The input of Post-LN's norm after a feed-forward has a squared norm of 3/2 times the width in every layer."""
+        """The input of Post-LN's norm after a feed-forward has an expected squared norm of 3/2 times the width."""
         sums = where(self.runs["lemma"].layers("sum_norm", site="feed_forward"), variant="post_ln")
-        return per_seed(sums, lambda seed: float((seed["value"] / 1.5 - 1).abs().max()))
+        return per_seed(sums, lambda seed: float(seed["value"].mean() / 1.5))
 
     @claim(
         "lemma 2",
@@ -121,26 +168,20 @@ class Xiong2020(Study):
 
         return per_seed(where(self.runs["lemma"].layers("stream_norm"), variant="pre_ln"), outside)
 
-    @claim("figure 2", IN_DEVIATIONS, kind="difference", at_least=10, source="convention")
+    @claim("figure 2", RISE, kind="difference", at_least=LOSS_MARGIN, source="convention")
     def warmup_post(self) -> Values:
-        """Without warm-up Post-LN ends at a far higher loss than with it."""
-        return list(self._rise("post_ln") / self._spread("post_ln"))
+        """Post-LN ends at a far higher loss without warm-up than with it."""
+        return self._rise("post_ln")
 
-    @claim("section 4.2", IN_DEVIATIONS, kind="equivalence", at_most=3, source="convention")
+    @claim("section 4.2", RISE, kind="equivalence", within=(-LOSS_MARGIN, LOSS_MARGIN), source="convention")
     def warmup_pre(self) -> Values:
         """Pre-LN trains without warm-up as well as with it."""
-        return list(self._rise("pre_ln") / self._spread("pre_ln"))
+        return self._rise("pre_ln")
 
-    @claim(
-        "figures 2 and 4",
-        f"rise of the final loss without warm-up: Post-LN − Pre-LN, {NATS}",
-        kind="difference",
-        at_least=0.1,
-        source="convention",
-    )
+    @claim("figures 2 and 4", f"{RISE}: Post-LN − Pre-LN", kind="difference", at_least=LOSS_MARGIN, source="convention")
     def warmup_differs(self) -> Values:
         """Leaving out warm-up costs Post-LN more than Pre-LN."""
-        return list(self._rise("post_ln") - self._rise("pre_ln"))
+        return [post - pre for post, pre in zip(self._rise("post_ln"), self._rise("pre_ln"), strict=True)]
 
     @claim(
         "figure 4 (epoch 9 against epoch 15)",
@@ -161,46 +202,24 @@ class Xiong2020(Study):
         return list(steps("pre_ln", "0") / steps("post_ln", "10%"))
 
     @claim(
-        "figure 3a",
-        "gradient of the last fc2, at the end of warm-up over that at step 1",
-        kind="ratio",
-        at_most=0.5,
+        "figure 4",
+        f"final loss without warm-up: RAdam − Adam, {REDUCIBLE}",
+        kind="difference",
+        at_most=-LOSS_MARGIN,
         source="convention",
+        exploratory=True,
     )
-    def gradient_after_warmup(self) -> Values:
-        """The large gradients near Post-LN's output have become small by the end of warm-up."""
-        rows = last_fc2_gradient(self.runs["warmup"], variant="post_ln", warmup="10%")
-        after = int(float(self.runs["warmup"].frame["steps"].iloc[0]) / 10)
-        return per_seed(rows, lambda seed: _at(seed, after) / _at(seed, 1))
-
-    @claim(
-        "figure 4", f"final loss: RAdam − Adam, {NATS}", kind="equivalence", within=(-0.05, 0.05), source="convention"
-    )
-    def radam(self) -> Values:
-        """RAdam changes little against Adam when Pre-LN is trained without warm-up."""
-        radam = finals(self.runs["radam"].frame, variant="pre_ln")
-        return paired(radam, finals(self.runs["warmup"].frame, variant="pre_ln", warmup="0"))
+    def radam_post(self) -> Values:
+        """RAdam lowers the loss at which Post-LN ends without warm-up."""
+        frame = self.runs["warmup"].frame
+        radam = finals(self.runs["radam"].frame, variant="post_ln")
+        return [gap / reducible(frame) for gap in paired(radam, finals(frame, variant="post_ln", warmup="0"))]
 
     def _by_depth(self, variant: str) -> Values:
         rows = last_fc2_gradient(self.runs["size"], variant=variant)
         return per_seed(rows, lambda seed: exponent(seed["depth"], seed["value"]))
 
-    def _by_layer(self, variant: str) -> Values:
-        rows = fc2_gradients(self.runs["size"], depth=6, stack="decoder", variant=variant)
-        return per_seed(rows, lambda seed: rate(seed["layer"], seed["value"]))
-
-    def _rise(self, variant: str) -> pd.Series:
+    def _rise(self, variant: str) -> list[float]:
         """Of the final loss without warm-up, by seed."""
         cold, warm = ({"variant": variant, "warmup": warmup} for warmup in ("0", "10%"))
-        gap = loss_gap(self.runs["warmup"].frame, cold, warm)
-        return pd.Series(gap, index=finals(self.runs["warmup"].frame, **warm).index)
-
-    def _spread(self, variant: str) -> float:
-        """Standard deviation of the final loss with warm-up over those seeds that did not diverge."""
-        warm = finals(self.runs["warmup"].frame, variant=variant, warmup="10%")
-        return float(warm[np.isfinite(warm)].std())
-
-
-def _at(rows: pd.DataFrame, step: int) -> float:
-    """The value at a step; NaN where the run diverged before."""
-    return float(next(iter(rows.loc[rows["step"] == step, "value"]), math.nan))
+        return relative_gap(self.runs["warmup"].frame, cold, warm)
