@@ -76,7 +76,7 @@ class DepthLimit(Control, Study):
         return self._over_post("admin")
 
     @claim("after Wang et al. 2022 (DeepNet), with other depths", TWICE, kind="share", at_least=0.5,
-           source="convention", own=True)  # fmt: skip
+           source="convention", exploratory=True, own=True)  # fmt: skip
     def deep_norm_deeper(self) -> Values:
         """DeepNorm trains at least at twice the depth of Post-LN."""
         return self._over_post("deep_norm")
@@ -97,7 +97,11 @@ class DepthLimit(Control, Study):
         return frame.assign(value=frame["final_loss"].astype(float))
 
     def _over_post(self, variant: str) -> Values:
-        deepest = limits(self._frame())
+        frame = self._frame()
+        deepest = limits(frame)
+        self.needs(
+            "Twice the depth of Post-LN's limit was tried.", 2 * deepest["post_ln"].max() <= frame["depth"].max()
+        )
         if variant not in deepest:
             raise Untested(f"The runs of {variant} are in the full size only.")
         return [float(depth >= 2 * post) for depth, post in zip(deepest[variant], deepest["post_ln"], strict=True)]

@@ -83,7 +83,9 @@ class Dong2021(Study):
         """A whole Pre-LN stack loses rank no faster than geometrically."""
         return self._acceleration("whole", "pre_ln")
 
-    @claim("figure of rank collapse", ACCELERATION, kind="difference", at_most=TWICE, source="convention")
+    @claim(
+        "figure of rank collapse", ACCELERATION, kind="difference", at_most=TWICE, source="convention", exploratory=True
+    )
     def post_keeps(self) -> Values:
         """A whole Post-LN stack loses rank no faster than geometrically."""
         return self._acceleration("whole", "post_ln")

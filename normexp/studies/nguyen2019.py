@@ -139,7 +139,9 @@ class Nguyen2019(Control, Study):
     )
     def pre_smaller(self) -> Values:
         """Pre-LN's gradient norm is smaller than Post-LN's at the same loss."""
-        level = float(self.runs["trace"].frame["baseline.blind"].iloc[0])
+        frame = self.runs["trace"].frame
+        level = float(frame["baseline.blind"].iloc[0])
+        self.needs("Every run reaches the source-blind loss.", bool((frame["final_loss"].astype(float) <= level).all()))
         losses = self.runs["trace"].curves("nll", split="train")
 
         def at_level(variant: str) -> pd.Series:

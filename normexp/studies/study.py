@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Part:
-    """One sweep of a study, by the command and the line that a person would type."""
+    """One sweep of a study, as the command that a person would type and its overrides."""
 
     name: str
     command: str  # sweep or probe
@@ -36,7 +36,7 @@ class Part:
 
     @property
     def folder(self) -> str:
-        """Where its runs lie: the same words give the same folder, whichever study asks for them."""
+        """Name of the folder of its runs: the same words give the same folder, whichever study asks for them."""
         digest = hashlib.sha256(str(self).encode()).hexdigest()[:6]
         return f"{self.name}-{digest}"
 
@@ -145,7 +145,7 @@ class Study:
 
     def needs(self, sentence: str, met: bool) -> None:
         """State a precondition of the claim that is being checked: where it is not met, the claim cannot be tested."""
-        self.needed[sentence] = bool(met)
+        self.needed[sentence] = met
 
     @classmethod
     def _declared(cls, kind: type[T]) -> Iterator[tuple[str, T]]:
@@ -155,9 +155,9 @@ class Study:
 
 
 def parts_of(grid: Mapping[str, Any], size: str, variants: Sequence[str] = ()) -> dict[str, Part]:
-    """The parts of a study at a size. A part's line is `line` and then what the size adds; a size may leave one out.
+    """The parts of a study at a size. A part's overrides are `line` and then what the size adds; it may lack one.
 
-    variants: what variant=glob(*) stands for, so that a plan can count on a list.
+    variants: those that variant=glob(*) means, so that a plan has a list.
 
     Raises ConfigError for a part that is written wrongly.
     """
@@ -166,16 +166,14 @@ def parts_of(grid: Mapping[str, Any], size: str, variants: Sequence[str] = ()) -
         lines = {key: text or "" for key, text in about.items() if key != "command"} if isinstance(about, dict) else {}
         texts = lines.keys() <= {"line", *SIZES} and all(isinstance(text, str) for text in lines.values())
         if not (lines and texts) or about.get("command") not in ("sweep", "probe"):
-            raise ConfigError(
-                f"study part {name}: command (sweep or probe), and line, quick and full as texts are right"
-            )
+            raise ConfigError(f"study part {name} needs a command (sweep or probe) and texts named line, quick or full")
         if size not in lines:
             continue
         line = f"{lines.get('line', '')} {lines[size]}".replace("glob(*)", ",".join(variants))
         try:
             parts[name] = Part(name, about["command"], tuple(shlex.split(line)))
         except ValueError as error:
-            raise ConfigError(f"study part {name}: its line cannot be read ({error})") from error
+            raise ConfigError(f"study part {name}: cannot read its line ({error})") from error
     return parts
 
 
@@ -192,7 +190,7 @@ def asked(part: Part, key: str) -> list[str]:
     """The values that a part's line lists for a key, which a plan counts on; raises ConfigError where it lists none."""
     listed = dict(text.split("=", 1) for text in part.line)
     if key not in listed:
-        raise ConfigError(f"study part {part.name}: its line needs {key}=…, for what comes next depends on it")
+        raise ConfigError(f"study part {part.name}: its line needs {key}=…, because the next parts depend on it")
     return listed[key].split(",")
 
 

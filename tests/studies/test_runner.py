@@ -134,7 +134,7 @@ def test_a_run_that_fails_is_named_and_tried_again(lab):
     assert not (lab / "results" / "small-quick" / "figures").exists()
 
 
-def test_the_studies_are_listed_and_an_unknown_one_is_one_sentence(lab):
+def test_studies_are_listed_and_an_unknown_one_is_refused(lab):
     listed = normexp("reproduce", "--config-dir", "lab", cwd=lab)
     assert "does a small stack learn?" in listed.stdout
     assert "xiong2020" in listed.stdout
