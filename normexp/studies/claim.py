@@ -1,29 +1,27 @@
-"""A claim: a statement of a paper, what was computed to check it, and whether it holds here."""
+"""A claim: a statement of a paper, what was computed to check it, and the verdict."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
-import numpy as np
+from normexp.studies.verdict import Interval, Verdict, interval, judge
 
 
-class Verdict(StrEnum):
-    HOLDS = "holds"
-    FAILS = "does not hold"
-    UNTESTED = "cannot be tested"
+class Untested(Exception):
+    """A claim whose runs are missing at this size; the message says which."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement and its check. The threshold is fixed in code before the run that tests it.
+    """A statement and its check. The window is fixed in code before the run that tests it.
 
-    name: unique within the study, for the notes in its YAML. text: the statement, in our own words.
-    place: where the paper makes it. statistic: what is computed, one value per seed, with its unit.
-    values: one per seed; infinite where a run diverged and that counts; NaN or nothing where it cannot be told.
-    low, high: the mean over the seeds must lie between them, ends included.
-    training: whether checking it took training. own: an extension of ours, not a statement of the paper.
-    why: for a claim that cannot be tested at this size, what is missing.
+    name: unique within the study, for the notes in its YAML. text: the paper's statement, one sentence that can be read
+    alone. place: where the paper makes it. statistic: what is computed, one value per seed, with its unit.
+    values: one per seed; infinite where a run diverged and that counts; NaN where a seed has none.
+    low, high: the window, ends included. kind, source: of the number and of the window, see normexp.studies.verdict.
+    precondition: what must be the case for the claim to be testable, and `met`: whether it is.
+    exploratory: added after results had suggested it, so that it confirms nothing. training: whether checking it took
+    training. own: an extension of ours, not a statement of the paper.
     """
 
     name: str
@@ -33,46 +31,44 @@ class Claim:
     values: Sequence[float]
     low: float = -math.inf
     high: float = math.inf
+    kind: str = "difference"
+    source: str = "convention"
+    precondition: str = ""
+    met: bool = True
+    exploratory: bool = False
     training: bool = False
     own: bool = False
-    why: str = ""
 
     @property
-    def known(self) -> list[float]:
-        return [float(value) for value in self.values if not math.isnan(value)]
-
-    @property
-    def mean(self) -> float:
-        return float(np.mean(self.known)) if self.known else math.nan
-
-    @property
-    def spread(self) -> float:
-        """Standard deviation over the seeds; NaN for fewer than two or an infinite value."""
-        finite = len(self.known) > 1 and all(map(math.isfinite, self.known))
-        return float(np.std(self.known, ddof=1)) if finite else math.nan
-
-    @property
-    def agreeing(self) -> int:
-        """Seeds that meet the threshold by themselves."""
-        return sum(self.low <= value <= self.high for value in self.known)
+    def interval(self) -> Interval:
+        return interval(self.values, self.low, self.high, self.kind)
 
     @property
     def verdict(self) -> Verdict:
-        if not self.known or self.why:
-            return Verdict.UNTESTED
-        return Verdict.HOLDS if self.low <= self.mean <= self.high else Verdict.FAILS
+        return judge(self.values, self.low, self.high, self.kind) if self.met else Verdict.UNTESTED
 
     @property
-    def threshold(self) -> str:
-        """What was asked for, in signs."""
+    def confirmatory(self) -> bool:
+        """Whether its verdict counts: its window was there before any result suggested it, and it is no control."""
+        return not self.exploratory and self.kind != "control"
+
+    @property
+    def agreeing(self) -> int:
+        """Seeds that meet the window by themselves."""
+        return sum(self.low <= value <= self.high for value in self.values)
+
+    @property
+    def window(self) -> str:
+        """The window in signs: [-0.25, 0.15], ≥ 0.5, ≤ 3."""
         if math.isinf(self.low):
             return f"≤ {self.high:.4g}"
-        return f"≥ {self.low:.4g}" if math.isinf(self.high) else f"{self.low:.4g} to {self.high:.4g}"
+        return f"≥ {self.low:.4g}" if math.isinf(self.high) else f"[{self.low:.4g}, {self.high:.4g}]"
 
     @property
     def measured(self) -> str:
-        """Mean ± standard deviation (seeds)."""
-        if not self.known:
-            return "–"
-        spread = "" if math.isnan(self.spread) else f" ± {self.spread:.2g}"
-        return f"{self.mean:.4g}{spread} (n = {len(self.known)})"
+        """Estimate [95 % interval] (seeds)."""
+        at = self.interval
+        if math.isnan(at.estimate):
+            return f"– (n = {len(self.values)})" if self.values else "–"
+        bounds = "" if math.isnan(at.low) else f" [{at.low:.4g}, {at.high:.4g}]"
+        return f"{at.estimate:.4g}{bounds} (n = {len(self.values)})"

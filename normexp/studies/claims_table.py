@@ -1,5 +1,6 @@
-"""The table of claims: those that do not hold first, each with what was measured and what was asked for."""
+"""The table of claims: what does not hold first, each with its interval, its window and a note."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -7,64 +8,73 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from normexp.studies.claim import Claim, Verdict
+from normexp.studies.claim import Claim
+from normexp.studies.verdict import Verdict
 
-ORDER = [Verdict.FAILS, Verdict.UNTESTED, Verdict.HOLDS]
-COLOURS = {Verdict.FAILS: "red", Verdict.UNTESTED: "yellow", Verdict.HOLDS: "green"}
+ORDER = [Verdict.FAILS, Verdict.UNDECIDED, Verdict.UNTESTED, Verdict.HOLDS]
+COLOURS = {
+    Verdict.FAILS: "red",
+    Verdict.UNDECIDED: "yellow",
+    Verdict.UNTESTED: "magenta",
+    Verdict.HOLDS: "green",
+}
 
 
 def ordered(claims: Sequence[Claim]) -> list[Claim]:
-    """What does not hold first, then what could not be tested, then what holds; else as the study lists them."""
+    """By verdict, what does not hold first; claims of one verdict as the study lists them."""
     return sorted(claims, key=lambda claim: ORDER.index(claim.verdict))
 
 
 def count(claims: Sequence[Claim]) -> str:
-    """12 claims: 10 hold, 1 does not hold, 1 cannot be tested."""
-    number = {verdict: sum(claim.verdict == verdict for claim in claims) for verdict in ORDER}
-    parts = [
-        f"{number[Verdict.HOLDS]} hold",
-        f"{number[Verdict.FAILS]} {'does' if number[Verdict.FAILS] == 1 else 'do'} not hold",
-        f"{number[Verdict.UNTESTED]} cannot be tested",
-    ]
-    return f"{len(claims)} claims: {', '.join(parts)}"
+    """12 claims (holds: 10, does not hold: 1, cannot tell: 0, cannot be tested: 1); controls are not counted."""
+    counted = [claim for claim in claims if claim.kind != "control"]
+    verdicts = (Verdict.HOLDS, Verdict.FAILS, Verdict.UNDECIDED, Verdict.UNTESTED)
+    number = {verdict: sum(claim.verdict == verdict for claim in counted) for verdict in verdicts}
+    return f"{len(counted)} claims ({', '.join(f'{verdict}: {n}' for verdict, n in number.items())})"
 
 
-def said(claim: Claim, notes: Mapping[str, str]) -> str:
-    """What was tried about a claim, or why it cannot be tested."""
-    return notes.get(claim.name) or claim.why
+def marks(claim: Claim) -> str:
+    """What a reader must know of a claim besides its text: that it is ours, exploratory or a control."""
+    ours, late, control = claim.own and claim.kind != "control", claim.exploratory, claim.kind == "control"
+    names = [name for name, is_so in (("our extension", ours), ("exploratory", late), ("control", control)) if is_so]
+    return f" ({', '.join(names)})" if names else ""
+
+
+def note(claim: Claim, notes: Mapping[str, str]) -> str:
+    """The precondition that failed, and the study's own note."""
+    failed = "" if claim.met else claim.precondition
+    return " ".join(filter(None, (failed, notes.get(claim.name, ""))))
 
 
 def table(claims: Sequence[Claim], title: str, notes: Mapping[str, str]) -> RenderableType:
     """The claims for a terminal."""
     out = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", title=f"{title}, {count(claims)}")
     out.title_justify = "left"
-    for column in ("verdict", "claim", "measured", "asked for", "seeds"):
-        out.add_column(column, no_wrap=column in ("verdict", "asked for"))
+    for column in ("verdict", "claim", "measured", "window", "seeds", "note"):
+        out.add_column(column, no_wrap=column in ("verdict", "window"))
     for claim in ordered(claims):
-        note = said(claim, notes)
-        about = f"{escape(claim.text)} [dim]({escape(claim.place)})[/]" + (f"\n[dim]{escape(note)}[/]" if note else "")
         out.add_row(
             f"[{COLOURS[claim.verdict]}]{claim.verdict}[/]",
-            about,
-            f"{escape(claim.statistic)}: {claim.measured}",
-            claim.threshold,
-            f"{claim.agreeing}/{len(claim.known)}",
+            f"{escape(claim.text)} [dim]({escape(claim.place)}){marks(claim)}[/]",
+            f"{escape(claim.statistic)}: {escape(claim.measured)}",
+            escape(claim.window),
+            f"{claim.agreeing}/{len(claim.values)}",
+            f"[dim]{escape(note(claim, notes))}[/]",
         )
     return out
 
 
 def markdown(claims: Sequence[Claim], notes: Mapping[str, str]) -> str:
-    """The claims as a Markdown table, then what was tried about those that do not hold."""
-    lines = ["| verdict | claim | place | measured | asked for | seeds that agree |", "|---|---|---|---|---|---|"]
+    """The claims as a Markdown table."""
+    lines = [
+        "| verdict | claim | place | measured [95 % interval] | window (source) | seeds inside | note |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for claim in ordered(claims):
-        own = " (our extension)" if claim.own else ""
         lines.append(
-            f"| {claim.verdict} | {claim.text}{own} | {claim.place} | {claim.statistic}: {claim.measured} "
-            f"| {claim.threshold} | {claim.agreeing}/{len(claim.known)} |"
+            f"| {claim.verdict} | {claim.text}{marks(claim)} | {claim.place} | {claim.statistic}: {claim.measured} "
+            f"| {claim.window} ({claim.source}) | {claim.agreeing}/{len(claim.values)} | {note(claim, notes)} |"
         )
-    told = [(claim, note) for claim in ordered(claims) if (note := said(claim, notes))]
-    if told:
-        lines += ["", *(f"- **{claim.text}** {note}" for claim, note in told)]
     return "\n".join(lines) + "\n"
 
 
@@ -73,11 +83,29 @@ def csv(claims: Sequence[Claim], notes: Mapping[str, str], size: str) -> str:
     rows = [
         {
             **{"claim": claim.name, "verdict": str(claim.verdict), "text": claim.text, "place": claim.place},
-            **{"statistic": claim.statistic, "mean": claim.mean, "sd": claim.spread, "n": len(claim.known)},
-            **{"low": claim.low, "high": claim.high, "agreeing": claim.agreeing, "training": claim.training},
-            **{"own": claim.own, "values": " ".join(f"{value:.6g}" for value in claim.values)},
-            **{"measured": claim.measured, "asked": claim.threshold, "note": said(claim, notes)},
+            **{"statistic": claim.statistic, "kind": claim.kind, "estimate": at.estimate, "interval_low": at.low},
+            **{"interval_high": at.high, "p": at.p, "n": len(claim.values), "low": claim.low, "high": claim.high},
+            **{"source": claim.source, "agreeing": claim.agreeing, "precondition": claim.precondition},
+            **{"met": claim.met, "exploratory": claim.exploratory, "training": claim.training, "own": claim.own},
+            **{"values": " ".join(f"{value:.6g}" for value in claim.values), "measured": claim.measured},
+            **{"window": claim.window, "note": note(claim, notes)},
         }
         for claim in claims
+        for at in [claim.interval]
     ]
     return pd.DataFrame(rows).assign(size=size).to_csv(index=False, lineterminator="\n")
+
+
+def windows(declared: Mapping[str, Mapping[str, Mapping[str, object]]]) -> str:
+    """One line per claim of every study with what was fixed before the runs, and a sha256 over all of them.
+
+    declared: by study and claim, the statistic, kind, window and source.
+    """
+    lines = [
+        f"{study} {name}: {about['statistic']} | {about['kind']} | {about['low']} to {about['high']} | "
+        f"{about['source']}{' | exploratory' if about['exploratory'] else ''}"
+        for study, claims in sorted(declared.items())
+        for name, about in claims.items()
+    ]
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return "\n".join([*lines, f"sha256 over the {len(lines)} lines above: {digest}"])

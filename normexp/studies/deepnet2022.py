@@ -1,182 +1,176 @@
 """Post-LN fails because its first updates are too large; a heavier skip and lighter branches bound them."""
 
-from collections.abc import Iterator, Mapping
-
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
-from normexp.studies.claim import Claim
-from normexp.studies.rows import GEOMETRIC, LOSS, last_fc2_gradient, loss_curves
-from normexp.studies.statistics import exponent, finals, paired, per_seed, ratio, trained
+from normexp.studies.claim import Untested
+from normexp.studies.control import Control
+from normexp.studies.declare import Drawn, Values, claim, figure
+from normexp.studies.rows import GEOMETRIC, LOSS, NATS, REDUCIBLE, last_fc2_gradient, loss_curves
+from normexp.studies.statistics import (
+    COMPARABLE,
+    comparable,
+    exponent,
+    per_seed,
+    ratio,
+    relative_gap,
+    trained,
+    values_by_seed,
+)
 from normexp.studies.study import Runs, Study
+from normexp.studies.verdict import LOSS_MARGIN
 from normexp.views.grid import where
-from normexp.views.line_plot import line_plot
 
-PAPER = "Wang et al. 2022 (DeepNet)"
-
-
-class DeepNet2022(Study):
-    """Wang et al. 2022, DeepNet: Scaling Transformers to 1,000 Layers."""
-
-    def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
-        yield (
-            "update_and_depth",
-            line_plot(
-                updates(runs["update"]),
-                "depth",
-                title=f"How far one step moves the output, against depth ({PAPER}, figure 5; {self.size})",
-                settings=runs["update"].heading("variant", "depth"),
-                caption="Mean distance per token between the decoder's outputs before and after one step of gradient "
-                f"descent at lr 1e-3, from the initial weights. {GEOMETRIC}",
-                label="‖ΔF‖",
-                x_label="layers in encoder and decoder",
-                log="xy",
-            ),
-        )
-        moved = runs["deep"].layers("model_update", stack="decoder")
-        yield (
-            "model_update",
-            line_plot(
-                moved[moved["value"] > 0],
-                "step",
-                title=f"How far the output has moved since the start, 18-18 ({PAPER}, figure 4a; {self.size})",
-                settings=runs["deep"].heading("variant", "depth"),
-                caption="Mean distance per token between the decoder's outputs now and with its initial weights. "
-                + GEOMETRIC,
-                label="‖F(x, θₜ) − F(x, θ₀)‖",
-                log="y",
-            ),
-        )
-        sums = runs["deep"].layers("sum_norm", stack="decoder")
-        yield (
-            "norm_inputs",
-            line_plot(
-                sums.groupby(["variant", "seed", "step", "site"], sort=False)["value"].mean().reset_index(),
-                "step",
-                column="site",
-                title=f"What the norms of the decoder would read, 18-18 ({PAPER}, figure 4b; {self.size})",
-                settings=runs["deep"].heading("variant", "depth"),
-                caption="Mean squared norm over width of stream + branch, mean over the layers; in Post-LN the norm "
-                f"reads it. {GEOMETRIC}",
-                label="‖x + F(x)‖²/width",
-                log="y",
-            ),
-        )
-        yield (
-            "loss",
-            line_plot(
-                loss_curves(runs["small"]),
-                "step",
-                colour="init",
-                title=f"Post-LN of 18 layers with smaller lower layers ({PAPER}, figure 3c; {self.size})",
-                settings=runs["small"].heading("init"),
-                caption=LOSS,
-                label="nats per token",
-            ),
-        )
-
-    def claims(self, runs: Mapping[str, Runs]) -> Iterator[Claim]:
-        yield from _updates(updates(runs["update"]), updates(runs["matrices"]))
-        yield from _smaller_lower_layers(runs)
-        yield from _training(runs["deep"])
+SPREAD = "largest over smallest change, 6 to 48 layers"
 
 
-def _updates(rows: pd.DataFrame, of_matrices: pd.DataFrame) -> Iterator[Claim]:
-    yield Claim(
-        "deepnorm-bounded",
-        "However deep DeepNorm is, one step moves its output equally far.",
-        f"{PAPER}, theorem 4.2 and figure 5",
-        "largest over smallest change, 6 to 96 layers",
-        per_seed(where(rows, variant="deep_norm"), lambda seed: ratio(seed["value"])),
-        high=3,
+class DeepNet2022(Control, Study):
+    citation = "Wang et al. 2022 (DeepNet)"
+    title = "DeepNet: Scaling Transformers to 1,000 Layers"
+
+    @figure(
+        "figure 5",
+        title="How far one step moves the output, against depth",
+        x="depth",
+        label="‖ΔF‖",
+        x_label="layers in encoder and decoder",
+        log="xy",
+        caption="Mean distance per token between the decoder's outputs before and after one step of gradient descent "
+        f"at lr 1e-3, from the initial weights. {GEOMETRIC}",
     )
-    yield Claim(
-        "deepnorm-bounded-matrices",
-        "So it is when the matrices of the sub-layers alone are stepped, of which the theorem speaks.",
-        f"{PAPER}, theorem 4.2",
-        "largest over smallest change, 6 to 96 layers",
-        per_seed(where(of_matrices, variant="deep_norm"), lambda seed: ratio(seed["value"])),
-        high=3,
-    )
-    yield Claim(
-        "post-grows",
-        "The deeper Post-LN is, the farther.",
-        f"{PAPER}, figure 5",
-        "exponent p of change ∝ depth^p",
-        per_seed(where(rows, variant="post_ln"), lambda seed: exponent(seed["depth"], seed["value"])),
-        low=0.5,
-    )
+    def update_and_depth(self) -> Drawn:
+        return updates(self.runs["update"])
 
+    @figure(
+        "figure 4a",
+        title="Distance of the output from its start in the first steps, 18 layers",
+        x="step",
+        label="‖F(x, θₜ) − F(x, θ₀)‖",
+        log="y",
+        caption=f"Mean distance per token between the decoder's outputs now and with its initial weights. {GEOMETRIC}",
+    )
+    def model_update(self) -> Drawn:
+        rows = self.runs["first"].layers("model_update", stack="decoder")
+        return rows[rows["value"] != 0]
 
-def _smaller_lower_layers(runs: Mapping[str, Runs]) -> Iterator[Claim]:
-    last = last_fc2_gradient(runs["init"])
-    gradient = {init: where(last, init=init).set_index("seed")["value"] for init in ("xavier_normal", "post_ln_init")}
-    yield Claim(
-        "larger-gradient",
-        "Post-LN with smaller lower layers has the larger gradient in its last layer.",
-        f"{PAPER}, figure 3b",
-        "gradient of the last fc2, with smaller lower layers over with Xavier's",
-        list(gradient["post_ln_init"] / gradient["xavier_normal"]),
-        low=1,
+    @figure(
+        "figure 4b",
+        title="Squared norm of stream + branch in the decoder, 18 layers",
+        x="step",
+        column="site",
+        label="‖x + F(x)‖²/width",
+        log="y",
+        caption="Mean squared norm over width of stream + branch, without factors that a variant puts on them, mean "
+        f"over the layers; it is the input of the norm in Post-LN. {GEOMETRIC}",
     )
-    frame = runs["small"].frame
-    yield Claim(
-        "yet-trains",
-        "It trains better all the same.",
-        f"{PAPER}, figure 3c",
-        "final loss at 18 layers, with smaller lower layers less Xavier's, nats per token",
-        paired(*(finals(frame, init=init) for init in ("post_ln_init", "xavier_normal"))),
-        high=-0.1,
-        training=True,
-    )
+    def norm_inputs(self) -> Drawn:
+        rows = self.runs["first"].layers("sum_norm", stack="decoder")
+        return rows.groupby(["variant", "seed", "step", "site"], sort=False)["value"].mean().reset_index()
 
+    @figure(
+        "figure 3c",
+        title="Post-LN of 18 layers with smaller lower layers",
+        x="step",
+        colour="init",
+        label=NATS,
+        caption=LOSS,
+    )
+    def loss(self) -> Drawn:
+        return loss_curves(self.runs["small"])
 
-def _training(runs: Runs) -> Iterator[Claim]:
-    yield Claim(
-        "deepnorm-18",
-        "DeepNorm of 18 layers trains.",
-        f"{PAPER}, table 1",
-        "share of the runs that are trained",
-        trained(runs.frame, variant="deep_norm"),
-        low=1,
-        training=True,
-    )
-    yield Claim(
-        "deepnorm-beats-pre",
-        "Where both train, DeepNorm is better than Pre-LN.",
-        f"{PAPER}, table 1 (28.8 against 28.1 BLEU)",
-        "final loss at 18 layers, DeepNorm's less Pre-LN's, nats per token",
-        paired(finals(runs.frame, variant="deep_norm"), finals(runs.frame, variant="pre_ln")),
-        high=0,
-        training=True,
-    )
-    moved = runs.layers("model_update", stack="decoder", step=50)
-    far = {variant: where(moved, variant=variant).set_index("seed")["value"] for variant in ("post_ln", "deep_norm")}
-    yield Claim(
-        "post-jumps",
-        "In the first steps Post-LN's output moves farther than DeepNorm's.",
-        f"{PAPER}, figure 4a",
-        "distance from the start after 49 steps, Post-LN's over DeepNorm's",
-        list(far["post_ln"] / far["deep_norm"]),
-        low=1,
-        training=True,
-    )
-    sums = where(runs.layers("sum_norm", stack="decoder"), variant="post_ln")
+    @claim("theorem 4.2 and figure 5", SPREAD, kind="ratio", at_most=3, source="convention")
+    def deepnorm_bounded(self) -> Values:
+        """One step moves DeepNorm's output equally far at every depth."""
+        return self._spread("update")
 
-    def growth(seed: pd.DataFrame) -> float:
-        means = seed.groupby("step")["value"].mean()
-        return float(means.get(100, np.nan) / means[1])  # of a run that diverged before it cannot be told
+    @claim("theorem 4.2", SPREAD, kind="ratio", at_most=3, source="convention", exploratory=True)
+    def deepnorm_bounded_matrices(self) -> Values:
+        """One step of the sub-layers' matrices alone moves DeepNorm's output equally far at every depth."""
+        return self._spread("matrices")
 
-    yield Claim(
-        "inputs-grow",
-        "What Post-LN's norms read grows as it begins to train.",
-        f"{PAPER}, figure 4b",
-        "mean squared norm of stream + branch at step 100 over that at step 1, decoder",
-        per_seed(sums, growth),
-        low=1.5,
-        training=True,
+    @claim("figure 5", "exponent p of change ∝ depth^p", kind="exponent", at_least=0.5, source="convention")
+    def post_grows(self) -> Values:
+        """One step moves Post-LN's output farther the deeper the stack is."""
+        rows = where(updates(self.runs["update"]), variant="post_ln")
+        return per_seed(rows, lambda seed: exponent(seed["depth"], seed["value"]))
+
+    @claim("figure 3b", "gradient of the last fc2: smaller lower layers / Xavier", kind="ratio", at_least=1,
+           source="figure")  # fmt: skip
+    def larger_gradient(self) -> Values:
+        """Smaller lower layers make the gradient in Post-LN's last layer larger."""
+        last = last_fc2_gradient(self.runs["init"])
+        return list(values_by_seed(last, init="post_ln_init") / values_by_seed(last, init="xavier_normal"))
+
+    @claim(
+        "figure 3c",
+        f"final loss at 18 layers: smaller lower layers − Xavier, {REDUCIBLE}",
+        kind="difference",
+        at_most=-LOSS_MARGIN,
+        source="convention",
     )
+    def yet_trains(self) -> Values:
+        """Smaller lower layers make Post-LN train better."""
+        return relative_gap(self.runs["small"].frame, {"init": "post_ln_init"}, {"init": "xavier_normal"})
+
+    @claim(
+        "table 1",
+        "share of the runs that are trained, 18 layers, untied output matrix",
+        kind="share",
+        at_least=0.5,
+        source="convention",
+        exploratory=True,
+    )
+    def deepnorm_18(self) -> Values:
+        """DeepNorm of 18 layers trains."""
+        return trained(self.runs["untied"].frame, variant="deep_norm")
+
+    @claim(
+        "table 1 (28.8 against 28.1 BLEU)",
+        f"final loss at 18 layers, untied output matrix: DeepNorm − Pre-LN, {REDUCIBLE}",
+        kind="difference",
+        at_most=0,
+        source="figure",
+    )
+    def deepnorm_beats_pre(self) -> Values:
+        """DeepNorm reaches a lower loss than Pre-LN where both train."""
+        frame, arms = self.runs["untied"].frame, ({"variant": "deep_norm"}, {"variant": "pre_ln"})
+        if not (frame["variant"] == "pre_ln").any():
+            raise Untested("Pre-LN with an untied output matrix is in the full size only.")
+        self.needs(COMPARABLE, comparable(frame, *arms))
+        return relative_gap(frame, *arms)
+
+    @claim(
+        "figure 4a",
+        "distance of the output from its start after one step of Adam: Post-LN / DeepNorm",
+        kind="ratio",
+        at_least=10,
+        source="pilot",
+        exploratory=True,
+    )
+    def post_jumps(self) -> Values:
+        """Post-LN's output moves more than ten times as far as DeepNorm's in the first step of Adam."""
+        rows = self.runs["first"].layers("model_update", stack="decoder", step=2)
+        return list(values_by_seed(rows, variant="post_ln") / values_by_seed(rows, variant="deep_norm"))
+
+    @claim(
+        "figure 4b",
+        "mean squared norm of stream + branch in the decoder, step 10 / step 1",
+        kind="ratio",
+        at_least=1,
+        source="figure",
+    )
+    def inputs_grow(self) -> Values:
+        """The inputs of Post-LN's norms grow when training begins."""
+
+        def growth(seed: pd.DataFrame) -> float:
+            means = seed.groupby("step")["value"].mean()
+            return float(means.get(10, np.nan) / means[1])  # NaN where the run diverged before
+
+        return per_seed(where(self.runs["first"].layers("sum_norm", stack="decoder"), variant="post_ln"), growth)
+
+    def _spread(self, part: str) -> Values:
+        rows = where(updates(self.runs[part]), variant="deep_norm")
+        return per_seed(rows, lambda seed: ratio(seed["value"]))
 
 
 def updates(runs: Runs) -> pd.DataFrame:

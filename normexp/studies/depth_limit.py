@@ -1,24 +1,26 @@
-"""The deepest stack of each arrangement that still trains."""
+"""The deepest stack of each variant that still trains."""
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from normexp.studies.claim import Claim
-from normexp.studies.rows import MEANS
+from normexp.studies.claim import Untested
+from normexp.studies.control import Control
+from normexp.studies.declare import Drawn, Values, claim, figure
+from normexp.studies.rows import MEANS, NATS
 from normexp.studies.study import Part, Runs, Study, asked
-from normexp.views import formatting
 from normexp.views.grid import where
 from normexp.views.heat_map import heat_map
-from normexp.views.line_plot import line_plot
+
+TWICE = "share of the seeds at which the deepest trained stack is at least twice as deep as Post-LN's, untied output"
 
 
-class DepthLimit(Study):
-    """How deep can each arrangement be and still train, at one learning rate? By bisection."""
+class DepthLimit(Control, Study):
+    title = "How deep can each variant be and still train, at one learning rate?"
 
     def plan(self) -> Generator[Part, Runs, None]:
-        """Of the rungs that are left to each variant, the middle one; upwards where all of its seeds train."""
+        """By bisection: of the depths that are left to each variant the middle one, then upwards if all seeds train."""
+        yield self.parts["control"]
         part = self.parts["depth"]
         rungs = [int(depth) for depth in asked(part, "depth")]
         bounds = {variant: (-1, len(rungs)) for variant in asked(part, "variant")}  # trains, does not
@@ -32,61 +34,77 @@ class DepthLimit(Study):
                 trains = (where(runs.frame, variant=variant)["outcome"] == "trained").all()
                 bounds[variant] = (middle, high) if trains else (low, middle)
 
-    def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
-        frame = together(runs)
-        rows = frame.assign(value=frame["final_loss"].astype(float))
-        yield (
-            "depth_limit",
-            heat_map(
-                rows,
-                "depth",
-                "variant",
-                column="lr",
-                letters="outcome",
-                log=True,
-                size=0.5 + 0.28 * rows["variant"].nunique(),
-                title=f"The deepest stack that trains, by bisection ({self.size})",
-                settings=formatting.heading(rows, ["variant", "depth", "seed"]),
-                caption="Final training loss and outcome (T trained, P partial, S stuck, D diverged; one letter per "
-                "seed where they differ). White: depths that the bisection had no need of.",
-                label="nats per token",
-                x_label="layers in encoder and decoder",
-            ),
+    @figure(
+        title="The deepest stack that trains, by bisection",
+        draw=heat_map,
+        x="depth",
+        y="variant",
+        column="lr",
+        letters="outcome",
+        log=True,
+        label=NATS,
+        x_label="layers in encoder and decoder",
+        caption="Final training loss and outcome (T trained, P partial, S stuck, D diverged; one letter per seed where "
+        "they differ). White: depths that the bisection did not need.",
+    )
+    def depth_limit(self) -> Drawn:
+        rows = self._losses()
+        return rows, {"size": 0.5 + 0.28 * rows["variant"].nunique()}
+
+    @figure(
+        "after figure 6 of DeepNet and the tables of Liu et al.",
+        title="Final loss against depth",
+        x="depth",
+        label=NATS,
+        x_label="layers in encoder and decoder",
+        log="x",
+        caption=f"Final training loss at the depths that the bisection asked for. {MEANS}",
+    )
+    def loss_and_depth(self) -> Drawn:
+        return self._losses()
+
+    @claim(
+        "after Wang et al. 2019, with other depths", TWICE, kind="share", at_least=0.5, source="convention", own=True
+    )
+    def pre_ln_deeper(self) -> Values:
+        """Pre-LN trains at least at twice the depth of Post-LN."""
+        return self._over_post("pre_ln")
+
+    @claim("after Liu et al. 2020, with other depths", TWICE, kind="share", at_least=0.5, source="convention", own=True)
+    def admin_deeper(self) -> Values:
+        """Admin trains at least at twice the depth of Post-LN."""
+        return self._over_post("admin")
+
+    @claim("after Wang et al. 2022 (DeepNet), with other depths", TWICE, kind="share", at_least=0.5,
+           source="convention", exploratory=True, own=True)  # fmt: skip
+    def deep_norm_deeper(self) -> Values:
+        """DeepNorm trains at least at twice the depth of Post-LN."""
+        return self._over_post("deep_norm")
+
+    @claim(
+        "after Takase et al. 2022, with other depths", TWICE, kind="share", at_least=0.5, source="convention", own=True
+    )
+    def b2t_deeper(self) -> Values:
+        """B2T trains at least at twice the depth of Post-LN."""
+        return self._over_post("b2t")
+
+    def _frame(self) -> pd.DataFrame:
+        parts = [self.runs[name].frame for name in self.runs if name != "control"]
+        return pd.concat(parts, ignore_index=True)
+
+    def _losses(self) -> pd.DataFrame:
+        frame = self._frame()
+        return frame.assign(value=frame["final_loss"].astype(float))
+
+    def _over_post(self, variant: str) -> Values:
+        frame = self._frame()
+        deepest = limits(frame)
+        self.needs(
+            "Twice the depth of Post-LN's limit was tried.", 2 * deepest["post_ln"].max() <= frame["depth"].max()
         )
-        yield (
-            "loss_and_depth",
-            line_plot(
-                rows,
-                "depth",
-                title=f"Final loss against depth (after figure 6 of DeepNet and the tables of Liu et al.; {self.size})",
-                settings=formatting.heading(rows, ["variant", "depth", "seed"]),
-                caption=f"Final training loss at the depths that the bisection asked for. {MEANS}",
-                label="nats per token",
-                x_label="layers in encoder and decoder",
-                log="x",
-            ),
-        )
-
-    def claims(self, runs: Mapping[str, Runs]) -> Iterator[Claim]:
-        deepest = limits(together(runs))
-        names = {"pre_ln": "Pre-LN", "admin": "Admin", "deep_norm": "DeepNorm", "b2t": "B2T"}
-        places = {"pre_ln": "Wang et al. 2019", "admin": "Liu et al. 2020", "deep_norm": "Wang et al. 2022 (DeepNet)"}
-        for variant, name in names.items():
-            yield Claim(
-                f"{variant}-deeper",
-                f"{name} trains at twice the depth of Post-LN.",
-                f"after {places.get(variant, 'Takase et al. 2022')}, whose depths differ",
-                f"deepest trained stack of the rungs tried, {name}'s over Post-LN's",
-                list(deepest[variant] / deepest["post_ln"]),
-                low=2,
-                training=True,
-                own=True,
-            )
-
-
-def together(runs: Mapping[str, Runs]) -> pd.DataFrame:
-    """The runs of all rungs."""
-    return pd.concat([part.frame for part in runs.values()], ignore_index=True)
+        if variant not in deepest:
+            raise Untested(f"The runs of {variant} are in the full size only.")
+        return [float(depth >= 2 * post) for depth, post in zip(deepest[variant], deepest["post_ln"], strict=True)]
 
 
 def limits(frame: pd.DataFrame) -> dict[str, pd.Series]:

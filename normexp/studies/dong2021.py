@@ -1,151 +1,127 @@
 """Attention alone makes all tokens alike, doubly exponentially with depth; skips prevent it."""
 
-from collections.abc import Iterator, Mapping
-
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
-from normexp.studies.claim import Claim
+from normexp.studies.declare import Drawn, Values, claim, figure
 from normexp.studies.rows import GEOMETRIC, MEANS
-from normexp.studies.statistics import per_seed
+from normexp.studies.statistics import per_seed, values_by_seed
 from normexp.studies.study import Runs, Study
 from normexp.views.grid import where
-from normexp.views.line_plot import line_plot
 
-PAPER = "Dong et al. 2021"
-FLOOR = 1e-13  # what float64 can tell from 0
+FLOOR = 1e-13  # smaller residuals are rounding errors of float64
+COLLAPSE = "theorems and figure of rank collapse"
+DROPS = "ratio of successive drops of log residual from layer to layer, geometric mean"
+ACCELERATION = "drop of log₁₀ residual over layers 7 to 12 − over layers 1 to 6"
+TWICE = 0.3  # a factor of two, in log₁₀
 
 
 class Dong2021(Study):
-    """Dong et al. 2021, Attention is not all you need."""
+    citation = "Dong et al. 2021"
+    title = "Attention is not all you need"
 
-    def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
-        both = pd.concat(
-            [residual(part).assign(stack=name) for name, part in (("attention alone", runs["attention"]),
-                                                                  ("whole layers", runs["whole"]))]
-        )  # fmt: skip
-        yield (
-            "rank_collapse",
-            line_plot(
-                both[both["value"] > FLOOR],
-                "layer",
-                column="stack",
-                title=f"Distance from tokens that are all alike ({PAPER}, figure of rank collapse; {self.size})",
-                settings=runs["whole"].heading("variant"),
-                caption="‖X − 1x̄ᵀ‖ / ‖X‖ of the stream, in float64, at initialisation; what lies below 1e-13 is left "
-                f"out. 0 is the embedding. {GEOMETRIC}",
-                label="relative residual",
-                log="y",
-            ),
-        )
-        yield (
-            "token_cosine",
-            line_plot(
-                by_layer(runs["whole"], "token_cosine"),
-                "layer",
-                title=f"How alike the tokens of a text become (after {PAPER}; {self.size})",
-                settings=runs["whole"].heading("variant"),
-                caption="Mean cosine of two tokens of a text, at initialisation; 0 is the embedding. Post-LN "
-                "collapses too, only later. " + MEANS,
-                label="cosine",
-            ),
-        )
+    @figure(
+        "figure of rank collapse",
+        title="Distance from a stream whose tokens are all alike",
+        x="layer",
+        column="stack",
+        label="relative residual",
+        log="y",
+        caption="‖X − 1x̄ᵀ‖ / ‖X‖ of the stream, in float64, at initialisation; values below 1e-13 are left out. 0 is "
+        f"the embedding. {GEOMETRIC}",
+    )
+    def rank_collapse(self) -> Drawn:
+        parts = {"attention alone": "attention", "whole layers": "whole"}
+        rows = pd.concat([residual(self.runs[part]).assign(stack=name) for name, part in parts.items()])
+        return rows[rows["value"] > FLOOR]
 
-    def claims(self, runs: Mapping[str, Runs]) -> Iterator[Claim]:
-        alone, whole = (residual(runs[name]) for name in ("attention", "whole"))
-        drops = "smallest growth of the drop of log₁₀ residual from layer to layer"
-        for name, text, rows in (
-            ("attention", "Attention alone loses rank faster than geometrically.", where(alone, variant="plain")),
-            ("norms", "Norms do not stop it: attention with norms does so, too.", where(alone, variant="no_residual")),
-            ("layers", "Nor do feed-forwards beside norms, without skips.", where(whole, variant="no_residual")),
-        ):
-            yield Claim(
-                f"{name}-collapse",
-                text,
-                f"{PAPER}, theorems and figure of rank collapse",
-                drops,
-                per_seed(rows, drop_growth),
-                low=0,
-            )
-        yield Claim(
-            "gone-by-4",
-            "After four layers of attention alone nothing is left.",
-            f"{PAPER}, figure of rank collapse",
-            "relative residual at layer 4",
-            at_layer(alone, 4, "plain"),
-            high=1e-6,
-        )
-        yield Claim(
-            "feed-forward-slows",
-            "Feed-forwards slow the collapse down.",
-            f"{PAPER}, section 3.2",
-            "log₁₀ of the residual at layer 3, with feed-forwards less without",
-            [float(np.log10(a) - np.log10(b)) for a, b in
-             zip(at_layer(whole, 3, "plain"), at_layer(alone, 3, "plain"), strict=True)],
-            low=0,
-        )  # fmt: skip
-        yield Claim(
-            "skip-keeps",
-            "With skips attention keeps its rank, without feed-forwards and norms, too.",
-            f"{PAPER}, section 3.1",
-            "relative residual at layer 12, attention alone",
-            at_layer(alone, 12, "no_norm"),
-            low=1e-2,
-        )
-        yield Claim(
-            "pre-keeps",
-            "A whole Pre-LN stack keeps most of it.",
-            f"{PAPER}, figure of rank collapse",
-            "relative residual at layer 12",
-            at_layer(whole, 12, "pre_ln"),
-            low=0.2,
-        )
-        yield Claim(
-            "post-keeps",
-            "A whole Post-LN stack keeps some of it.",
-            f"{PAPER}, figure of rank collapse",
-            "relative residual at layer 12",
-            at_layer(whole, 12, "post_ln"),
-            low=1e-2,
-        )
-        first, last = (
-            where(by_layer(runs["whole"], "token_cosine"), variant="post_ln", layer=layer) for layer in (0, 12)
-        )
-        yield Claim(
-            "post-alike",
-            "Post-LN makes tokens more alike with depth, though it has skips.",
-            "our own, after Dong et al. 2021",
-            "mean cosine of two tokens at layer 12 less that of the embedding",
-            list(last.set_index("seed")["value"] - first.set_index("seed")["value"]),
-            low=0.1,
-            own=True,
-        )
+    @figure(
+        title="How alike the tokens of a text become",
+        own=True,
+        x="layer",
+        label="cosine",
+        caption="Mean cosine of two tokens of a text, at initialisation; 0 is the embedding. Post-LN collapses too, "
+        f"only later. {MEANS}",
+    )
+    def token_cosine(self) -> Drawn:
+        return by_layer(self.runs["whole"], "token_cosine")
+
+    @claim(COLLAPSE, DROPS, kind="ratio", within=(2.5, 3.5), source="theory")
+    def attention_collapse(self) -> Values:
+        """Attention alone loses rank at a cubic rate with depth."""
+        return per_seed(where(residual(self.runs["attention"]), variant="plain"), drop_ratio)
+
+    @claim(COLLAPSE, DROPS, kind="ratio", within=(2.5, 3.5), source="theory")
+    def norms_collapse(self) -> Values:
+        """Attention with norms loses rank at a cubic rate with depth."""
+        return per_seed(where(residual(self.runs["attention"]), variant="no_residual"), drop_ratio)
+
+    @claim(COLLAPSE, DROPS, kind="ratio", within=(2.5, 3.5), source="theory")
+    def layers_collapse(self) -> Values:
+        """Whole layers without skips lose rank at a cubic rate with depth."""
+        return per_seed(where(residual(self.runs["whole"]), variant="no_residual"), drop_ratio)
+
+    @claim("figure of rank collapse", "relative residual at layer 4", kind="level", at_most=1e-6, source="figure")
+    def gone_by_4(self) -> Values:
+        """Four layers of attention alone leave nothing of the rank."""
+        return self._residual("attention", 4, "plain")
+
+    @claim("section 3.2", "log₁₀ of the residual at layer 3: with − without feed-forwards", kind="difference",
+           at_least=0, source="theory")  # fmt: skip
+    def feed_forward_slows(self) -> Values:
+        """Feed-forwards slow down the rank collapse of attention."""
+        whole, alone = (self._residual(part, 3, "plain") for part in ("whole", "attention"))
+        return [float(np.log10(a) - np.log10(b)) for a, b in zip(whole, alone, strict=True)]
+
+    @claim("section 3.1", ACCELERATION, kind="difference", at_most=TWICE, source="convention")
+    def skip_keeps(self) -> Values:
+        """Attention with skips loses rank no faster than geometrically, even without feed-forwards and norms."""
+        return self._acceleration("attention", "no_norm")
+
+    @claim("figure of rank collapse", ACCELERATION, kind="difference", at_most=TWICE, source="convention")
+    def pre_keeps(self) -> Values:
+        """A whole Pre-LN stack loses rank no faster than geometrically."""
+        return self._acceleration("whole", "pre_ln")
+
+    @claim(
+        "figure of rank collapse", ACCELERATION, kind="difference", at_most=TWICE, source="convention", exploratory=True
+    )
+    def post_keeps(self) -> Values:
+        """A whole Post-LN stack loses rank no faster than geometrically."""
+        return self._acceleration("whole", "post_ln")
+
+    @claim("", "mean cosine of two tokens: layer 12 − embedding", kind="difference", at_least=0.1, source="convention",
+           own=True)  # fmt: skip
+    def post_alike(self) -> Values:
+        """Post-LN makes tokens more alike with depth although it has skips."""
+        rows = where(by_layer(self.runs["whole"], "token_cosine"), variant="post_ln")
+        return list(values_by_seed(rows, layer=12) - values_by_seed(rows, layer=0))
+
+    def _residual(self, part: str, layer: int, variant: str) -> list[float]:
+        return list(values_by_seed(residual(self.runs[part]), layer=layer, variant=variant))
+
+    def _acceleration(self, part: str, variant: str) -> list[float]:
+        start, half, end = (np.log10(self._residual(part, layer, variant)) for layer in (0, 6, 12))
+        return list((half - end) - (start - half))
 
 
 def by_layer(runs: Runs, statistic: str) -> pd.DataFrame:
-    """A statistic of the stream behind every layer, that is behind its last site; layer 0 is the embedding."""
+    """A statistic of the stream after every layer, that is after its last sub-layer; layer 0 is the embedding."""
     rows = runs.layers(statistic, stack="encoder")
     last = "feed_forward" if (rows["site"] == "feed_forward").any() else "attention"
     return rows[(rows["layer"] == 0) | (rows["site"] == last)]
 
 
 def residual(runs: Runs) -> pd.DataFrame:
-    """Dong's relative residual behind every layer."""
+    """The relative residual after every layer."""
     return by_layer(runs, "rank_residual")
 
 
-def drop_growth(seed: pd.DataFrame) -> float:
-    """By how much the drop of the logarithm grows from each layer to the next, at least, above what float64 can tell.
+def drop_ratio(seed: pd.DataFrame) -> float:
+    """By which factor the drop of the logarithm grows from layer to layer, above the rounding errors of float64.
 
-    Above 0 the decay is faster than geometric over the whole range; NaN for fewer than two drops.
+    1 is geometric decay, 3 the cubic rate of the theorem; NaN for fewer than two drops.
     """
     values = seed.sort_values("layer")["value"].to_numpy()
-    logs = np.log10(values[values > FLOOR])
-    growth = np.diff(-np.diff(logs))
-    return float(growth.min()) if len(growth) else float("nan")
-
-
-def at_layer(rows: pd.DataFrame, layer: int, variant: str) -> list[float]:
-    """The value behind a layer, by seed."""
-    return where(rows, layer=layer, variant=variant).sort_values("seed")["value"].tolist()
+    drops = -np.diff(np.log10(values[values > FLOOR]))
+    return float((drops[-1] / drops[0]) ** (1 / (len(drops) - 1))) if len(drops) > 1 else float("nan")

@@ -1,275 +1,298 @@
 """How much the output moves with the weights, and how much each layer relies on its own branch."""
 
-from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
-from normexp.studies.claim import Claim
-from normexp.studies.rows import GEOMETRIC, fc2_gradients
-from normexp.studies.statistics import exponent, per_seed, r_squared, rate, ratio, trained
+from normexp.studies.control import Control
+from normexp.studies.declare import Drawn, Values, claim, figure
+from normexp.studies.rows import GEOMETRIC, deep_runs, fc2_gradients
+from normexp.studies.statistics import exponent, per_seed, r_squared, rate, ratio, trained, values_by_seed
 from normexp.studies.study import Runs, Study
+from normexp.studies.verdict import EXPONENT_MARGIN
 from normexp.views.grid import where
 from normexp.views.heat_map import heat_map
 from normexp.views.histogram import histogram
-from normexp.views.line_plot import line_plot
 
-PAPER = "Liu et al. 2020"
-
-
-class Liu2020(Study):
-    """Liu et al. 2020, Understanding the Difficulty of Training Transformers (Admin)."""
-
-    def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
-        yield (
-            "output_shift",
-            line_plot(
-                shifts(runs["shift"]),
-                "sub-layers",
-                title=f"How far the output moves with the weights ({PAPER}, figure of output changes; {self.size})",
-                settings=runs["shift"].heading("variant", "depth"),
-                caption="Mean squared distance per token between the outputs of an encoder before and after every "
-                f"matrix gets Gaussian noise of standard deviation 1e-3, at initialisation. {GEOMETRIC}",
-                label="‖f(x, W + δ) − f(x, W)‖²",
-                log="xy",
-            ),
-        )
-        yield (
-            "relative_gradients",
-            histogram(
-                where(relative(runs["gradients"]), depth=18),
-                title=f"Relative gradient norms of the stream at 18-18 ({PAPER}, histogram; {self.size})",
-                settings=runs["gradients"].heading("variant", "depth"),
-                caption="Norm of the loss gradient for the stream behind every site, over the largest of its network, "
-                "at initialisation; all seeds.",
-                label="relative gradient norm",
-            ),
-        )
-        maps = runs["dependency"].layers("dependency_map", stack="encoder")
-        for depth in (6, 18):
-            yield (
-                f"dependency_{depth}",
-                heat_map(
-                    positions(where(maps, depth=depth)),
-                    "branch",
-                    "stream",
-                    title=f"Residual dependency, {depth} layers ({PAPER}, dependency maps; {self.size})",
-                    settings=runs["dependency"].heading("variant", "depth"),
-                    caption="Share (as a standard deviation) of branch j in the stream behind site i, at "
-                    "initialisation; 0 is the embedding. Mean over the seeds.",
-                    label="share",
-                    x_label="branch j",
-                    y_label="stream i",
-                ),
-            )
-        yield (
-            "dependency_in_training",
-            line_plot(
-                positions_of_sites(runs["deep"].layers("dependency", parameter="", stack="decoder")),
-                "site",
-                column="step",
-                title=f"Dependency on the own branch in training, decoder of 18 layers ({PAPER}; {self.size})",
-                settings=runs["deep"].heading("variant", "depth"),
-                caption="Share of the variance of the stream behind a site that its own branch gives, at the first "
-                f"and at the last step. {GEOMETRIC}",
-                label="Var F / Var x",
-                log="y",
-            ),
-        )
-
-    def claims(self, runs: Mapping[str, Runs]) -> Iterator[Claim]:
-        yield from _output_changes(runs["shift"])
-        yield from _gradients(runs["gradients"])
-        yield from _dependency(runs["dependency"])
-        yield from _training(runs["deep"])
+SLOPE = "exponent p of output change ∝ sub-layers^p"
+LOG_OR_LINE = "R² of a line over log sub-layers − R² of a line over sub-layers"
+SHARE = "variance of the own branch over that of the stream, mean over the sub-layers"
+TRAINED = "share of the runs that are trained, 18 layers, xavier_uniform init"
+MAPS: dict[str, Any] = {
+    "draw": heat_map,
+    "x": "branch",
+    "y": "stream",
+    "label": "share",
+    "x_label": "branch j",
+    "y_label": "stream i",
+    "caption": "Share (as a standard deviation) of branch j in the stream after sub-layer i, at initialisation; 0 is "
+    "the embedding. Mean over the seeds.",
+}
 
 
-def _output_changes(runs: Runs) -> Iterator[Claim]:
-    rows = shifts(runs)
-    slopes = {
-        variant: per_seed(where(rows, variant=variant), lambda seed: exponent(seed["sub-layers"], seed["value"]))
-        for variant in ("post_ln", "pre_ln", "admin")
-    }
-    slope = "exponent p of change ∝ sub-layers^p"
-    yield Claim(
-        "shift-post",
-        "The change of Post-LN's output grows in proportion to the depth.",
-        f"{PAPER}, theorem 2",
-        slope,
-        slopes["post_ln"],
-        low=0.8,
+class Liu2020(Control, Study):
+    citation = "Liu et al. 2020"
+    title = "Understanding the Difficulty of Training Transformers (Admin)"
+
+    @figure(
+        "figure of output changes",
+        title="How far the output moves when the weights are perturbed",
+        x="sub-layers",
+        label="‖f(x, W + δ) − f(x, W)‖²",
+        log="xy",
+        caption="Mean squared distance per token between the outputs of an encoder before and after every matrix gets "
+        f"Gaussian noise of standard deviation 1e-3, at initialisation. {GEOMETRIC}",
     )
-    yield Claim(
-        "shift-pre",
-        "Pre-LN's grows more slowly.",
-        f"{PAPER}, theorem 2",
-        f"Post-LN's {slope} less Pre-LN's",
-        [post - pre for post, pre in zip(slopes["post_ln"], slopes["pre_ln"], strict=True)],
-        low=0.25,
-    )
-    yield Claim(
-        "shift-admin",
-        "Admin's grows like Pre-LN's.",
-        f"{PAPER}, section 5 and figure of output changes",
-        f"distance of Admin's {slope} from Pre-LN's",
-        [abs(admin - pre) for admin, pre in zip(slopes["admin"], slopes["pre_ln"], strict=True)],
-        high=0.15,
-    )
-    at64 = {v: where(rows, variant=v, depth=32).set_index("seed")["value"] for v in ("post_ln", "pre_ln")}
-    yield Claim(
-        "shift-64",
-        "At 64 sub-layers Post-LN's output moves several times as far as Pre-LN's.",
-        f"{PAPER}, figure of output changes",
-        "Post-LN's change over Pre-LN's",
-        list(at64["post_ln"] / at64["pre_ln"]),
-        low=2,
-    )
+    def output_shift(self) -> Drawn:
+        return shifts(self.runs["shift"])
 
-    def log_beats_line(seed: pd.DataFrame) -> float:
-        x, y = seed["sub-layers"], seed["value"]
-        return r_squared(np.log(x), y) - r_squared(x, y)
-
-    yield Claim(
-        "shift-log",
-        "Pre-LN's grows with the logarithm of the depth rather than with the depth.",
-        f"{PAPER}, theorem 2",
-        "R² of a line over log sub-layers less R² of a line over sub-layers",
-        per_seed(where(rows, variant="pre_ln"), log_beats_line),
-        low=0,
+    @figure(
+        "histogram",
+        title="Relative gradient norms of the stream at 18 layers",
+        draw=histogram,
+        label="relative gradient norm",
+        caption="Norm of the loss gradient of the stream after every sub-layer, over the largest of its network, at "
+        "initialisation; all seeds.",
     )
+    def relative_gradients(self) -> Drawn:
+        return where(relative(self.runs["gradients"]), depth=18)
 
+    @figure("dependency maps", title="Residual dependency, 6 layers", **MAPS)
+    def dependency_6(self) -> Drawn:
+        return dependency_map(self.runs["dependency"], 6)
 
-def _gradients(runs: Runs) -> Iterator[Claim]:
-    deep = where(fc2_gradients(runs), depth=18, variant="post_ln")
-    yield Claim(
-        "decoder-vanishes",
-        "Gradients of a Post-LN decoder vanish towards its input.",
-        f"{PAPER}, section 3.2",
+    @figure("dependency maps", title="Residual dependency, 18 layers", **MAPS)
+    def dependency_18(self) -> Drawn:
+        return dependency_map(self.runs["dependency"], 18)
+
+    @figure(
+        title="Dependency on the own branch in training, decoder of 18 layers",
+        x="site",
+        column="step",
+        label="Var F / Var x",
+        log="y",
+        caption="Share of a sub-layer's own branch in the variance of the stream after it, at the first and at the "
+        f"last step. {GEOMETRIC}",
+    )
+    def dependency_in_training(self) -> Drawn:
+        parts = [runs.layers("dependency", parameter="", stack="decoder") for runs in deep_runs(self, "admin")]
+        return positions_of_sites(pd.concat(parts))
+
+    @claim("theorem 2", SLOPE, kind="exponent", at_least=0.8, source="theory")
+    def shift_post(self) -> Values:
+        """The change of Post-LN's output under a perturbation of the weights grows in proportion to the depth."""
+        return self._slope("post_ln")
+
+    @claim("theorem 2", f"{SLOPE}: Post-LN − Pre-LN", kind="exponent", at_least=0.25, source="pilot")
+    def shift_pre(self) -> Values:
+        """The change of Pre-LN's output grows more slowly with the depth than that of Post-LN's."""
+        return [post - pre for post, pre in zip(self._slope("post_ln"), self._slope("pre_ln"), strict=True)]
+
+    @claim(
+        "section 5 and figure of output changes",
+        f"{SLOPE}: Admin − Pre-LN",
+        kind="equivalence",
+        within=(-EXPONENT_MARGIN, EXPONENT_MARGIN),
+        source="convention",
+    )
+    def shift_admin(self) -> Values:
+        """The change of Admin's output grows with the depth like that of Pre-LN's."""
+        return [admin - pre for admin, pre in zip(self._slope("admin"), self._slope("pre_ln"), strict=True)]
+
+    @claim("figure of output changes", "output change: Post-LN / Pre-LN", kind="ratio", at_least=2, source="pilot")
+    def shift_64(self) -> Values:
+        """At 64 sub-layers Post-LN's output moves several times as far as Pre-LN's."""
+        post, pre = (values_by_seed(shifts(self.runs["shift"]), variant=v, depth=32) for v in ("post_ln", "pre_ln"))
+        return list(post / pre)
+
+    @claim("theorem 2", LOG_OR_LINE, kind="difference", at_least=0, source="theory")
+    def shift_log(self) -> Values:
+        """The change of Pre-LN's output grows with the logarithm of the depth rather than with the depth."""
+        return per_seed(where(shifts(self.runs["shift"]), variant="pre_ln"), log_or_line)
+
+    @claim("theorem 2", LOG_OR_LINE, kind="difference", at_least=0, source="theory")
+    def shift_log_admin(self) -> Values:
+        """The change of Admin's output grows with the logarithm of the depth rather than with the depth."""
+        return per_seed(where(shifts(self.runs["shift"]), variant="admin"), log_or_line)
+
+    @claim(
+        "theorem 2", f"{SLOPE}: deeper half − shallower half of the depths", kind="exponent", at_most=0, source="theory"
+    )
+    def shift_bends(self) -> Values:
+        """The change of Pre-LN's output grows with the depth more slowly than any power law."""
+
+        def bend(seed: pd.DataFrame) -> float:
+            rows = seed.sort_values("sub-layers")
+            halves = rows.iloc[: len(rows) // 2], rows.iloc[-(len(rows) // 2) :]
+            shallow, deep = (exponent(half["sub-layers"], half["value"]) for half in halves)
+            return deep - shallow
+
+        return per_seed(where(shifts(self.runs["shift"]), variant="pre_ln"), bend)
+
+    @claim(
+        "figure of output changes",
+        "exponent p of output change: Post-LN / Pre-LN ∝ sub-layers^p",
+        kind="exponent",
+        at_least=0,
+        source="figure",
+    )
+    def shift_ratio_rises(self) -> Values:
+        """The ratio of Post-LN's to Pre-LN's output change rises with the depth."""
+        rows = shifts(self.runs["shift"]).pivot_table(index=["seed", "sub-layers"], columns="variant", values="value")
+        ratios = (rows["post_ln"] / rows["pre_ln"]).rename("value").reset_index()
+        return per_seed(ratios, lambda seed: exponent(seed["sub-layers"], seed["value"]))
+
+    @claim(
+        "section 3.2",
         "r of gradient ∝ e^(r·layer), decoder of 18 layers",
-        per_seed(where(deep, stack="decoder"), lambda seed: rate(seed["layer"], seed["value"])),
-        low=0.15,
+        kind="exponent",
+        at_least=0.15,
+        source="pilot",
     )
-    yield Claim(
-        "encoder-does-not",
-        "Those of a Post-LN encoder do not.",
-        f"{PAPER}, theorem 1",
-        "largest over smallest norm, encoder of 18 layers",
-        per_seed(where(deep, stack="encoder"), lambda seed: ratio(seed["value"])),
-        high=3,
-    )
+    def decoder_vanishes(self) -> Values:
+        """The gradients of a Post-LN decoder vanish towards its input."""
+        return per_seed(self._gradients("decoder"), lambda seed: rate(seed["layer"], seed["value"]))
 
+    @claim(
+        "section 3.2", "R² of log gradient on layer, decoder of 18 layers", kind="level", at_least=0.9, source="pilot"
+    )
+    def decoder_exponential(self) -> Values:
+        """The gradients of a Post-LN decoder vanish exponentially with the distance from its output."""
+        return per_seed(self._gradients("decoder"), lambda seed: r_squared(seed["layer"], np.log(seed["value"])))
 
-def _dependency(runs: Runs) -> Iterator[Claim]:
-    rows = positions_of_sites(where(runs.layers("dependency", stack="encoder"), parameter=""))
-    deep = where(rows, depth=18)
-    post, pre, admin = (where(deep, variant=variant) for variant in ("post_ln", "pre_ln", "admin"))
-    share = "share of the own branch in the variance of the stream, mean over the sites"
-    yield Claim(
-        "dependency-post",
-        "A Post-LN layer takes about half of its variance from its own branch, at every depth.",
-        f"{PAPER}, section 4.1",
-        share,
-        per_seed(post, lambda seed: seed["value"].mean()),
-        0.15,
-        0.4,
+    @claim(
+        "theorem 1",
+        "gradient of the stream after the first layer over that after the last, encoder of 18 layers",
+        kind="ratio",
+        at_least=1,
+        source="theory",
     )
+    def encoder_does_not(self) -> Values:
+        """The gradients of a Post-LN encoder do not vanish towards its input."""
+        rows = self.runs["gradients"].layers("stream_grad_norm", stack="encoder", site="feed_forward")
+        rows = where(rows, depth=18, variant="post_ln")
+        return list(values_by_seed(rows, layer=1) / values_by_seed(rows, layer=18))
 
-    def off_one_over_i(seed: pd.DataFrame) -> float:
-        values = np.log(seed["value"].to_numpy() * seed["site"].to_numpy())
-        return float(np.exp(np.abs(values - values.mean()).max()))
+    @claim("section 4.1", SHARE, kind="equivalence", within=(0.4, 0.6), source="theory")
+    def dependency_post(self) -> Values:
+        """A Post-LN sub-layer takes half of its variance from its own branch."""
+        return per_seed(self._shares("post_ln"), lambda seed: float(seed["value"].mean()))
 
-    yield Claim(
-        "dependency-pre",
-        "A Pre-LN sub-layer's share falls like 1/i, i its place.",
-        f"{PAPER}, section 4.1",
-        "largest factor between share × i and its geometric mean",
-        per_seed(pre, off_one_over_i),
-        high=2,
+    @claim(
+        "section 4.1",
+        "exponent p of the own branch's share ∝ position^p",
+        kind="equivalence",
+        within=(-EXPONENT_MARGIN, EXPONENT_MARGIN),
+        source="theory",
     )
-    ratios = {v: per_seed(part, lambda seed: seed["value"].mean()) for v, part in (("pre", pre), ("admin", admin))}
-    yield Claim(
-        "dependency-admin",
-        "At initialisation Admin relies on its branches as little as Pre-LN does.",
-        f"{PAPER}, section 5 and maps of 18 layers",
-        f"Admin's {share}, over Pre-LN's",
-        [a / p for a, p in zip(ratios["admin"], ratios["pre"], strict=True)],
-        0.5,
-        2,
-    )
+    def dependency_post_even(self) -> Values:
+        """The share of a Post-LN sub-layer's own branch is the same at every position of the stack."""
+        return per_seed(self._shares("post_ln"), lambda seed: exponent(seed["site"], seed["value"]))
 
+    @claim(
+        "section 4.1",
+        "exponent p of the own branch's share ∝ position^p, from the sixth on",
+        kind="equivalence",
+        within=(-1.25, -0.75),
+        source="theory",
+        exploratory=True,
+    )
+    def dependency_pre(self) -> Values:
+        """The share of a Pre-LN sub-layer's own branch falls like 1/i with its position i."""
+        shares = self._shares("pre_ln")
+        return per_seed(shares[shares["site"] >= 6], lambda seed: exponent(seed["site"], seed["value"]))
 
-def _training(runs: Runs) -> Iterator[Claim]:
-    yield Claim(
-        "post-18",
-        "Post-LN of 18 layers does not train.",
-        f"{PAPER}, table of WMT'14",
-        "share of the runs that are trained",
-        trained(runs.frame, variant="post_ln"),
-        high=0,
-        training=True,
+    @claim(
+        "section 4.1",
+        "largest distance of a row's sum of squares from 1, Post-LN and Pre-LN, 18 layers",
+        kind="level",
+        at_most=0.05,
+        source="theory",
     )
-    yield Claim(
-        "admin-18",
-        "Admin of 18 layers trains.",
-        f"{PAPER}, table of WMT'14",
-        "share of the runs that are trained",
-        trained(runs.frame, variant="admin"),
-        low=1,
-        training=True,
+    def dependency_rows(self) -> Values:
+        """The squared dependencies of every stream on the branches of the layers below sum to one."""
+        maps = self.runs["dependency"].layers("dependency_map", stack="encoder")
+        maps = maps[maps["variant"].isin(("post_ln", "pre_ln")) & (maps["depth"] == 18)]
+        rows = maps.assign(value=maps["value"] ** 2).groupby(["seed", "variant", "layer", "site"])["value"].sum()
+        return per_seed(rows.reset_index(), lambda seed: float((seed["value"] - 1).abs().max()))
+
+    @claim("table of WMT'14", TRAINED, kind="share", at_most=0.5, source="convention")
+    def post_18(self) -> Values:
+        """Post-LN of 18 layers does not train."""
+        return trained(self.runs["deep"].frame, variant="post_ln")
+
+    @claim("table of WMT'14", TRAINED, kind="share", at_least=0.5, source="convention")
+    def admin_18(self) -> Values:
+        """Admin of 18 layers trains."""
+        return trained(deep_runs(self, "admin")[-1].frame, variant="admin")
+
+    @claim(
+        "maps of 18 layers after training",
+        "mean share of the own branch in the decoder: Admin / Pre-LN",
+        kind="ratio",
+        at_least=1,
+        source="figure",
     )
-    rows = where(runs.layers("dependency", stack="decoder"), parameter="")
-    last = where(rows, step=rows["step"].max())
-    means = {v: where(last, variant=v).groupby("seed")["value"].mean() for v in ("admin", "pre_ln")}
-    yield Claim(
-        "admin-relies",
-        "After training Admin relies more on its branches than Pre-LN does.",
-        f"{PAPER}, maps of 18 layers after training",
-        "mean share of the own branch, Admin's over Pre-LN's, decoder",
-        list(means["admin"] / means["pre_ln"]),
-        low=1,
-        training=True,
+    def admin_relies(self) -> Values:
+        """Admin relies more on its branches than Pre-LN does after training."""
+
+        def mean_share(runs: Runs, variant: str) -> pd.Series:
+            rows = where(runs.layers("dependency", stack="decoder", parameter=""), variant=variant)
+            return where(rows, step=rows["step"].max()).groupby("seed")["value"].mean()
+
+        runs = deep_runs(self, "admin")
+        return list(mean_share(runs[-1], "admin") / mean_share(runs[0], "pre_ln"))
+
+    @claim(
+        "section 3.3",
+        "largest over smallest gradient of fc2 in the decoder, over the same of the updates, mean of steps 2 to 10",
+        kind="ratio",
+        at_least=10,
+        source="convention",
     )
-    first = runs.layers("grad_norm", "update_norm", stack="decoder", site="feed_forward", parameter="fc2.weight")
-    first = where(first, step=1, variant="post_ln")
-    yield Claim(
-        "adam-balances",
-        "Where Post-LN's gradients vanish, Adam's updates are still of one size.",
-        f"{PAPER}, section 3.3",
-        "largest over smallest gradient of fc2 in the decoder, over the same of the updates",
-        per_seed(
-            first,
-            lambda seed: (
-                ratio(where(seed, statistic="grad_norm")["value"])
-                / ratio(where(seed, statistic="update_norm")["value"])
-            ),
-        ),
-        low=10,
-        training=True,
-    )
+    def adam_balances(self) -> Values:
+        """Adam's updates are of one size in every layer where Post-LN's gradients vanish."""
+        rows = self.runs["first"].layers(
+            "grad_norm", "update_norm", stack="decoder", site="feed_forward", parameter="fc2.weight"
+        )
+        spread = rows[rows["step"] > 1].groupby(["seed", "step", "statistic"])["value"].agg(ratio).unstack()
+        balance = (spread["grad_norm"] / spread["update_norm"]).apply(np.log)
+        return list(np.exp(balance.groupby("seed").mean()))
+
+    def _slope(self, variant: str) -> list[float]:
+        rows = where(shifts(self.runs["shift"]), variant=variant)
+        return per_seed(rows, lambda seed: exponent(seed["sub-layers"], seed["value"]))
+
+    def _shares(self, variant: str) -> pd.DataFrame:
+        """Of the own branch in the variance of the stream, encoder of 18 layers, `site` counting sub-layers."""
+        rows = self.runs["dependency"].layers("dependency", stack="encoder", parameter="")
+        return where(positions_of_sites(rows), depth=18, variant=variant)
+
+    def _gradients(self, stack: str) -> pd.DataFrame:
+        return fc2_gradients(self.runs["gradients"], depth=18, variant="post_ln", stack=stack)
 
 
 def shifts(runs: Runs) -> pd.DataFrame:
-    """The change of every encoder's output, beside its number of sub-layers."""
+    """The change of every encoder's output, with its number of sub-layers."""
     rows = runs.layers("output_shift", stack="encoder", layer=0)
     return rows.assign(**{"sub-layers": 2 * rows["depth"]})
 
 
+def log_or_line(seed: pd.DataFrame) -> float:
+    """See LOG_OR_LINE."""
+    x, y = seed["sub-layers"], seed["value"]
+    return r_squared(np.log(x), y) - r_squared(x, y)
+
+
 def relative(runs: Runs) -> pd.DataFrame:
-    """The relative gradient norm of the stream behind every site."""
+    """The relative gradient norm of the stream after every sub-layer."""
     return runs.layers("stream_grad_relative")
 
 
-def positions_of_sites(rows: pd.DataFrame) -> pd.DataFrame:
-    """The same with `site` as its place in the stack, from 1; of several steps the first and the last."""
-    kinds = {kind: place for place, kind in enumerate(dict.fromkeys(rows["site"]))}
-    place = (rows["layer"] - 1) * len(kinds) + rows["site"].map(kinds) + 1
-    ends = rows["step"].isin((rows["step"].min(), rows["step"].max()))
-    return rows.assign(site=place)[ends]
-
-
-def positions(maps: pd.DataFrame) -> pd.DataFrame:
-    """A dependency map's rows with `stream` and `branch` as places in the stack, the embedding as 0."""
+def dependency_map(runs: Runs, depth: int) -> pd.DataFrame:
+    """The dependency map of encoders of a depth, with `stream` and `branch` as positions, the embedding as 0."""
+    maps = where(runs.layers("dependency_map", stack="encoder"), depth=depth)
     rows = positions_of_sites(maps).rename(columns={"site": "stream"})
     kinds = list(dict.fromkeys(maps["site"]))
     places = {"embedding": 0} | {
@@ -278,3 +301,11 @@ def positions(maps: pd.DataFrame) -> pd.DataFrame:
         if name != "embedding"
     }
     return rows.assign(branch=rows["parameter"].map(places)).sort_values(["stream", "branch"], kind="stable")
+
+
+def positions_of_sites(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same with `site` as its position in the stack, from 1; of several steps the first and the last."""
+    kinds = {kind: place for place, kind in enumerate(dict.fromkeys(rows["site"]))}
+    place = (rows["layer"] - 1) * len(kinds) + rows["site"].map(kinds) + 1
+    ends = rows["step"].isin((rows["step"].min(), rows["step"].max()))
+    return rows.assign(site=place)[ends]

@@ -1,179 +1,166 @@
 """Pre-LN, smaller weights and norms with one scalar let a Transformer train without tears."""
 
-from collections.abc import Iterator, Mapping
-
 import pandas as pd
-from matplotlib.figure import Figure
 
-from normexp.studies.claim import Claim
-from normexp.studies.rows import GEOMETRIC, LOSS, loss_curves
-from normexp.studies.statistics import finals, paired, per_seed, trained
-from normexp.studies.study import Runs, Study
+from normexp.studies.claim import Untested
+from normexp.studies.control import Control
+from normexp.studies.declare import Drawn, Values, claim, figure
+from normexp.studies.rows import GEOMETRIC, LOSS, NATS, REDUCIBLE, loss_curves
+from normexp.studies.statistics import COMPARABLE, comparable, per_seed, relative_gap, steps_to, trained, trained_where
+from normexp.studies.study import Study
+from normexp.studies.verdict import LOSS_MARGIN
 from normexp.views.grid import where
-from normexp.views.line_plot import line_plot
 
-PAPER = "Nguyen & Salazar 2019"
-SPIKE, WINDOW = 5, 21  # a spike: so many times the running median over so many steps
-
-
-class Nguyen2019(Study):
-    """Nguyen & Salazar 2019, Transformers without Tears."""
-
-    def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
-        yield (
-            "gradient_trace",
-            line_plot(
-                runs["trace"].curves("grad_norm", split="train"),
-                "step",
-                title=f"Gradient norm of every step ({PAPER}, figure 2; {self.size})",
-                settings=runs["trace"].heading("variant"),
-                caption="Norm of the whole gradient, before clipping. " + GEOMETRIC,
-                label="gradient norm",
-                log="y",
-            ),
-        )
-        yield (
-            "without_warmup",
-            line_plot(
-                loss_curves(runs["cold"]),
-                "step",
-                column="depth",
-                title=f"Training loss without warm-up ({PAPER}, table 5; {self.size})",
-                settings=runs["cold"].heading("variant", "depth"),
-                caption=LOSS,
-                label="nats per token",
-            ),
-        )
-        yield (
-            "init",
-            line_plot(
-                loss_curves(runs["init"]),
-                "step",
-                column="init",
-                title=f"Training loss at 18 layers under two initialisations ({PAPER}, table 2; {self.size})",
-                settings=runs["init"].heading("variant", "init"),
-                caption=LOSS,
-                label="nats per token",
-            ),
-        )
-
-    def claims(self, runs: Mapping[str, Runs]) -> Iterator[Claim]:
-        yield from _cold(runs["cold"].frame)
-        yield from _init(runs["init"].frame)
-        yield from _norm(runs["norm"].frame)
-        yield from _trace(runs["trace"])
+INITS = ("small", "xavier_normal")
+AROUND = 10  # steps before and after the one at which a loss is reached
 
 
-def _cold(frame: pd.DataFrame) -> Iterator[Claim]:
-    share = "share of the runs of 4 to 6 layers without warm-up that are trained"
-    yield Claim(
-        "pre-cold",
-        "Pre-LN of 4 to 6 layers trains without warm-up.",
-        f"{PAPER}, table 5",
-        share,
-        per_seed(where(frame, variant="pre_ln"), lambda seed: float((seed["outcome"] == "trained").mean())),
-        low=1,
-        training=True,
+class Nguyen2019(Control, Study):
+    citation = "Nguyen & Salazar 2019"
+    title = "Transformers without Tears"
+
+    @figure(
+        "figure 2",
+        title="Gradient norm of every step",
+        x="step",
+        label="gradient norm",
+        log="y",
+        caption=f"Norm of the whole gradient, before clipping. {GEOMETRIC}",
     )
-    yield Claim(
-        "post-cold",
-        "Post-LN of 6 layers does not.",
-        f"{PAPER}, table 5",
+    def gradient_trace(self) -> Drawn:
+        return self._trace()
+
+    @figure("table 5", title="Training loss without warm-up", x="step", column="depth", label=NATS, caption=LOSS)
+    def without_warmup(self) -> Drawn:
+        return loss_curves(self.runs["cold"])
+
+    @figure(
+        "table 2",
+        title="Training loss under two initialisations",
+        x="step",
+        column="init",
+        label=NATS,
+        caption=LOSS,
+    )
+    def init(self) -> Drawn:
+        return loss_curves(self.runs["init"])
+
+    @claim(
+        "table 5",
+        "share of the seeds at which 4 and 6 layers without warm-up are both trained",
+        kind="share",
+        at_least=0.5,
+        source="convention",
+    )
+    def pre_cold(self) -> Values:
+        """Pre-LN of 4 to 6 layers trains without warm-up."""
+        rows = where(self.runs["cold"].frame, variant="pre_ln")
+        return per_seed(rows, lambda seed: float((seed["outcome"] == "trained").all()))
+
+    @claim(
+        "table 5",
         "share of the runs of 6 layers without warm-up that are trained",
-        trained(frame, variant="post_ln", depth=6),
-        high=0,
-        training=True,
+        kind="share",
+        at_most=0.5,
+        source="convention",
     )
-    four, six = (finals(frame, variant="post_ln", depth=depth) for depth in (4, 6))
-    yield Claim(
-        "post-cold-deeper",
-        "Without warm-up Post-LN gets worse from 4 to 6 layers.",
-        f"{PAPER}, table 5 (18.3 BLEU, then failure)",
-        "final loss with 6 less that with 4 layers, nats per token",
-        paired(six, four),
-        low=0.1,
-        training=True,
+    def post_cold(self) -> Values:
+        """Post-LN of 6 layers does not train without warm-up."""
+        return trained(self.runs["cold"].frame, variant="post_ln", depth=6)
+
+    @claim(
+        "table 5 (18.3 BLEU, then failure)",
+        f"final loss: 6 − 4 layers, {REDUCIBLE}",
+        kind="difference",
+        at_least=LOSS_MARGIN,
+        source="convention",
     )
+    def post_cold_deeper(self) -> Values:
+        """Post-LN without warm-up ends at a higher loss with 6 layers than with 4."""
+        six, four = ({"variant": "post_ln", "depth": depth} for depth in (6, 4))
+        return relative_gap(self.runs["cold"].frame, six, four)
 
-
-def _init(frame: pd.DataFrame) -> Iterator[Claim]:
-    small, xavier = (trained(frame, variant="post_ln", init=init) for init in ("small", "xavier_normal"))
-    yield Claim(
-        "small-saves",
-        "Smaller attention weights let Post-LN train where Xavier's do not.",
-        f"{PAPER}, table 2",
-        "share of the runs of 18 layers that are trained, SmallInit's less Xavier's",
-        [a - b for a, b in zip(small, xavier, strict=True)],
-        low=1,
-        training=True,
+    @claim(
+        "table 2",
+        "share of the seeds of 12 layers at which SmallInit is trained and Xavier is not",
+        kind="share",
+        at_least=0.5,
+        source="convention",
     )
-    yield Claim(
-        "pre-indifferent",
-        "Pre-LN trains as well under either.",
-        f"{PAPER}, table 2",
-        "final loss at 18 layers, SmallInit's less Xavier's, nats per token",
-        paired(*(finals(frame, variant="pre_ln", init=init) for init in ("small", "xavier_normal"))),
-        -0.05,
-        0.05,
-        training=True,
+    def small_saves(self) -> Values:
+        """Post-LN trains with SmallInit's smaller attention weights where it does not with Xavier's."""
+        frame, arms = self.runs["init"].frame, [{"variant": "post_ln", "init": init} for init in INITS]
+        xavier = trained(frame, **arms[1])
+        self.needs("Post-LN with Xavier's weights is not trained on most seeds.", sum(xavier) < len(xavier) / 2)
+        return trained_where(frame, *arms)
+
+    @claim(
+        "table 2",
+        f"final loss at 12 layers: SmallInit − Xavier, {REDUCIBLE}",
+        kind="equivalence",
+        within=(-LOSS_MARGIN, LOSS_MARGIN),
+        source="convention",
     )
+    def pre_indifferent(self) -> Values:
+        """Pre-LN trains as well with SmallInit's weights as with Xavier's."""
+        frame = self.runs["init"].frame
+        if not (frame["variant"] == "pre_ln").any():
+            raise Untested("Pre-LN under two initialisations is in the full size only.")
+        return relative_gap(frame, *({"variant": "pre_ln", "init": init} for init in INITS))
 
-
-def _norm(frame: pd.DataFrame) -> Iterator[Claim]:
-    def final(norm: str, fixed: bool) -> pd.Series:
-        return finals(frame, variant="pre_ln", norm=norm, **{"model.fix_norm": fixed})
-
-    yield Claim(
-        "fix-norm",
-        "Word vectors of fixed length do not hurt Pre-LN.",
-        f"{PAPER}, table 3",
-        "final loss with FixNorm less that without, nats per token",
-        paired(final("layer_norm", True), final("layer_norm", False)),
-        high=0,
-        training=True,
+    @claim(
+        "table 3",
+        f"final loss: with − without FixNorm, {REDUCIBLE}",
+        kind="difference",
+        at_most=LOSS_MARGIN,
+        source="convention",
     )
-    yield Claim(
-        "scale-norm",
-        "ScaleNorm with FixNorm is at least as good as LayerNorm.",
-        f"{PAPER}, table 3",
-        "final loss with ScaleNorm and FixNorm less that with LayerNorm, nats per token",
-        paired(final("scale_norm", True), final("layer_norm", False)),
-        high=0,
-        training=True,
+    def fix_norm(self) -> Values:
+        """Pre-LN reaches a loss no higher with word vectors of fixed length (FixNorm) than without."""
+        return self._against_layer_norm("layer_norm")
+
+    @claim(
+        "table 3",
+        f"final loss: ScaleNorm with FixNorm − LayerNorm, {REDUCIBLE}",
+        kind="difference",
+        at_most=LOSS_MARGIN,
+        source="convention",
     )
+    def scale_norm(self) -> Values:
+        """Pre-LN reaches a loss no higher with ScaleNorm and FixNorm than with LayerNorm."""
+        return self._against_layer_norm("scale_norm")
 
-
-def _trace(runs: Runs) -> Iterator[Claim]:
-    rows = runs.curves("grad_norm", split="train")
-    post, pre = (where(rows, variant=variant) for variant in ("post_ln", "pre_ln"))
-    yield Claim(
-        "post-spikes",
-        "Post-LN's gradient norm has more spikes than Pre-LN's.",
-        f"{PAPER}, figure 2",
-        f"steps above {SPIKE} times the running median of {WINDOW} steps, Post-LN's less Pre-LN's",
-        [a - b for a, b in zip(per_seed(post, spikes), per_seed(pre, spikes), strict=True)],
-        low=1,
-        training=True,
+    @claim(
+        "figure 2",
+        "median gradient norm around the step at which the source-blind loss is reached: Pre-LN / Post-LN",
+        kind="ratio",
+        at_most=1,
+        source="figure",
     )
-    yield Claim(
-        "pre-smaller",
-        "Pre-LN's gradient norm is the smaller one.",
-        f"{PAPER}, figure 2",
-        "median over all steps, Pre-LN's over Post-LN's",
-        [
-            a / b
-            for a, b in zip(
-                per_seed(pre, lambda seed: float(seed["value"].median())),
-                per_seed(post, lambda seed: float(seed["value"].median())),
-                strict=True,
-            )
-        ],
-        high=1,
-        training=True,
-    )
+    def pre_smaller(self) -> Values:
+        """Pre-LN's gradient norm is smaller than Post-LN's at the same loss."""
+        frame = self.runs["trace"].frame
+        level = float(frame["baseline.blind"].iloc[0])
+        self.needs("Every run reaches the source-blind loss.", bool((frame["final_loss"].astype(float) <= level).all()))
+        losses = self.runs["trace"].curves("nll", split="train")
 
+        def at_level(variant: str) -> pd.Series:
+            medians = {}
+            for seed, trace in self._trace(variant).groupby("seed"):
+                step = steps_to(where(losses, variant=variant, seed=seed), level)
+                near = trace.loc[(trace["step"] - step).abs() <= AROUND, "value"]
+                medians[seed] = near.median()
+            return pd.Series(medians)
 
-def spikes(rows: pd.DataFrame) -> float:
-    """Steps whose value is more than SPIKE times the running median."""
-    values = rows.sort_values("step")["value"]
-    return float((values > SPIKE * values.rolling(WINDOW, center=True, min_periods=1).median()).sum())
+        return list(at_level("pre_ln") / at_level("post_ln"))
+
+    def _trace(self, variant: str = "") -> pd.DataFrame:
+        rows = self.runs["trace"].curves("grad_norm", split="train")
+        return where(rows, variant=variant) if variant else rows
+
+    def _against_layer_norm(self, norm: str) -> list[float]:
+        """Final loss of Pre-LN with FixNorm and this norm − that with LayerNorm and without FixNorm."""
+        frame, keys = self.runs["norm"].frame, {"variant": "pre_ln"}
+        arms = keys | {"norm": norm, "model.fix_norm": True}, keys | {"norm": "layer_norm", "model.fix_norm": False}
+        self.needs(COMPARABLE, comparable(frame, *arms))
+        return relative_gap(frame, *arms)

@@ -1,4 +1,4 @@
-"""What a reproduced study leaves for a reader: report.md, claims.csv, and the runs behind them as CSV."""
+"""The files of a reproduced study: report.md, claims.csv, and its runs as CSV."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ def write(
 ) -> Path:
     """Write report.md (commands, claims, figures), claims.csv and <part>.csv; return the report's path.
 
-    A study that only looks has no claims, and no table of them.
+    A study without claims has no table of them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lines = [f"# {title}", ""]
@@ -38,7 +38,7 @@ def write(
             lines += [f"![{path.stem}]({path.relative_to(folder)})", ""]
     lines += ["## Commands", "", "```sh", *(str(parts[name]) for name in runs), "```", ""]
     made = origins(Path(run) for part in runs.values() for run in part.frame["folder"])
-    lines += ["## Origin", "", *_told(made, runs), ""]
+    lines += ["## Origin", "", *_origin(made, runs), ""]
     (folder / "origin.json").write_text(json.dumps(made, indent=1) + "\n")
     report = folder / "report.md"
     report.write_text("\n".join(lines))
@@ -47,7 +47,7 @@ def write(
     return report
 
 
-def _told(made: Sequence[Mapping[str, Any]], runs: Mapping[str, Runs]) -> Iterator[str]:
+def _origin(made: Sequence[Mapping[str, Any]], runs: Mapping[str, Runs]) -> Iterator[str]:
     """Runs and seeds of every part, then commits and machines (origin.json has versions and data, too)."""
     for name, part in runs.items():
         seeds = ", ".join(map(str, sorted(part.frame["seed"].unique())))

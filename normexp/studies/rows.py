@@ -1,23 +1,32 @@
-"""What several studies read off the tables in the same way, and say below their figures in the same words."""
+"""Rows that several studies read from the tables in the same way, and the captions that explain them."""
 
 import pandas as pd
 
-from normexp.studies.study import Runs
+from normexp.studies.study import Runs, Study
+from normexp.views.grid import where
 
 MEANS = "Lines: mean over the seeds. Bands: smallest to largest seed."
 GEOMETRIC = "Lines: geometric mean over the seeds. Bands: smallest to largest seed."
 LOSS = f"Mean over 10 steps of the training loss. {MEANS}"
+FC2 = f"Frobenius norm of the loss gradient of fc2 in every layer, at initialisation. {GEOMETRIC}"
+NATS = "nats per token"
+REDUCIBLE = "as a share of source-blind loss − floor"
 
 
-def fc2_gradients(runs: Runs) -> pd.DataFrame:
-    """The gradient norm of fc2 of every layer of every run."""
-    return runs.layers("grad_norm", site="feed_forward", parameter="fc2.weight")
+def fc2_gradients(runs: Runs, **keys: object) -> pd.DataFrame:
+    """The gradient norm of fc2 in every layer of every run with these values."""
+    return where(runs.layers("grad_norm", site="feed_forward", parameter="fc2.weight"), **keys)
 
 
-def last_fc2_gradient(runs: Runs) -> pd.DataFrame:
-    """That of the last decoder layer."""
-    rows = fc2_gradients(runs)
-    return rows[(rows["stack"] == "decoder") & (rows["layer"] == rows["depth"])]
+def last_fc2_gradient(runs: Runs, **keys: object) -> pd.DataFrame:
+    """The gradient norm of fc2 in the last decoder layer."""
+    rows = fc2_gradients(runs, stack="decoder", **keys)
+    return rows[rows["layer"] == rows["depth"]]
+
+
+def deep_runs(study: Study, extra: str) -> list[Runs]:
+    """The runs of 18 layers: the part `deep`, and of the quick size that of one more variant."""
+    return [study.runs[name] for name in ("deep", extra) if name in study.runs]
 
 
 def loss_curves(runs: Runs, window: int = 10) -> pd.DataFrame:

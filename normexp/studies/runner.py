@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from inspect import isabstract
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +72,7 @@ def read(name: str, path: Path) -> tuple[type[Study], dict[str, Any], dict[str, 
         raise ConfigError(f"study={name}: {path.name} is not valid YAML: {' '.join(str(error).split())}") from error
     node = node if isinstance(node, dict) else {}
     make = Choice.of("study", {"name": name, **node}).cls
-    if not (isinstance(make, type) and issubclass(make, Study)) or isabstract(make):
+    if not (isinstance(make, type) and issubclass(make, Study)) or make is Study:
         raise ConfigError(f"study={name}: {node['_target_']} must be a Study with figures and claims")
     grid, notes = node.get("parts"), node.get("notes") or {}
     texts = isinstance(notes, dict) and all(isinstance(note, str) for note in notes.values())
@@ -124,7 +123,7 @@ def reproduce(
             part = plan.send(run_part(part))
         except StopIteration:
             part = None
-    title = f"{title_of(type(study))} ({size})"
+    title = f"{study.about()} ({size})"
     if not complete:
         return Reproduced(title, folder, [], [], notes, [folder for part in runs.values() for folder in _failed(part)])
     drawn = []
@@ -143,11 +142,6 @@ def _failed(runs: Runs) -> list[Path]:
     return [Path(folder) for folder in runs.frame.loc[runs.frame["state"] != "completed", "folder"]]
 
 
-def title_of(study: type) -> str:
-    """The first line of a study's docstring."""
-    return (study.__doc__ or study.__name__).strip().partition("\n")[0].rstrip(".")
-
-
 def list_studies(config_dirs: Sequence[str] = ()) -> RenderableType:
     """Every study: its name and its paper or question."""
     out = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
@@ -156,5 +150,5 @@ def list_studies(config_dirs: Sequence[str] = ()) -> RenderableType:
     Composer("train", config_dirs)  # from now on _target_ names classes in these folders
     for name, path in sorted(studies(config_dirs).items()):
         make, _, _ = read(name, path)
-        out.add_row(name, title_of(make))
+        out.add_row(name, make.about())
     return out

@@ -1,90 +1,83 @@
-"""Where every arrangement trains: is Post-LN then at least as good as Pre-LN?"""
+"""Where every variant trains: is Post-LN then at least as good as Pre-LN?"""
 
 import math
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from normexp.studies.claim import Claim
-from normexp.studies.rows import MEANS
-from normexp.studies.statistics import paired, per_seed, valid_loss
+from normexp.studies.control import Control
+from normexp.studies.declare import Drawn, Values, claim, figure
+from normexp.studies.rows import MEANS, NATS, REDUCIBLE
+from normexp.studies.statistics import COMPARABLE, comparable, per_seed, reducible, relative_gap
 from normexp.studies.study import Part, Runs, Study, at_own_rates, best_lr
-from normexp.views import formatting
-from normexp.views.line_plot import line_plot
+from normexp.views.grid import where
+
+POST = f"final loss: Post-LN − Pre-LN, {REDUCIBLE}"
+FLAT = 0.01  # of source-blind loss − floor
 
 
-class Shallow(Study):
-    """Shallow stacks, each at the learning rate that suits it, until the validation loss is flat."""
+class Shallow(Control, Study):
+    title = "Is Post-LN at least as good as Pre-LN in shallow stacks, each at its own learning rate?"
 
     def plan(self) -> Generator[Part, Runs, None]:
         """First the rates; then the runs, one sweep per chosen rate."""
+        yield self.parts["control"]
         chosen = best_lr((yield self.parts["rates"]).frame)
         yield from at_own_rates(self.parts["runs"], chosen)
 
-    def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
-        parts = [part for name, part in runs.items() if name != "rates"]
-        curves = pd.concat([part.curves("nll", split="valid") for part in parts])
-        yield (
-            "valid_loss",
-            line_plot(
-                curves,
-                "step",
-                column="depth",
-                title=f"Validation loss of shallow stacks, each at its own learning rate ({self.size})",
-                settings=formatting.heading(pd.concat([part.frame for part in parts]), ["variant", "depth", "seed"]),
-                caption=f"The rate was chosen at depth 4 on seed 100. {MEANS}",
-                label="nats per token",
-                log="y",
-            ),
-        )
+    @figure(
+        title="Validation loss of shallow stacks, each at its own learning rate",
+        x="step",
+        column="depth",
+        label=NATS,
+        log="y",
+        caption=f"The rate was chosen at depth 4 on seed 100. {MEANS}",
+    )
+    def valid_loss(self) -> Drawn:
+        return self._curves()
 
-    def claims(self, runs: Mapping[str, Runs]) -> Iterator[Claim]:
-        parts = {name: part for name, part in runs.items() if name != "rates"}
-        frame = pd.concat([part.frame for part in parts.values()], ignore_index=True)
-        curves = pd.concat([part.curves("nll", split="valid") for part in parts.values()])
-        nats = "validation loss at the end, Post-LN's less Pre-LN's, nats per token"
-        depths = {
-            2: "our own, after Liu et al. 2020",
-            6: "Liu et al. 2020, tables (27.8 against 27.3 BLEU at 6 layers)",
-        }
-        for depth, place in depths.items():
-            yield Claim(
-                f"post-{depth}",
-                f"At {depth} layers, fully trained, Post-LN is at least as good as Pre-LN.",
-                place,
-                nats,
-                paired(*(valid_loss(frame, variant=variant, depth=depth) for variant in ("post_ln", "pre_ln"))),
-                high=0,
-                training=True,
-                own=depth != 6,
-            )
-        yield Claim(
-            "b2t-6-pre",
-            "So is B2T at 6 layers.",
-            "Takase et al. 2022, table of 6 layers",
-            "validation loss at the end, B2T's less Pre-LN's, nats per token",
-            paired(*(valid_loss(frame, variant=variant, depth=6) for variant in ("b2t", "pre_ln"))),
-            high=0,
-            training=True,
+    @claim("after Liu et al. 2020", POST, kind="difference", at_most=0, source="figure", own=True)
+    def post_2(self) -> Values:
+        """Post-LN of 2 layers, fully trained, is at least as good as Pre-LN."""
+        return self._gap("post_ln", 2)
+
+    @claim("Liu et al. 2020, tables (27.8 against 27.3 BLEU at 6 layers)", POST, kind="difference", at_most=0,
+           source="figure")  # fmt: skip
+    def post_6(self) -> Values:
+        """Post-LN of 6 layers, fully trained, is at least as good as Pre-LN."""
+        return self._gap("post_ln", 6)
+
+    @claim("Takase et al. 2022, table of 6 layers", f"final loss: B2T − Pre-LN, {REDUCIBLE}",
+           kind="difference", at_most=0, source="figure")  # fmt: skip
+    def b2t_6_pre(self) -> Values:
+        """B2T of 6 layers, fully trained, is at least as good as Pre-LN."""
+        return self._gap("b2t", 6)
+
+    def _runs(self) -> list[Runs]:
+        return [self.runs[name] for name in self.runs if name.startswith("runs")]
+
+    def _curves(self) -> pd.DataFrame:
+        return pd.concat([part.curves("nll", split="valid") for part in self._runs()])
+
+    def _gap(self, variant: str, depth: int) -> list[float]:
+        """Final loss − Pre-LN's, as a share of source-blind loss − floor."""
+        frame = pd.concat([part.frame for part in self._runs()], ignore_index=True)
+        arms = [{"variant": name, "depth": depth} for name in (variant, "pre_ln")]
+        self.needs(COMPARABLE, comparable(frame, *arms))
+        curves = pd.concat([where(self._curves(), **arm) for arm in arms])
+        fall = max(per_seed(curves, _last_fall), default=math.nan)
+        self.needs(
+            f"The validation losses fall by less than {FLAT:.0%} of source-blind loss − floor over the last tenth.",
+            fall < FLAT * reducible(frame),
         )
-        yield Claim(
-            "flat",
-            "By then the validation loss is flat.",
-            "a check of ours",
-            "fall over the last tenth of the steps as a share of the loss, Post-LN and Pre-LN, largest",
-            per_seed(curves[curves["variant"].isin(("post_ln", "pre_ln"))], _last_fall),
-            high=0.05,
-            training=True,
-            own=True,
-        )
+        return relative_gap(frame, *arms)
 
 
 def _last_fall(seed: pd.DataFrame) -> float:
-    """Of every run from its last validation with a tenth of the steps left; the largest, NaN where none got there."""
+    """Of every run over the last tenth of the steps, in nats; the largest, NaN where none got there."""
     falls = []
     for _, run in seed.groupby("folder"):
         loss, steps = run.set_index("step")["value"].sort_index(), run["steps"].iloc[0]
         if loss.index[-1] == steps:  # a run that diverged before has no last tenth
-            falls.append(1 - loss.iloc[-1] / loss[loss.index <= 0.9 * steps].iloc[-1])
+            falls.append(loss[loss.index <= 0.9 * steps].iloc[-1] - loss.iloc[-1])
     return max(falls, default=math.nan)

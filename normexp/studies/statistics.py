@@ -1,12 +1,14 @@
 """The few numbers that claims are made of: exponents, rates, fits, one value per seed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from normexp.errors import ConfigError
+from normexp.studies.verdict import LOSS_MARGIN
 from normexp.views.grid import where
 
 
@@ -79,6 +81,51 @@ def paired(one: pd.Series, other: pd.Series) -> list[float]:
     """one − other, seed by seed; infinite where one diverged alone, NaN where both did or a seed is missing."""
     with np.errstate(invalid="ignore"):
         return [float(value) for value in one - other]
+
+
+def loss_gap(
+    frame: pd.DataFrame, one: Mapping[str, Any], other: Mapping[str, Any], loss: Callable[..., pd.Series] = finals
+) -> list[float]:
+    """Loss of the runs with the values `one` − loss of those with the values `other`, seed by seed."""
+    return paired(loss(frame, **one), loss(frame, **other))
+
+
+def reducible(frame: pd.DataFrame) -> float:
+    """Loss of a model that ignores the input − the floor: the unit in which losses are compared.
+
+    Raises ConfigError for runs made before these baselines were recorded.
+    """
+    missing = [name for name in ("baseline.blind", "baseline.floor") if name not in frame or frame[name].isna().any()]
+    if missing:
+        raise ConfigError(f"the runs have no {' and no '.join(missing)}: they are of an older version; run them again")
+    return float(frame["baseline.blind"].iloc[0] - frame["baseline.floor"].iloc[0])
+
+
+def relative_gap(frame: pd.DataFrame, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[float]:
+    """`loss_gap` of the final losses as a share of source-blind loss − floor."""
+    return [gap / reducible(frame) for gap in loss_gap(frame, one, other)]
+
+
+def trained_where(frame: pd.DataFrame, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[float]:
+    """1 for every seed at which `one` is trained and `other` is not, else 0."""
+    return [float(a > b) for a, b in zip(trained(frame, **one), trained(frame, **other), strict=True)]
+
+
+COMPARABLE = f"Every run of both is trained, and neither is within {LOSS_MARGIN:.0%} of the floor (ceiling)."
+
+
+def comparable(frame: pd.DataFrame, *arms: Mapping[str, Any]) -> bool:
+    """Whether it makes sense to ask which of them reaches the lower loss. See COMPARABLE."""
+    rows = [where(frame, **arm) for arm in arms]
+    above = LOSS_MARGIN * reducible(frame) + float(frame["baseline.floor"].iloc[0])
+    return all(
+        (part["outcome"] == "trained").all() and part["final_loss"].astype(float).median() > above for part in rows
+    )
+
+
+def values_by_seed(rows: pd.DataFrame, **keys: Any) -> pd.Series:
+    """The one value of every seed at a place."""
+    return where(rows, **keys).set_index("seed")["value"].sort_index()
 
 
 def steps_to(curve: pd.DataFrame, level: float, window: int = 20) -> float:

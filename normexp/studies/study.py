@@ -2,27 +2,28 @@
 
 import hashlib
 import shlex
-from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.errors import ConfigError
-from normexp.studies.claim import Claim
+from normexp.studies.claim import Claim, Untested
+from normexp.studies.declare import DeclaredClaim, DeclaredFigure
 from normexp.views import formatting
 from normexp.views.runs import load_runs, load_table
 
 KEYS = ("variant", "depth", "init", "norm", "lr", "warmup", "seed", "task", "steps")
 SIZES = ("quick", "full")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Part:
-    """One sweep of a study, by the command and the line that a person would type."""
+    """One sweep of a study, as the command that a person would type and its overrides."""
 
     name: str
     command: str  # sweep or probe
@@ -35,7 +36,7 @@ class Part:
 
     @property
     def folder(self) -> str:
-        """Where its runs lie: the same words give the same folder, whichever study asks for them."""
+        """Name of the folder of its runs: the same words give the same folder, whichever study asks for them."""
         digest = hashlib.sha256(str(self).encode()).hexdigest()[:6]
         return f"{self.name}-{digest}"
 
@@ -70,33 +71,93 @@ class Runs:
         return self._read[asked]
 
 
-class Study(ABC):
-    """One paper (or one question). Subclass it: `figures` and `claims`, and `plan` where a sweep depends on another.
+class _Watched(Mapping[str, Runs]):
+    """The runs of a study, and which of them were asked for."""
 
-    The first line of the docstring names the paper. parts: the grid of configs/study/<name>.yaml at one of SIZES.
+    def __init__(self, runs: Mapping[str, Runs]) -> None:
+        self._runs, self._read = runs, dict[str, Runs]()
+
+    def __getitem__(self, name: str) -> Runs:
+        if name not in self._runs:
+            raise Untested(f"The runs of the part {name} are in the full size only.")
+        self._read[name] = self._runs[name]
+        return self._read[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._runs
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._runs)
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def frames(self) -> pd.DataFrame:
+        """Every run that was read, as one frame."""
+        return pd.concat([runs.frame for runs in self._read.values()], ignore_index=True)
+
+    def training(self) -> bool:
+        """Whether any of them was trained."""
+        return any(runs.frame["steps"].any() for runs in self._read.values())
+
+
+class Study:
+    """One paper, or one question. Subclass it and declare figures and claims as methods (see normexp.studies.declare).
+
+    citation: how the paper is cited; "" for a question of our own. title: of the paper, or the question. parts: the
+    grid of configs/study/<name>.yaml at one of SIZES. runs: those of every part, for the methods to read.
     """
+
+    citation = ""
+    title = ""
+    runs: Mapping[str, Runs]
+    needed: dict[str, bool]  # preconditions of the claim that is being checked
 
     def __init__(self, parts: Mapping[str, Part], size: str) -> None:
         self.parts, self.size = parts, size
+
+    @classmethod
+    def about(cls) -> str:
+        """The citation and the title of the paper, or the question."""
+        return ", ".join(filter(None, (cls.citation, cls.title))) or cls.__name__
 
     def plan(self) -> Generator[Part, Runs, None]:
         """The parts in their order. Each `yield` gives back the runs of the part, so a later one may depend on them."""
         for part in self.parts.values():  # noqa: UP028  a dict's iterator cannot be sent the runs
             yield part
 
-    @abstractmethod
     def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
         """Name and figure, drawn from the tables on disk alone."""
+        for name, declared in self._declared(DeclaredFigure):
+            self.runs = watched = _Watched(runs)
+            yield name, declared.drawn(self, watched.frames)
 
-    @abstractmethod
     def claims(self, runs: Mapping[str, Runs]) -> Iterator[Claim]:
-        """Every claim, with its threshold, whatever its verdict."""
+        """Every claim, whatever its verdict."""
+        for name, declared in self._declared(DeclaredClaim):
+            self.runs = watched = _Watched(runs)
+            yield declared.checked(self, name, watched.training)
+
+    @classmethod
+    def windows(cls) -> dict[str, Mapping[str, Any]]:
+        """What every claim fixes before the runs: its statistic, kind, window and source."""
+        return {name.replace("_", "-"): declared.about for name, declared in cls._declared(DeclaredClaim)}
+
+    def needs(self, sentence: str, met: bool) -> None:
+        """State a precondition of the claim that is being checked: where it is not met, the claim cannot be tested."""
+        self.needed[sentence] = met
+
+    @classmethod
+    def _declared(cls, kind: type[T]) -> Iterator[tuple[str, T]]:
+        """What the class declares, in the order of the text, then those that it extends."""
+        for base in cls.__mro__:
+            yield from ((name, value) for name, value in vars(base).items() if isinstance(value, kind))
 
 
 def parts_of(grid: Mapping[str, Any], size: str, variants: Sequence[str] = ()) -> dict[str, Part]:
-    """The parts of a study at a size. A part's line is `line` and then what the size adds; a size may leave one out.
+    """The parts of a study at a size. A part's overrides are `line` and then what the size adds; it may lack one.
 
-    variants: what variant=glob(*) stands for, so that a plan can count on a list.
+    variants: those that variant=glob(*) means, so that a plan has a list.
 
     Raises ConfigError for a part that is written wrongly.
     """
@@ -105,16 +166,14 @@ def parts_of(grid: Mapping[str, Any], size: str, variants: Sequence[str] = ()) -
         lines = {key: text or "" for key, text in about.items() if key != "command"} if isinstance(about, dict) else {}
         texts = lines.keys() <= {"line", *SIZES} and all(isinstance(text, str) for text in lines.values())
         if not (lines and texts) or about.get("command") not in ("sweep", "probe"):
-            raise ConfigError(
-                f"study part {name}: command (sweep or probe), and line, quick and full as texts are right"
-            )
+            raise ConfigError(f"study part {name} needs a command (sweep or probe) and texts named line, quick or full")
         if size not in lines:
             continue
         line = f"{lines.get('line', '')} {lines[size]}".replace("glob(*)", ",".join(variants))
         try:
             parts[name] = Part(name, about["command"], tuple(shlex.split(line)))
         except ValueError as error:
-            raise ConfigError(f"study part {name}: its line cannot be read ({error})") from error
+            raise ConfigError(f"study part {name}: cannot read its line ({error})") from error
     return parts
 
 
@@ -131,7 +190,7 @@ def asked(part: Part, key: str) -> list[str]:
     """The values that a part's line lists for a key, which a plan counts on; raises ConfigError where it lists none."""
     listed = dict(text.split("=", 1) for text in part.line)
     if key not in listed:
-        raise ConfigError(f"study part {part.name}: its line needs {key}=…, for what comes next depends on it")
+        raise ConfigError(f"study part {part.name}: its line needs {key}=…, because the next parts depend on it")
     return listed[key].split(",")
 
 

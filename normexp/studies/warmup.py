@@ -1,122 +1,112 @@
 """Who needs warm-up, under which initial weights and at which learning rate."""
 
-from collections.abc import Iterator, Mapping
-
 import pandas as pd
-from matplotlib.figure import Figure
 
 from normexp.config.validate import warmup_steps
-from normexp.studies.claim import Claim
-from normexp.studies.rows import GEOMETRIC, fc2_gradients
-from normexp.studies.statistics import finals, paired
+from normexp.studies.control import Control
+from normexp.studies.declare import Drawn, Values, claim, figure
+from normexp.studies.rows import GEOMETRIC, NATS, REDUCIBLE, fc2_gradients
+from normexp.studies.statistics import relative_gap
 from normexp.studies.study import Runs, Study
-from normexp.views import formatting
+from normexp.studies.verdict import LOSS_MARGIN
 from normexp.views.grid import where
 from normexp.views.heat_map import heat_map
-from normexp.views.line_plot import line_plot
+
+RISE = f"rise of the final loss without warm-up, {REDUCIBLE}"
+OURS = "after Xiong et al. 2020"
 
 
-class Warmup(Study):
-    """Who needs warm-up? Final loss over arrangement, initialisation, learning rate and warm-up."""
+class Warmup(Control, Study):
+    title = "Who needs warm-up? Final loss over variant, initialisation, learning rate and warm-up"
 
-    def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
-        frame = runs["map"].frame
-        yield (
-            "warmup",
-            heat_map(
-                frame.assign(value=frame["final_loss"].astype(float)),
-                "warmup",
-                "lr",
-                column="variant",
-                row="init",
-                letters="outcome",
-                log=True,
-                size=1.3,
-                title=f"Final loss by warm-up and learning rate ({self.size})",
-                settings=runs["map"].heading("variant", "init", "lr", "warmup"),
-                caption="Mean over the seeds; outcome (T trained, P partial, S stuck, D diverged), one letter per seed "
-                "where they differ.",
-                label="nats per token",
-                x_label="warm-up",
-                y_label="lr",
-            ),
-        )
-        yield (
-            "gradients",
-            line_plot(
-                ends(runs["map"]),
-                "layer",
-                column="moment",
-                row="init",
-                title=f"Gradient of fc2 by decoder layer, before and after warm-up ({self.size})",
-                settings=formatting.heading(where(frame, warmup="10%"), ["variant", "init", "lr", "seed"]),
-                caption=f"At the first step and when a warm-up of 10 % is over; all learning rates. {GEOMETRIC}",
-                label="gradient norm",
-                log="y",
-            ),
-        )
+    @figure(
+        title="Final loss by warm-up and learning rate",
+        draw=heat_map,
+        x="warmup",
+        y="lr",
+        column="variant",
+        row="init",
+        letters="outcome",
+        log=True,
+        size=1.3,
+        label=NATS,
+        x_label="warm-up",
+        y_label="lr",
+        caption="Mean over the seeds; outcome (T trained, P partial, S stuck, D diverged), one letter per seed where "
+        "they differ.",
+    )
+    def warmup(self) -> Drawn:
+        frame = self.runs["map"].frame
+        return frame.assign(value=frame["final_loss"].astype(float))
 
-    def claims(self, runs: Mapping[str, Runs]) -> Iterator[Claim]:
-        frame = runs["map"].frame
-        rates = sorted(frame["lr"].unique())
+    @figure(
+        title="Gradient of fc2 by decoder layer, before and after warm-up",
+        x="layer",
+        column="moment",
+        row="init",
+        label="gradient norm",
+        log="y",
+        caption=f"At the first step and at the end of a warm-up of 10 %; all learning rates. {GEOMETRIC}",
+    )
+    def gradients(self) -> Drawn:
+        return ends(self.runs["map"])
 
-        def gap(variant: str, init: str, lr: float) -> list[float]:
-            cold, warm = (finals(frame, variant=variant, init=init, lr=lr, warmup=warmup) for warmup in ("0", "10%"))
-            return paired(cold, warm)
+    @claim(
+        OURS,
+        f"{RISE} (torch_default, lowest rate)",
+        kind="difference",
+        at_least=LOSS_MARGIN,
+        source="convention",
+        own=True,
+    )
+    def post_default(self) -> Values:
+        """Post-LN needs warm-up under PyTorch's default weights as well."""
+        return self._rise("post_ln", "torch_default")
 
-        nats = "rise of the final loss without warm-up, nats per token"
-        yield Claim(
-            "post-default",
-            "Under torch's default weights Post-LN needs warm-up, too.",
-            "our own, after Xiong et al. 2020",
-            f"{nats} (torch_default, lr {rates[0]:g})",
-            gap("post_ln", "torch_default", rates[0]),
-            low=0.1,
-            training=True,
-            own=True,
-        )
-        yield Claim(
-            "pre-default",
-            "Pre-LN does not.",
-            "our own, after Xiong et al. 2020",
-            f"{nats} (torch_default, lr {rates[0]:g})",
-            gap("pre_ln", "torch_default", rates[0]),
-            high=0.05,
-            training=True,
-            own=True,
-        )
-        yield Claim(
-            "admin-needs-none",
-            "Admin needs it less than Post-LN.",
-            "our own, after Liu et al. 2020",
-            f"{nats}: Admin's less Post-LN's (xavier_uniform, lr {rates[0]:g})",
-            [a - b for a, b in zip(*(gap(v, "xavier_uniform", rates[0]) for v in ("admin", "post_ln")), strict=True)],
-            high=0,
-            training=True,
-            own=True,
-        )
-        rows = where(ends(runs["map"]), init="xavier_uniform", layer=6, lr=rates[0])
-        falls = {}
-        for variant in ("post_ln", "pre_ln"):
+    @claim(
+        OURS,
+        f"{RISE} (torch_default, lowest rate)",
+        kind="equivalence",
+        at_most=LOSS_MARGIN,
+        source="convention",
+        own=True,
+    )
+    def pre_default(self) -> Values:
+        """Pre-LN does not need warm-up under PyTorch's default weights."""
+        return self._rise("pre_ln", "torch_default")
+
+    @claim("after Liu et al. 2020", f"{RISE}: Admin − Post-LN (xavier_uniform, lowest rate)", kind="difference",
+           at_most=0, source="convention", own=True)  # fmt: skip
+    def admin_needs_none(self) -> Values:
+        """Admin needs warm-up less than Post-LN does."""
+        admin, post = (self._rise(variant, "xavier_uniform") for variant in ("admin", "post_ln"))
+        return [a - b for a, b in zip(admin, post, strict=True)]
+
+    @claim(f"{OURS}, figure 3a, b", "gradient of the last decoder fc2, after warm-up / at step 1: Post-LN / Pre-LN",
+           kind="ratio", at_most=1, source="convention", own=True)  # fmt: skip
+    def gradients_fall(self) -> Values:
+        """Post-LN's gradient near the output falls by more than Pre-LN's over warm-up."""
+        rows = where(ends(self.runs["map"]), init="xavier_uniform", layer=6, lr=self._lowest())
+
+        def fall(variant: str) -> pd.Series:
             by = where(rows, variant=variant).pivot_table(index="seed", columns="moment", values="value")
-            by = by.reindex(columns=["step 1", "after warm-up"])  # where no seed got as far, there is no such column
-            falls[variant] = by["after warm-up"] / by["step 1"]
-        yield Claim(
-            "gradients-fall",
-            "Over warm-up Post-LN's gradient near the output falls by more than Pre-LN's.",
-            "our own, after Xiong et al. 2020, figure 3a, b",
-            "gradient of the last decoder fc2 after warm-up over that at step 1, Post-LN's over Pre-LN's",
-            list(falls["post_ln"] / falls["pre_ln"]),
-            high=1,
-            training=True,
-            own=True,
-        )
+            by = by.reindex(columns=["step 1", "after warm-up"])  # a column is missing where no seed got as far
+            return by["after warm-up"] / by["step 1"]
+
+        return list(fall("post_ln") / fall("pre_ln"))
+
+    def _lowest(self) -> float:
+        return float(self.runs["map"].frame["lr"].min())
+
+    def _rise(self, variant: str, init: str) -> list[float]:
+        """Of the final loss without warm-up, at the lowest learning rate."""
+        keys = {"variant": variant, "init": init, "lr": self._lowest()}
+        return relative_gap(self.runs["map"].frame, keys | {"warmup": "0"}, keys | {"warmup": "10%"})
 
 
 def ends(runs: Runs) -> pd.DataFrame:
-    """Gradients of fc2 in the decoder at the first step and at the first one measured after a warm-up of 10 %, told by
-    `moment`."""
-    rows = where(fc2_gradients(runs), stack="decoder", warmup="10%")
+    """Gradients of fc2 in the decoder, with `moment`: step 1, or the first step measured after a warm-up of 10 %."""
+    rows = fc2_gradients(runs, stack="decoder", warmup="10%")
     warm = warmup_steps("10%", int(runs.frame["steps"].iloc[0]))
     after = rows.loc[rows["step"] >= warm, "step"].min()
     moments = {1: "step 1", after: "after warm-up"}

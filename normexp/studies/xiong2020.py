@@ -1,257 +1,225 @@
 """Where the norm sits decides how large the gradients near the output are when training starts."""
 
-import math
-from collections.abc import Iterator, Mapping
-
-import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
-from normexp.studies.claim import Claim
-from normexp.studies.rows import GEOMETRIC, LOSS, fc2_gradients, last_fc2_gradient, loss_curves
-from normexp.studies.statistics import exponent, finals, paired, per_seed, rate, ratio, steps_to
-from normexp.studies.study import Runs, Study
+from normexp.studies.control import Control
+from normexp.studies.declare import Drawn, Values, claim, figure
+from normexp.studies.rows import FC2, GEOMETRIC, LOSS, NATS, REDUCIBLE, fc2_gradients, last_fc2_gradient, loss_curves
+from normexp.studies.statistics import (
+    exponent,
+    finals,
+    paired,
+    per_seed,
+    rate,
+    reducible,
+    relative_gap,
+    steps_to,
+    values_by_seed,
+)
+from normexp.studies.study import Study
+from normexp.studies.verdict import EXPONENT_MARGIN, LOSS_MARGIN
 from normexp.views.grid import where
-from normexp.views.line_plot import line_plot
 
-PAPER = "Xiong et al. 2020"
-
-
-class Xiong2020(Study):
-    """Xiong et al. 2020, On Layer Normalization in the Transformer Architecture."""
-
-    def figures(self, runs: Mapping[str, Runs]) -> Iterator[tuple[str, Figure]]:
-        yield (
-            "last_gradient",
-            line_plot(
-                last_fc2_gradient(runs["size"]),
-                "depth",
-                title=f"Gradient of the last feed-forward matrix against depth ({PAPER}, figure 3c, d; {self.size})",
-                settings=runs["size"].heading("variant", "depth"),
-                caption="Frobenius norm of the loss gradient for fc2 of the last decoder layer, at initialisation. "
-                + GEOMETRIC,
-                label="gradient norm",
-                x_label="layers in encoder and decoder",
-                log="xy",
-            ),
-        )
-        yield (
-            "layer_gradients",
-            line_plot(
-                fc2_gradients(runs["size"]),
-                "layer",
-                column="depth",
-                row="stack",
-                title=f"Gradient of fc2 by layer ({PAPER}, figure 3a, b; {self.size})",
-                settings=runs["size"].heading("variant", "depth"),
-                caption=f"Frobenius norm of the loss gradient for fc2 of every layer, at initialisation. {GEOMETRIC}",
-                label="gradient norm",
-                log="y",
-            ),
-        )
-        lemma = runs["lemma"].layers("stream_norm", "sum_norm", site="feed_forward")
-        lemma = lemma[lemma["statistic"] == lemma["variant"].map({"post_ln": "sum_norm", "pre_ln": "stream_norm"})]
-        yield (
-            "hidden_norm",
-            line_plot(
-                lemma,
-                "layer",
-                title=f"Size of what a layer hands on ({PAPER}, lemma 2; {self.size})",
-                settings=runs["lemma"].heading("variant", "depth"),
-                caption="Mean squared norm over width, at initialisation, in the paper's simplified setting. post_ln: "
-                "what the norm behind the feed-forward reads; pre_ln: the stream behind layer l. Ours enters with 1.5 "
-                "where the paper's has 1 (positions are added), so its band is shifted. Bands: smallest to largest "
-                "seed.",
-                label="‖x‖²/width",
-                lines={
-                    "post_ln: 3/2": lambda layer: 1.5 + 0 * layer,
-                    "pre_ln: x₀ + l/2": lambda layer: _entered(runs) + layer / 2,
-                    "pre_ln: x₀ + 3l/2": lambda layer: _entered(runs) + 3 * layer / 2,
-                },
-            ),
-        )
-        curves = loss_curves(runs["warmup"])
-        yield (
-            "warmup",
-            line_plot(
-                curves,
-                "step",
-                column="warmup",
-                title=f"Training loss without and with warm-up at depth 6 ({PAPER}, figure 2; {self.size})",
-                settings=runs["warmup"].heading("variant", "warmup"),
-                caption=LOSS,
-                label="nats per token",
-            ),
-        )
-
-    def claims(self, runs: Mapping[str, Runs]) -> Iterator[Claim]:
-        yield from _at_the_start(runs)
-        yield from _lemma(runs["lemma"])
-        yield from _training(runs)
+BY_DEPTH = "exponent p of gradient ∝ depth^p"
+BY_LAYER = "r of gradient ∝ e^(r·layer), decoder of 6 layers"
+RISE = f"rise of the final loss without warm-up, {REDUCIBLE}"
 
 
-def _at_the_start(runs: Mapping[str, Runs]) -> Iterator[Claim]:
-    last, all_layers = last_fc2_gradient(runs["size"]), fc2_gradients(runs["size"])
-    post, pre = (where(last, variant=variant) for variant in ("post_ln", "pre_ln"))
-    slope = "exponent p of norm ∝ depth^p"
-    yield Claim(
-        "post-flat",
-        "Post-LN's gradient near the output does not depend on the depth.",
-        f"{PAPER}, theorem 1 and figure 3c",
-        slope,
-        per_seed(post, lambda seed: exponent(seed["depth"], seed["value"])),
-        -0.25,
-        0.15,
+class Xiong2020(Control, Study):
+    citation = "Xiong et al. 2020"
+    title = "On Layer Normalization in the Transformer Architecture"
+
+    @figure(
+        "figure 3c, d",
+        title="Gradient of the last feed-forward matrix against depth",
+        x="depth",
+        label="gradient norm",
+        x_label="layers in encoder and decoder",
+        log="xy",
+        caption="Frobenius norm of the loss gradient of fc2 in the last decoder layer, at initialisation. " + GEOMETRIC,
     )
-    yield Claim(
-        "pre-falls",
-        "Pre-LN's falls like a power of the depth (in theory −1/2).",
-        f"{PAPER}, theorem 1 and figure 3d",
-        slope,
-        per_seed(pre, lambda seed: exponent(seed["depth"], seed["value"])),
-        -0.9,
-        -0.35,
-    )
-    yield Claim(
-        "post-level",
-        "Over 6 to 14 layers Post-LN's stays within a third.",
-        f"{PAPER}, figure 3c",
-        "largest over smallest norm",
-        per_seed(post, lambda seed: ratio(seed["value"])),
-        1.0,
-        1.3,
-    )
-    layers = where(all_layers, depth=6, stack="decoder")
-    by_layer = "r of gradient ∝ e^(r·layer), decoder of 6 layers"
-    yield Claim(
-        "post-grows",
-        "Post-LN's gradient grows from layer to layer towards the output.",
-        f"{PAPER}, figure 3a",
-        by_layer,
-        per_seed(where(layers, variant="post_ln"), lambda seed: rate(seed["layer"], seed["value"])),
-        low=0.15,
-    )
-    yield Claim(
-        "pre-even",
-        "Pre-LN's is about the same in every layer.",
-        f"{PAPER}, figure 3b",
-        by_layer,
-        per_seed(where(layers, variant="pre_ln"), lambda seed: rate(seed["layer"], seed["value"])),
-        -0.12,
-        0.12,
-    )
+    def last_gradient(self) -> Drawn:
+        return last_fc2_gradient(self.runs["size"])
 
-
-def _lemma(runs: Runs) -> Iterator[Claim]:
-    rows = runs.layers("stream_norm", "sum_norm")
-    sums = where(rows, variant="post_ln", statistic="sum_norm", site="feed_forward")
-    yield Claim(
-        "lemma-post",
-        "What Post-LN's norm behind a feed-forward reads has a squared norm of 3/2 times the width, in every layer.",
-        f"{PAPER}, lemma 2",
-        "largest distance from 3/2, as a share of it",
-        per_seed(sums, lambda seed: float((seed["value"] / 1.5 - 1).abs().max())),
-        high=0.05,
+    @figure(
+        "figure 3a, b",
+        title="Gradient of fc2 by layer",
+        x="layer",
+        column="depth",
+        row="stack",
+        label="gradient norm",
+        log="y",
+        caption=FC2,
     )
-    stream = where(rows, variant="pre_ln", statistic="stream_norm")
+    def layer_gradients(self) -> Drawn:
+        return fc2_gradients(self.runs["size"])
 
-    def outside(seed: pd.DataFrame) -> float:
-        """How far the growth of the stream leaves its band, as a share of the band's edge; below 0 inside."""
-        entered = float(where(seed, layer=0)["value"].iloc[0])
-        at = where(seed, site="feed_forward").set_index("layer")["value"]
-        layer = at.index.to_numpy()
-        above, below = at / (entered + 1.5 * layer) - 1, 1 - at / (entered + 0.5 * layer)
-        return float(max(above.max(), below.max()))
-
-    yield Claim(
-        "lemma-pre",
-        "Pre-LN's stream grows with the layer l by between l/2 and 3l/2 times the width.",
-        f"{PAPER}, lemma 2",
-        "how far outside, as a share of the edge (below 0: inside)",
-        per_seed(stream, outside),
-        high=0.05,
+    @figure(
+        "lemma 2",
+        title="Squared norm of a layer's output",
+        x="layer",
+        label="‖x‖²/width",
+        caption="Mean squared norm over width, at initialisation, in the paper's simplified setting. post_ln: input of "
+        "the norm after the feed-forward; pre_ln: the stream after layer l. Positions are added to the embedding, so "
+        "x₀ is 1.5 here where the paper has 1, which shifts its band. Bands: smallest to largest seed.",
     )
+    def hidden_norm(self) -> Drawn:
+        rows = self.runs["lemma"].layers("stream_norm", "sum_norm", site="feed_forward")
+        rows = rows[rows["statistic"] == rows["variant"].map({"post_ln": "sum_norm", "pre_ln": "stream_norm"})]
+        start = float(self.runs["lemma"].layers("stream_norm", layer=0)["value"].mean())
+        theory = {
+            "post_ln: 3/2": lambda layer: 1.5 + 0 * layer,
+            "pre_ln: x₀ + l/2": lambda layer: start + layer / 2,
+            "pre_ln: x₀ + 3l/2": lambda layer: start + 3 * layer / 2,
+        }
+        return rows, {"lines": theory}
 
-
-def _training(runs: Mapping[str, Runs]) -> Iterator[Claim]:
-    frame = runs["warmup"].frame
-    gaps, units = {}, {}
-    for variant in ("post_ln", "pre_ln"):
-        warm, cold = (finals(frame, variant=variant, warmup=warmup) for warmup in ("10%", "0"))
-        gaps[variant] = pd.Series(paired(cold, warm), index=warm.index)
-        units[variant] = float(warm[np.isfinite(warm)].std())
-    yield Claim(
-        "warmup-post",
-        "Without warm-up Post-LN ends far worse than with it.",
-        f"{PAPER}, figure 2",
-        "rise of the final loss, in standard deviations of the seeds with warm-up",
-        list(gaps["post_ln"] / units["post_ln"]),
-        low=10,
-        training=True,
+    @figure(
+        "figure 2", title="Training loss without and with warm-up", x="step", column="warmup", label=NATS, caption=LOSS
     )
-    yield Claim(
-        "warmup-pre",
-        "Pre-LN trains without warm-up as well as with it.",
-        f"{PAPER}, section 4.2",
-        "rise of the final loss, in standard deviations of the seeds with warm-up",
-        list(gaps["pre_ln"] / units["pre_ln"]),
-        high=3,
-        training=True,
+    def warmup(self) -> Drawn:
+        return loss_curves(self.runs["warmup"])
+
+    @claim(
+        "theorem 1 and figure 3c",
+        BY_DEPTH,
+        kind="equivalence",
+        within=(-EXPONENT_MARGIN, EXPONENT_MARGIN),
+        source="theory",
     )
-    yield Claim(
-        "warmup-differs",
-        "Leaving warm-up out costs Post-LN more than Pre-LN.",
-        f"{PAPER}, figures 2 and 4",
-        "rise of Post-LN's final loss less that of Pre-LN's, nats per token",
-        list(gaps["post_ln"] - gaps["pre_ln"]),
-        low=0.1,
-        training=True,
+    def post_flat(self) -> Values:
+        """Post-LN's gradient near the output does not depend on the depth."""
+        return self._by_depth("post_ln")
+
+    @claim("theorem 1 and figure 3d", BY_DEPTH, kind="exponent", at_most=-0.35, source="pilot")
+    def pre_falls(self) -> Values:
+        """Pre-LN's gradient near the output falls with the depth."""
+        return self._by_depth("pre_ln")
+
+    @claim(
+        "theorem 1",
+        BY_DEPTH,
+        kind="equivalence",
+        within=(-0.5 - EXPONENT_MARGIN, -0.5 + EXPONENT_MARGIN),
+        source="theory",
     )
-    curves = runs["warmup"].curves("nll", split="train")
-    level = float(frame["baseline.position_only"].iloc[0]) / 2
+    def pre_falls_like_root(self) -> Values:
+        """Pre-LN's gradient near the output falls like one over the root of the depth."""
+        return self._by_depth("pre_ln")
 
-    def steps(variant: str, warmup: str) -> pd.Series:
-        rows = where(curves, variant=variant, warmup=warmup)
-        return pd.Series({seed: steps_to(part, level) for seed, part in rows.groupby("seed")})
-
-    yield Claim(
-        "pre-faster",
-        "Pre-LN without warm-up gets there sooner than Post-LN with it.",
-        f"{PAPER}, figure 4 (epoch 9 against epoch 15)",
-        "steps to half of the position-only level, Pre-LN's over Post-LN's",
-        list(steps("pre_ln", "0") / steps("post_ln", "10%")),
-        high=1,
-        training=True,
+    @claim(
+        "theorem 1 and figure 3d",
+        "gradient of the last fc2: 14 layers / 6 layers",
+        kind="ratio",
+        within=(0.45, 0.75),
+        source="pilot",
     )
-    gradients = where(last_fc2_gradient(runs["warmup"]), variant="post_ln", warmup="10%")
-    after = int(float(frame["steps"].iloc[0]) / 10)
-    yield Claim(
-        "gradient-after-warmup",
-        "When Post-LN's warm-up is over, the large gradients near its output have become small.",
-        f"{PAPER}, figure 3a",
-        f"gradient of the last fc2 at step {after} over that at step 1",
-        per_seed(gradients, lambda seed: _at(seed, after) / _at(seed, 1)),
-        high=0.5,
-        training=True,
+    def pre_14_to_6(self) -> Values:
+        """Pre-LN's gradient near the output of 14 layers is about two thirds of that of 6 layers."""
+        rows = last_fc2_gradient(self.runs["size"], variant="pre_ln")
+        return list(values_by_seed(rows, depth=14) / values_by_seed(rows, depth=6))
+
+    @claim("figure 3a", BY_LAYER, kind="exponent", at_least=0.15, source="pilot")
+    def post_grows(self) -> Values:
+        """Post-LN's gradient grows from layer to layer towards the output."""
+        rows = fc2_gradients(self.runs["size"], depth=6, stack="decoder", variant="post_ln")
+        return per_seed(rows, lambda seed: rate(seed["layer"], seed["value"]))
+
+    @claim(
+        "figure 3b",
+        "exponent p of gradient ∝ layer^p, decoder of 6 layers",
+        kind="equivalence",
+        within=(-EXPONENT_MARGIN, EXPONENT_MARGIN),
+        source="convention",
     )
-    radam, adam = finals(runs["radam"].frame, variant="pre_ln"), finals(frame, variant="pre_ln", warmup="0")
-    yield Claim(
-        "radam",
-        "With Pre-LN and without warm-up RAdam changes little against Adam.",
-        f"{PAPER}, figure 4",
-        "RAdam's final loss less Adam's, nats per token",
-        paired(radam, adam),
-        -0.05,
-        0.05,
-        training=True,
+    def pre_even(self) -> Values:
+        """Pre-LN's gradient is about the same in every layer."""
+        rows = fc2_gradients(self.runs["size"], depth=6, stack="decoder", variant="pre_ln")
+        return per_seed(rows, lambda seed: exponent(seed["layer"], seed["value"]))
+
+    @claim(
+        "lemma 2",
+        "squared norm over 3/2 of the width, mean over the layers",
+        kind="equivalence",
+        within=(0.95, 1.05),
+        source="theory",
     )
+    def lemma_post(self) -> Values:
+        """The input of Post-LN's norm after a feed-forward has an expected squared norm of 3/2 times the width."""
+        sums = where(self.runs["lemma"].layers("sum_norm", site="feed_forward"), variant="post_ln")
+        return per_seed(sums, lambda seed: float(seed["value"].mean() / 1.5))
 
+    @claim(
+        "lemma 2",
+        "distance outside the band, as a share of its edge (below 0: inside)",
+        kind="level",
+        at_most=0.05,
+        source="theory",
+    )
+    def lemma_pre(self) -> Values:
+        """Pre-LN's stream grows with the layer l by between l/2 and 3l/2 times the width."""
 
-def _at(rows: pd.DataFrame, step: int) -> float:
-    """The value at a step; NaN where the run diverged before."""
-    return float(next(iter(rows.loc[rows["step"] == step, "value"]), math.nan))
+        def outside(seed: pd.DataFrame) -> float:
+            start = float(where(seed, layer=0)["value"].iloc[0])
+            at = where(seed, site="feed_forward").set_index("layer")["value"]
+            layer = at.index.to_numpy()
+            above, below = at / (start + 1.5 * layer) - 1, 1 - at / (start + 0.5 * layer)
+            return float(max(above.max(), below.max()))
 
+        return per_seed(where(self.runs["lemma"].layers("stream_norm"), variant="pre_ln"), outside)
 
-def _entered(runs: Mapping[str, Runs]) -> float:
-    """The size with which embedded tokens enter the stack."""
-    return float(runs["lemma"].layers("stream_norm", layer=0)["value"].mean())
+    @claim("figure 2", RISE, kind="difference", at_least=LOSS_MARGIN, source="convention")
+    def warmup_post(self) -> Values:
+        """Post-LN ends at a far higher loss without warm-up than with it."""
+        return self._rise("post_ln")
+
+    @claim("section 4.2", RISE, kind="equivalence", within=(-LOSS_MARGIN, LOSS_MARGIN), source="convention")
+    def warmup_pre(self) -> Values:
+        """Pre-LN trains without warm-up as well as with it."""
+        return self._rise("pre_ln")
+
+    @claim("figures 2 and 4", f"{RISE}: Post-LN − Pre-LN", kind="difference", at_least=LOSS_MARGIN, source="convention")
+    def warmup_differs(self) -> Values:
+        """Leaving out warm-up costs Post-LN more than Pre-LN."""
+        return [post - pre for post, pre in zip(self._rise("post_ln"), self._rise("pre_ln"), strict=True)]
+
+    @claim(
+        "figure 4 (epoch 9 against epoch 15)",
+        "steps to half of the position-only baseline: Pre-LN without warm-up / Post-LN with it",
+        kind="ratio",
+        at_most=1,
+        source="figure",
+    )
+    def pre_faster(self) -> Values:
+        """Pre-LN without warm-up reaches a given loss sooner than Post-LN with warm-up."""
+        curves, frame = self.runs["warmup"].curves("nll", split="train"), self.runs["warmup"].frame
+        level = float(frame["baseline.position_only"].iloc[0]) / 2
+
+        def steps(variant: str, warmup: str) -> pd.Series:
+            rows = where(curves, variant=variant, warmup=warmup)
+            return pd.Series({seed: steps_to(part, level) for seed, part in rows.groupby("seed")})
+
+        return list(steps("pre_ln", "0") / steps("post_ln", "10%"))
+
+    @claim(
+        "figure 4",
+        f"final loss without warm-up: RAdam − Adam, {REDUCIBLE}",
+        kind="difference",
+        at_most=-LOSS_MARGIN,
+        source="convention",
+        exploratory=True,
+    )
+    def radam_post(self) -> Values:
+        """RAdam lowers the loss at which Post-LN ends without warm-up."""
+        frame = self.runs["warmup"].frame
+        radam = finals(self.runs["radam"].frame, variant="post_ln")
+        return [gap / reducible(frame) for gap in paired(radam, finals(frame, variant="post_ln", warmup="0"))]
+
+    def _by_depth(self, variant: str) -> Values:
+        rows = last_fc2_gradient(self.runs["size"], variant=variant)
+        return per_seed(rows, lambda seed: exponent(seed["depth"], seed["value"]))
+
+    def _rise(self, variant: str) -> list[float]:
+        """Of the final loss without warm-up, by seed."""
+        cold, warm = ({"variant": variant, "warmup": warmup} for warmup in ("0", "10%"))
+        return relative_gap(self.runs["warmup"].frame, cold, warm)

@@ -7,32 +7,46 @@ import pytest
 
 from tests.support.runs import TINY, normexp
 
-STUDY = '''
-from normexp.studies.claim import Claim
+STUDY = """
+from normexp.studies.declare import claim, figure
 from normexp.studies.statistics import per_seed
 from normexp.studies.study import Study, best_lr
-from normexp.views.line_plot import line_plot
 
 
 class Small(Study):
-    """A question of one's own: does a small stack learn?"""
+    title = "A question of one's own: does a small stack learn?"
 
     def plan(self):
         rates = yield self.parts["rates"]
         lr = best_lr(rates.frame)["pre_ln"]
         yield self.parts["runs"].with_keys(lr=lr)
 
-    def figures(self, runs):
-        rows = runs["runs"].curves("nll", split="train")
-        yield "loss", line_plot(rows, "step", title="Loss", settings="", caption="", label="nats")
+    @figure(title="Loss", x="step", label="nats", caption="")
+    def loss(self):
+        return self.rows()
 
-    def claims(self, runs):
-        rows = runs["runs"].curves("nll", split="train")
-        fall = per_seed(rows, lambda seed: seed["value"].iloc[0] - seed["value"].iloc[-1])
-        yield Claim("learns", "The loss falls.", "ourselves", "nats", fall, low=0.0, training=True)
-        yield Claim("flies", "The loss rises.", "nobody", "nats", [-v for v in fall], low=0.0, training=True)
-        yield Claim("reads", "It reads Wikipedia.", "elsewhere", "nats", [], why="There is no Wikipedia here.")
-'''
+    @claim("ourselves", "nats", kind="difference", at_least=0, source="theory")
+    def learns(self):
+        "The loss falls."
+        return self.falls()
+
+    @claim("nobody", "nats", kind="difference", at_most=0, source="theory")
+    def flies(self):
+        "The loss rises."
+        return self.falls()
+
+    @claim("elsewhere", "nats", kind="difference", at_least=0, source="theory")
+    def reads(self):
+        "The stack reads Wikipedia."
+        self.needs("There is no Wikipedia here.", False)
+        return []
+
+    def rows(self):
+        return self.runs["runs"].curves("nll", split="train")
+
+    def falls(self):
+        return per_seed(self.rows(), lambda seed: seed["value"].iloc[0] - seed["value"].iloc[-1])
+"""
 
 
 @pytest.fixture
@@ -52,8 +66,8 @@ def lab(tmp_path):
           runs:
             command: sweep
             line: {small} steps=6 variant=pre_ln depth=1
-            quick: seed=0,1
-            full: seed=0,1,2
+            quick: seed=range(5)
+            full: seed=range(6)
         notes:
           flies: It was never meant to.
         """)
@@ -68,8 +82,9 @@ def reproduce(lab, *more):
 def test_a_study_runs_draws_and_judges(lab):
     done = reproduce(lab, "--out", "published")
     assert done.returncode == 0, done.stderr
-    assert "3 claims: 1 hold, 1 does not hold, 1 cannot be tested" in " ".join(done.stdout.split())
-    assert done.stdout.index("does not hold") < done.stdout.index("holds ")
+    assert "3 claims (holds: 1, does not hold: 1, cannot tell: 0, cannot be tested: 1)" in " ".join(done.stdout.split())
+    table = done.stdout.partition("verdict")[2]
+    assert table.index("does not hold") < table.index("holds ")
     folder = lab / "results" / "small-quick"
     report = (folder / "report.md").read_text()
     assert "does a small stack learn? (quick)" in report.splitlines()[0]
@@ -94,12 +109,12 @@ def test_an_interrupted_study_goes_on(lab):
     done = reproduce(lab)
     assert done.returncode == 0, done.stderr
     runs = sorted((lab / "results" / "parts").glob("runs-*/*/status.json"))
-    kept, cut = runs
+    kept, *_, cut = runs
     cut.write_text(cut.read_text().replace('"completed"', '"running"'))  # as a machine that went down leaves it
     stamp = kept.stat().st_mtime_ns
     again = reproduce(lab)
     assert again.returncode == 0, again.stderr
-    assert "runs: 2 cells, 1 to do" in again.stderr
+    assert "runs: 5 cells, 1 to do" in again.stderr
     assert kept.stat().st_mtime_ns == stamp
 
 
@@ -110,7 +125,7 @@ def test_a_run_that_fails_is_named_and_tried_again(lab):
     (lab / "lab" / "variant" / "broken.yaml").write_text("_target_: broken.Broken\n")
     broken = "from normexp.variants import Variant\n\n\nclass Broken(Variant):\n    pass\n"
     (lab / "lab" / "broken.py").write_text(broken)  # it has neither a join nor a layer
-    yaml.write_text(good.replace("quick: seed=0,1\n", "quick: seed=0 variant=pre_ln,broken\n"))
+    yaml.write_text(good.replace("quick: seed=range(5)\n", "quick: seed=0 variant=pre_ln,broken\n"))
     done = reproduce(lab)
     assert done.returncode == 1
     assert "error: runs of small failed, so nothing is drawn; the logs: " in done.stderr
@@ -119,7 +134,7 @@ def test_a_run_that_fails_is_named_and_tried_again(lab):
     assert not (lab / "results" / "small-quick" / "figures").exists()
 
 
-def test_the_studies_are_listed_and_an_unknown_one_is_one_sentence(lab):
+def test_studies_are_listed_and_an_unknown_one_is_refused(lab):
     listed = normexp("reproduce", "--config-dir", "lab", cwd=lab)
     assert "does a small stack learn?" in listed.stdout
     assert "xiong2020" in listed.stdout

@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from normexp.errors import ConfigError
+from normexp.studies.dong2021 import drop_ratio
 from normexp.studies.rows import loss_curves
 from normexp.studies.statistics import (
+    comparable,
     exponent,
     finals,
     line,
@@ -16,8 +19,11 @@ from normexp.studies.statistics import (
     r_squared,
     rate,
     ratio,
+    reducible,
+    relative_gap,
     steps_to,
     trained,
+    trained_where,
     valid_loss,
 )
 
@@ -110,3 +116,38 @@ def test_loss_curves_are_means_of_ten_steps():
     curves = loss_curves(type("Some", (), {"curves": lambda *_, **__: rows}))
     assert curves["step"].tolist() == [10, 20, 30]
     assert curves["value"].tolist() == [5.5, 15.5, 23]
+
+
+BLIND = {"baseline.blind": 1.5, "baseline.floor": 0.5}
+
+
+def test_losses_are_compared_in_shares_of_what_can_be_learned():
+    runs = RUNS.assign(**BLIND)
+    assert reducible(runs) == 1
+    assert relative_gap(runs.assign(**{"baseline.blind": 2.5}), {"variant": "a"}, {"variant": "b"})[0] == 0.05
+    with pytest.raises(ConfigError, match=r"the runs have no baseline\.floor: they are of an older version"):
+        reducible(runs.drop(columns="baseline.floor"))
+
+
+def test_what_is_at_the_ceiling_or_not_trained_is_not_compared():
+    runs = pd.DataFrame({"variant": ["a", "a", "b", "b"], "final_loss": [0.6, 0.7, 0.8, 0.9], "outcome": "trained"})
+    runs = runs.assign(**BLIND)
+    a, b = {"variant": "a"}, {"variant": "b"}
+    assert comparable(runs, a, b)
+    assert not comparable(runs.assign(final_loss=[0.51, 0.52, 0.8, 0.9]), a, b)  # a is at the floor
+    assert not comparable(runs.assign(outcome=["trained", "partial", "trained", "trained"]), a, b)
+    assert not comparable(runs.assign(final_loss=[0.6, math.nan, 0.8, 0.9], outcome="diverged"), a, b)
+
+
+def test_one_trains_where_the_other_does_not():
+    assert trained_where(RUNS, {"variant": "a"}, {"variant": "b"}) == [0, 1, 0]
+    assert trained_where(RUNS, {"variant": "b"}, {"variant": "a"}) == [1, 0, 0]
+
+
+@pytest.mark.parametrize("rate", [1, 2, 3])
+def test_the_ratio_of_drops_is_the_rate_of_the_collapse(rate):
+    drops = [0.1 * rate**layer for layer in range(8)]
+    values = 10.0 ** -np.cumsum([0, *drops])
+    rows = pd.DataFrame({"layer": range(len(values)), "value": np.maximum(values, 1e-16)})
+    assert drop_ratio(rows) == pytest.approx(rate)
+    assert math.isnan(drop_ratio(rows[:2]))

@@ -10,10 +10,10 @@ class DepthLimit(World):
     figures = ("depth_limit", "loss_and_depth")
     paper = {"post": 6, "pre": 24, "admin": 12, "deep_norm": 24, "b2t": 12}
     cases = {
-        "pre_ln-deeper": Case(4, {"pre": 6}, 1),
-        "admin-deeper": Case(2, {"admin": 3}, 0.5),
-        "deep_norm-deeper": Case(4, {"deep_norm": 6}, 1),
-        "b2t-deeper": Case(2, {"b2t": 6}, 1),
+        "pre-ln-deeper": Case(1, {"pre": 6}, 0),
+        "admin-deeper": Case(1, {"admin": 3}, 0),
+        "deep-norm-deeper": Case(1, {"deep_norm": 6}, 0),
+        "b2t-deeper": Case(1, {"b2t": 6}, 0, "full"),
     }
 
     def outcome(self, frame):

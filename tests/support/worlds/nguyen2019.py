@@ -10,26 +10,25 @@ class Nguyen2019(World):
     figures = ("gradient_trace", "without_warmup", "init")
     paper = {
         "pre_6": "trained", "post_6": "stuck", "deeper": 1.5,  # without warm-up
-        "xavier": "stuck", "pre_small": 0.01, "fix": -0.01, "scale": -0.02,
-        "post_spikes": 3, "pre_spikes": 1, "pre_level": 1.0,
+        "small": "trained", "pre_small": 0.01, "fix": -0.01, "scale": -0.02, "pre_level": 1.0,
     }  # fmt: skip
     cases = {
-        "pre-cold": Case(1, {"pre_6": "partial"}, 0.5),
+        "pre-cold": Case(1, {"pre_6": "partial"}, 0),
         "post-cold": Case(0, {"post_6": "trained"}, 1),
         "post-cold-deeper": Case(1.5, {"deeper": 0.02}, 0.02),
-        "small-saves": Case(1, {"xavier": "trained"}, 0),
-        "pre-indifferent": Case(0.01, {"pre_small": 0.3}, 0.3),
-        "fix-norm": Case(-0.01, {"fix": 0.05}, 0.05),
-        "scale-norm": Case(-0.02, {"scale": 0.05}, 0.05),
-        "post-spikes": Case(2, {"post_spikes": 1}, 0),
+        "small-saves": Case(1, {"small": "stuck"}, 0),
+        "pre-indifferent": Case(0.01, {"pre_small": 0.3}, 0.3, "full"),
+        "fix-norm": Case(-0.01, {"fix": 0.2}, 0.2, "full"),
+        "scale-norm": Case(-0.02, {"scale": 0.2}, 0.2, "full"),
         "pre-smaller": Case(0.5, {"pre_level": 3.0}, 1.5),
     }
 
     def outcome(self, frame):
         cold = by(frame["variant"], "trained", post_ln=self.p.post_6, pre_ln=self.p.pre_6)
-        xavier = by(frame["variant"], "trained", post_ln=self.p.xavier)
-        where = [(frame["warmup"] == "0") & (frame["depth"] == 6), frame["init"] == "xavier_normal"]
-        return np.select(where, [cold, xavier], "trained")
+        small, xavier = (by(frame["variant"], "trained", post_ln=outcome) for outcome in (self.p.small, "stuck"))
+        inits = [frame["init"] == init for init in ("small", "xavier_normal")]
+        cases = [(frame["warmup"] == "0") & (frame["depth"] == 6), *inits]
+        return np.select(cases, [cold, small, xavier], "trained")
 
     def final_loss(self, frame):
         cold = (frame["warmup"] == "0") & (frame["depth"] == 6) & (frame["variant"] == "post_ln")
@@ -39,6 +38,4 @@ class Nguyen2019(World):
 
     def train_grad_norm(self, rows):
         level = by(rows["variant"], post_ln=2.0, pre_ln=self.p.pre_level)
-        spikes = by(rows["variant"], 0, post_ln=self.p.post_spikes, pre_ln=self.p.pre_spikes)
-        spike = (rows["step"] % 100 == 50) & (rows["step"] < 100 * spikes)
-        return seeds(rows) * level * np.where(spike, 6, 1)
+        return seeds(rows) * level

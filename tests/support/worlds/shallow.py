@@ -13,19 +13,13 @@ class Shallow(World):
         "post-2": Case(-0.02, {"post_2": 0.02}, 0.02),
         "post-6": Case(-0.03, {"post_6": 0.02}, 0.02),
         "b2t-6-pre": Case(-0.04, {"b2t_6": 0.02}, 0.02),
-        "flat": Case(0.02, {"fall": 0.2}, 0.2),
     }
 
     def final_loss(self, frame):
         best = by(frame["variant"], 1.5e-3, post_ln=self.p.post_lr)
-        return super().final_loss(frame) + (frame["lr"] != best)
-
-    def valid_loss(self, frame):
-        two, six = (
-            by(frame["variant"], 0.0, post_ln=self.p.post_2),
-            by(frame["variant"], 0.0, post_ln=self.p.post_6, b2t=self.p.b2t_6),
-        )
-        return super().valid_loss(frame) + np.where(frame["depth"] == 2, two, six)
+        two = by(frame["variant"], 0.0, post_ln=self.p.post_2)
+        six = by(frame["variant"], 0.0, post_ln=self.p.post_6, b2t=self.p.b2t_6)
+        return super().final_loss(frame) + (frame["lr"] != best) + np.where(frame["depth"] == 2, two, six)
 
     def valid_nll(self, rows):
         last = (rows["variant"] == "post_ln") & (rows["step"] == rows["steps"])

@@ -1,0 +1,156 @@
+"""From one value per seed to an interval, and from the interval to a verdict.
+
+A claim *holds* if the whole 95 % interval over the seeds is inside its window, it *does not hold* if the interval is
+outside, and the runs *cannot tell* if it straddles an edge, if there are fewer than five seeds, or if a
+seed has no value. It *cannot be tested* if its precondition fails.
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95  # of every interval; that of an equivalence too, which makes it stricter than two one-sided tests at 5 %
+MINIMUM = 5  # seeds
+BOOTSTRAP_FROM = 8  # seeds
+# The margins of "the same", one per kind of number: a share of (source-blind loss − floor), and an exponent.
+LOSS_MARGIN, EXPONENT_MARGIN = 0.05, 0.2
+
+KINDS = {
+    "difference": "a difference, or a number with a sign",
+    "ratio": "a positive number whose logarithm varies evenly; its mean is the geometric one",
+    "exponent": "the slope of a fit",
+    "level": "a number against a bound",
+    "share": "a count: 1 for every seed where it happened, else 0",
+    "equivalence": "a difference that should be inside a margin",
+    "identity": "a number that no sampling moves: every seed must meet the window",
+    "control": "the same compared with itself on other seeds: the verdict must be that the runs cannot tell",
+}
+SOURCES = ("theory", "figure", "pilot", "convention")
+
+
+class Verdict(StrEnum):
+    HOLDS = "holds"
+    FAILS = "does not hold"
+    UNDECIDED = "cannot tell"
+    UNTESTED = "cannot be tested"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and its 95 % interval. p: the smallest error rate at which there is still a verdict."""
+
+    estimate: float
+    low: float
+    high: float
+    p: float
+
+
+def judge(values: Sequence[float], low: float, high: float, kind: str) -> Verdict:
+    """The verdict on values of the seeds (infinite where a run diverged, NaN where there is none) in a window."""
+    found = np.asarray(values, dtype=float)
+    if kind == "identity":
+        return (
+            Verdict.UNTESTED if not len(found) else Verdict.HOLDS if _inside(found, low, high).all() else Verdict.FAILS
+        )
+    if len(found) < MINIMUM or np.isnan(found).any():
+        return Verdict.UNDECIDED
+    if kind != "share" and not np.isfinite(found).all():
+        return _of_share(_inside(found, low, high))
+    at = interval(found, low, high, kind)
+    if low <= at.low and at.high <= high:
+        return Verdict.HOLDS
+    return Verdict.FAILS if at.high < low or at.low > high else Verdict.UNDECIDED
+
+
+def interval(values: Sequence[float] | np.ndarray, low: float, high: float, kind: str) -> Interval:
+    """The estimate with its interval: Jeffreys' for counts, Student's t for fewer than 8 seeds, BCa from then on.
+
+    BCa is too short for ten or twenty seeds, so it is widened to Student's where that one is longer. Where a value is
+    infinite there is no mean: the estimate is the median, the interval all seeds, and the verdict that of the share of
+    seeds inside the window. NaN for fewer than two seeds and where one has no value.
+    """
+    x = np.asarray(values, dtype=float)
+    if len(x) < 2 or np.isnan(x).any():
+        mean = float(x.mean()) if len(x) == 1 else math.nan
+        return Interval(mean, math.nan, math.nan, math.nan)
+    if kind == "identity":
+        return Interval(float(np.abs(x).max()), float(x.min()), float(x.max()), math.nan)
+    if kind == "share":
+        bounds = _jeffreys(x.sum(), len(x))
+        posterior = stats.beta(x.sum() + 0.5, len(x) - x.sum() + 0.5)
+        return Interval(
+            float(x.mean()), *bounds, _nearest(lambda edge: min(posterior.cdf(edge), posterior.sf(edge)), low, high)
+        )
+    if not np.isfinite(x).all():
+        inside = _inside(x, low, high)
+        tail = stats.beta(inside.sum() + 0.5, len(x) - inside.sum() + 0.5).cdf(0.5)
+        return Interval(float(np.median(x)), float(x.min()), float(x.max()), float(2 * min(tail, 1 - tail)))
+    if kind == "ratio" and (x > 0).all():
+        edges = (math.log(edge) if edge > 0 else -math.inf for edge in (low, high))
+        at = _of_mean(np.log(x), *edges)
+        return Interval(math.exp(at.estimate), math.exp(at.low), math.exp(at.high), at.p)
+    return _of_mean(x, low, high)
+
+
+def _of_mean(x: np.ndarray, low: float, high: float) -> Interval:
+    mean, error = float(x.mean()), float(x.std(ddof=1) / math.sqrt(len(x)))
+    if error <= 1e-9 * max(1e-3, abs(mean)):  # all seeds alike, but for rounding
+        return Interval(mean, mean, mean, 0.0)
+    student = stats.t(len(x) - 1, mean, error)
+    bounds = student.interval(LEVEL)
+    if len(x) >= BOOTSTRAP_FROM:
+        boot = _bca(x)
+        bounds = min(bounds[0], boot[0]), max(bounds[1], boot[1])
+    p = _nearest(lambda edge: min(student.cdf(edge), student.sf(edge)), low, high)
+    return Interval(mean, float(bounds[0]), float(bounds[1]), p)
+
+
+def _bca(x: np.ndarray) -> tuple[float, float]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        made = stats.bootstrap(
+            (x,), np.mean, confidence_level=LEVEL, method="BCa", n_resamples=4999, random_state=_fixed()
+        )
+    low, high = (float(edge) for edge in made.confidence_interval)
+    return (low, high) if math.isfinite(low) and math.isfinite(high) else (float(x.mean()), float(x.mean()))
+
+
+def _fixed() -> np.random.Generator:
+    """The same resamples every time, so that the same tables give the same verdict."""
+    return np.random.default_rng(0)
+
+
+def _jeffreys(successes: float, trials: int) -> tuple[float, float]:
+    """Jeffreys' interval of a share, which ends at 0 or 1 where every trial came out alike."""
+    posterior = stats.beta(successes + 0.5, trials - successes + 0.5)
+    tail = (1 - LEVEL) / 2
+    low = 0.0 if successes == 0 else float(posterior.ppf(tail))
+    return low, 1.0 if successes == trials else float(posterior.ppf(1 - tail))
+
+
+def _of_share(inside: np.ndarray) -> Verdict:
+    """Whether more than half of all seeds are inside."""
+    low, high = _jeffreys(float(inside.sum()), len(inside))
+    return Verdict.HOLDS if low > 0.5 else Verdict.FAILS if high < 0.5 else Verdict.UNDECIDED
+
+
+def _inside(x: np.ndarray, low: float, high: float) -> np.ndarray:
+    return (x >= low) & (x <= high)
+
+
+def _nearest(tail: Any, low: float, high: float) -> float:
+    """Twice the larger tail beyond an edge: the two-sided p of the edge that is nearest."""
+    return float(min(1.0, 2 * max((tail(edge) for edge in (low, high) if math.isfinite(edge)), default=0.0)))
+
+
+def q_values(p: Sequence[float]) -> list[float]:
+    """Benjamini and Hochberg's q of every claim of a family; NaN for a claim without a p."""
+    known = [value for value in p if not math.isnan(value)]
+    adjusted = iter(stats.false_discovery_control(known) if known else ())
+    return [math.nan if math.isnan(value) else float(next(adjusted)) for value in p]
