@@ -100,7 +100,7 @@ def interval(values: Sequence[float] | np.ndarray, low: float, high: float, kind
 
 def _of_mean(x: np.ndarray, low: float, high: float) -> Interval:
     mean, error = float(x.mean()), float(x.std(ddof=1) / math.sqrt(len(x)))
-    if error <= 1e-9 * max(1e-3, abs(mean)):  # all seeds alike, but for rounding
+    if error <= 1e-9 * abs(mean):  # all seeds alike, but for rounding
         return Interval(mean, mean, mean, 0.0)
     student = stats.t(len(x) - 1, mean, error)
     bounds = student.interval(LEVEL)
