@@ -242,10 +242,11 @@ def _run(
         from normexp.sweep.executor import run_sweep
         from normexp.sweep.pools import make_pool
 
+        workers = make_pool(pool, sweep, jobs)
         ensure_writable_dir(sweep.results, "results")
         typer.echo(f"{count_of(len(sweep.runs))} in {sweep.path}", err=True)
         with _interruptible():
-            complete = run_sweep(sweep, make_pool(pool, sweep, jobs))
+            complete = run_sweep(sweep, workers)
         _report(sweep)
         raise typer.Exit(0 if complete else 1)
 

@@ -1,8 +1,8 @@
 """Golden numbers of variants: what a tiny model of each computes in float64. Writes tests/golden/NAME.json.
 
-    python scripts/golden.py half       of the variant `half`, anew where it has some
+    python scripts/golden.py half       of the variant `half`, again if it has some
     python scripts/golden.py            of every variant that has none yet
-    python scripts/golden.py --all      of every variant, anew
+    python scripts/golden.py --all      of every variant, again
 
 Says what changed, old → new; a file whose numbers agree to 1e-6 is left as it is. tests/test_groups.py compares.
 Of variants in a folder of your own: --config-dir lab; their numbers then lie in lab/golden.

@@ -130,7 +130,8 @@ def test_show_prints_keys_graph_constants_and_size(here):
     assert shown.exit_code == 0
     assert "variant:\n  name: pre_ln\n" in shown.output
     assert "  encoder_depth: 2\n" in shown.output
-    assert "pre_ln: x ← x + F(LN(x)), LN at the end   (Wang et al. 2019, Xiong et al. 2020)\n" in shown.output
+    assert "pre_ln: x ← x + F(LN(x)), LN at the end\n" in shown.output
+    assert "  Xiong et al. 2020, On Layer Normalization in the Transformer Architecture, https://" in shown.output
     assert "  decoder layers 1–2\n    h₁ = x + A(LN(x))\n    h₂ = h₁ + C(LN(h₁), memory)\n" in shown.output
     assert "Constants at this depth:\n  none\n" in shown.output
     assert "Parameters: 12,048\n" in shown.output
@@ -201,11 +202,15 @@ def test_probe_ends_with_its_readings_and_figures(here):
     assert done.exit_code == 0
     lines = [line.split() for line in done.output.splitlines()]
     columns = [word for stack in ("encoder", "decoder") for word in (stack, "first", "layer", stack, "last", "layer")]
+
+    def row_of(statistic: str) -> int:
+        return next(i for i, line in enumerate(lines) if line and line[0].rstrip(":") == statistic)
+
     for statistic in ("grad_norm", "stream_norm"):
-        at = lines.index([statistic])
+        at = row_of(statistic)
         assert lines[at + 1] == columns
         assert len(lines[at + 2]) == 4
-    assert lines[lines.index(["jacobian_max"]) + 1] == ["encoder", "decoder"]
+    assert lines[row_of("jacobian_max") + 1] == ["encoder", "decoder"]
     (folder,) = (path.parent for path in here.glob("results/probe/*/status.json"))
     drawn = {path.name for path in (folder / "figures").glob("*.png")}
     assert {"gradient_norms.png", "probe_stream_norm.png"} <= drawn

@@ -51,7 +51,7 @@ class Choice:
 
         Raises ConfigError for an option that the class does not have or whose type is wrong.
         """
-        return _factory(self)
+        return _factory(self, self.cls)
 
     def build(self, *args: Any, **more: Any) -> Any:
         """An instance. Raises ConfigError as `factory` does."""
@@ -71,8 +71,7 @@ def _import(choice: Choice) -> Any:
 
 
 @cache
-def _factory(choice: Choice) -> Callable[..., Any]:
-    target = choice.cls
+def _factory(choice: Choice, target: Any) -> Callable[..., Any]:
     parameters = inspect.signature(target).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for key, value in choice.options.items():

@@ -48,6 +48,7 @@ class Model:
     width: int = key(64, "width of the residual stream (d_model)", ge=1)
     heads: int = key(4, "attention heads", ge=1)
     feed_forward: int = key(256, "hidden width of the feed-forward sub-layer; 0 removes it", ge=0)
+    persistent: int = key(0, "learned key-value pairs per head of every self-attention (all-attention)", ge=0)
     encoder_depth: int = key("${depth}", "layers in the encoder", ge=1, tasks=("translation", "classification"))
     decoder_depth: int = key("${depth}", "layers in the decoder", ge=1, tasks=GENERATING)
     activation: str = key("relu", "feed-forward activation function", options=("relu", "gelu"))
@@ -60,7 +61,6 @@ class Model:
     dropout: float = key(0.0, "dropout on embeddings and branch outputs", ge=0, lt=1)
     attention_dropout: float = key(0.0, "dropout on attention weights and feed-forward activations", ge=0, lt=1)
     max_length: int = key(256, "longest text, in tokens", ge=1)
-    persistent: int = key(0, "learned key-value pairs per head of every self-attention (all-attention)", ge=0)
 
 
 @dataclass(frozen=True)

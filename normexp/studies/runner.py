@@ -108,7 +108,7 @@ def reproduce(
 
     def run_part(part: Part) -> Runs:
         nonlocal complete
-        overrides = [*part.line, f"results={results.absolute() / 'parts'}"]
+        overrides = [*part.overrides, f"results={results.absolute() / 'parts'}"]
         sweep = plan_sweep(part.command, overrides, config_dirs=config_dirs, name=part.folder)
         todo = sum(not folder.path.is_dir() or not folder.finished for folder in sweep.folders)
         log(f"{name} {size}, {part.name}: {count_of(len(sweep.runs))}, {todo} to do")

@@ -55,7 +55,7 @@ def per_seed(rows: pd.DataFrame, statistic: Callable[[pd.DataFrame], float]) -> 
 
 
 def finals(frame: pd.DataFrame, **keys: Any) -> pd.Series:
-    """Final loss by seed of the runs with these values; infinite where a run diverged to what is no number."""
+    """Final loss by seed of the runs with these values; infinite where a run diverged to what is not a number."""
     return _by_seed(where(frame, **keys), "final_loss")
 
 

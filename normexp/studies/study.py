@@ -27,11 +27,11 @@ class Part:
 
     name: str
     command: str  # sweep or probe
-    line: tuple[str, ...]
+    overrides: tuple[str, ...]
 
     def with_keys(self, name: str = "", **keys: Any) -> "Part":
         """The same with other values for some keys, under another name."""
-        kept = [text for text in self.line if text.partition("=")[0] not in keys]
+        kept = [text for text in self.overrides if text.partition("=")[0] not in keys]
         return Part(name or self.name, self.command, (*kept, *(f"{key}={value}" for key, value in keys.items())))
 
     @property
@@ -41,7 +41,7 @@ class Part:
         return f"{self.name}-{digest}"
 
     def __str__(self) -> str:
-        return " ".join(["normexp", self.command, *map(shlex.quote, self.line)])
+        return " ".join(["normexp", self.command, *map(shlex.quote, self.overrides)])
 
 
 class Runs:
@@ -155,7 +155,7 @@ class Study:
 
 
 def parts_of(grid: Mapping[str, Any], size: str, variants: Sequence[str] = ()) -> dict[str, Part]:
-    """The parts of a study at a size. A part's overrides are `line` and then what the size adds; it may lack one.
+    """The parts of a study at a size. A part has `overrides`, then what the size adds; it may lack a size.
 
     variants: those that variant=glob(*) means, so that a plan has a list.
 
@@ -164,16 +164,18 @@ def parts_of(grid: Mapping[str, Any], size: str, variants: Sequence[str] = ()) -
     parts = {}
     for name, about in grid.items():
         lines = {key: text or "" for key, text in about.items() if key != "command"} if isinstance(about, dict) else {}
-        texts = lines.keys() <= {"line", *SIZES} and all(isinstance(text, str) for text in lines.values())
+        texts = lines.keys() <= {"overrides", *SIZES} and all(isinstance(text, str) for text in lines.values())
         if not (lines and texts) or about.get("command") not in ("sweep", "probe"):
-            raise ConfigError(f"study part {name} needs a command (sweep or probe) and texts named line, quick or full")
+            raise ConfigError(
+                f"study part {name} needs a command (sweep or probe) and texts named overrides, quick or full"
+            )
         if size not in lines:
             continue
-        line = f"{lines.get('line', '')} {lines[size]}".replace("glob(*)", ",".join(variants))
+        line = f"{lines.get('overrides', '')} {lines[size]}".replace("glob(*)", ",".join(variants))
         try:
             parts[name] = Part(name, about["command"], tuple(shlex.split(line)))
         except ValueError as error:
-            raise ConfigError(f"study part {name}: cannot read its line ({error})") from error
+            raise ConfigError(f"study part {name}: cannot read its overrides ({error})") from error
     return parts
 
 
@@ -187,10 +189,10 @@ def best_lr(frame: pd.DataFrame) -> dict[str, float]:
 
 
 def asked(part: Part, key: str) -> list[str]:
-    """The values that a part's line lists for a key, which a plan counts on; raises ConfigError where it lists none."""
-    listed = dict(text.split("=", 1) for text in part.line)
+    """The values that a part's overrides list for a key. Raises ConfigError if they list none."""
+    listed = dict(text.split("=", 1) for text in part.overrides)
     if key not in listed:
-        raise ConfigError(f"study part {part.name}: its line needs {key}=…, because the next parts depend on it")
+        raise ConfigError(f"study part {part.name}: its overrides need {key}=…, because the next parts depend on it")
     return listed[key].split(",")
 
 

@@ -31,8 +31,7 @@ def cross_entropy(scores: Tensor, labels: Tensor, smoothing: float = 0.0) -> Ten
 def losses(model: Model, batches: Iterable[Batch], device: torch.device) -> dict[str, float]:
     """nll, token_accuracy (accuracy for texts) and, for translation, permuted_nll over all labels.
 
-    permuted_nll: the same with every target beside its neighbour's source. A model that ignores the source loses
-    nothing by it.
+    permuted_nll: nll with every target given its neighbour's source. A model that ignores the source has the same loss.
     """
     model.eval()
     translates = isinstance(model, Translator)

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from normexp.config.compose import Composer
 from normexp.data.corpus import load_corpus
 from normexp.probes.probe_set import ProbeSet
 from normexp.training.trainer import Trainer
+from tests.support.configs import config_of
 from tests.support.probes import trainer_of
 from tests.support.runs import TINY
+from tests.support.steps import take_step
 
 README = Path("normexp/probes/README.md").read_text()
 NAMES = sorted(path.stem for path in Path("configs/probe").glob("*.yaml"))
@@ -33,7 +34,7 @@ def test_the_table_lists_every_probe():
 def test_statistics_are_those_that_a_probe_writes(name):
     """`sharpness` needs an optimizer for two of its own; see test_sharpness."""
     trainer = trainer_of(f"probe=[{name}]", "model.width=4", "model.feed_forward=4")
-    _, measured = trainer.look(next(trainer.data()), ProbeSet(trainer.config).measure)
+    _, measured = take_step(trainer, next(trainer.data()), ProbeSet(trainer.config).measure)
     (frame,) = measured.frames()
     probe = class_of(name)
     expected = {s for s in probe.statistics if not s.startswith("preconditioned")}
@@ -50,9 +51,9 @@ def test_the_example_of_a_probe_works(tmp_path, monkeypatch):
     (tmp_path / "probe").mkdir()
     (tmp_path / "probe" / "largest_entry.yaml").write_text(config)
     size = [word for word in TINY if not word.startswith(("data.", "record."))]
-    config = Composer("train", [str(tmp_path)]).resolve([*size, "data.pairs=300", "depth=2", "probe=[largest_entry]"])
+    config = config_of(*size, "data.pairs=300", "depth=2", "probe=[largest_entry]", config_dirs=[str(tmp_path)])
     trainer = Trainer(config, load_corpus(config.data))
-    _, measured = trainer.look(next(trainer.data()), ProbeSet(config).measure)
+    _, measured = take_step(trainer, next(trainer.data()), ProbeSet(config).measure)
     (frame,) = measured.frames()
     assert len(frame) == 2 * 2 + 2 * 3
     assert (frame["value"] > 0).all()

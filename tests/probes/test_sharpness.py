@@ -55,7 +55,8 @@ def test_it_is_the_largest_eigenvalue_of_the_hessian(line):
     assert eigenvalues[0] < 0 < eigenvalues[-1]
     rows = rows_of(Sharpness(iterations=60), context)
     assert rows["model", 0, "", "", "sharpness"] == pytest.approx(float(eigenvalues[-1]), rel=1e-6)
-    half = float(eigenvalues[-1]) * trainer.config.lr / 2
+    half = float(eigenvalues[-1]) * context.lr / 2
+    assert context.lr == trainer.config.lr * trainer.rate(1)
     assert rows["model", 0, "", "", "sharpness_times_lr_over_2"] == pytest.approx(half, rel=1e-6)
     default = rows_of(Sharpness(), context)["model", 0, "", "", "sharpness"]
     assert default == pytest.approx(float(eigenvalues[-1]), rel=0.01)

@@ -17,7 +17,7 @@ def bisected(limits, size="quick", failing=()):
     assert next(plan).name == "control"
     part = next(plan)
     while part is not None:
-        line = dict(text.split("=", 1) for text in part.line)
+        line = dict(text.split("=", 1) for text in part.overrides)
         depth, variants = int(line["depth"]), line["variant"].split(",")
         assert part.name == f"depth{depth}"
         asked.append((depth, variants))

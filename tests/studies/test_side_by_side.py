@@ -30,7 +30,7 @@ def test_each_variant_runs_at_its_own_rate():
     plan = study.plan()
     assert next(plan).name == "rates"
     parts = [plan.send(rates()), *plan]
-    asked = {part.name: dict(text.split("=") for text in part.line) for part in parts}
+    asked = {part.name: dict(text.split("=") for text in part.overrides) for part in parts}
     assert {name: (keys["lr"], keys["variant"]) for name, keys in asked.items()} == {
         "runs-lr5e-4": ("0.0005", "deep_norm"),
         "runs-lr1.5e-3": ("0.0015", "post_ln"),
@@ -40,8 +40,8 @@ def test_each_variant_runs_at_its_own_rate():
 
 def test_the_full_size_asks_more_seeds_of_the_dozen():
     study, _ = load("side_by_side", "full")
-    assert [text for text in study.parts["seeds"].line if text.startswith("seed=")] == ["seed=1,2"]
-    variants = next(text for text in study.parts["seeds"].line if text.startswith("variant="))
+    assert [text for text in study.parts["seeds"].overrides if text.startswith("seed=")] == ["seed=1,2"]
+    variants = next(text for text in study.parts["seeds"].overrides if text.startswith("variant="))
     assert len(variants.split(",")) == 12
 
 

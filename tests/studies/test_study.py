@@ -15,18 +15,18 @@ from tests.support.worlds import WORLDS
 
 
 def test_a_line_is_what_a_person_would_type():
-    grid = {"one": {"command": "probe", "line": "depth=6,8 'seed=range(3)'", "quick": "variant=post_ln"}}
+    grid = {"one": {"command": "probe", "overrides": "depth=6,8 'seed=range(3)'", "quick": "variant=post_ln"}}
     part = parts_of(grid, "quick")["one"]
-    assert part.line == ("depth=6,8", "seed=range(3)", "variant=post_ln")
+    assert part.overrides == ("depth=6,8", "seed=range(3)", "variant=post_ln")
     assert str(part) == "normexp probe depth=6,8 'seed=range(3)' variant=post_ln"
     assert parts_of(grid, "full") == {}
 
 
 def test_keys_are_replaced():
-    grid = {"one": {"command": "sweep", "line": "depth=6 lr=1e-3,2e-3", "full": None}}
+    grid = {"one": {"command": "sweep", "overrides": "depth=6 lr=1e-3,2e-3", "full": None}}
     part = parts_of(grid, "full")["one"].with_keys("two", lr=1e-4, steps=10)
     assert part.name == "two"
-    assert part.line == ("depth=6", "lr=0.0001", "steps=10")
+    assert part.overrides == ("depth=6", "lr=0.0001", "steps=10")
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_keys_are_replaced():
         {"command": "train", "quick": ""},
         {"quick": ""},
         {"command": "probe", "lines": ""},
-        {"command": "probe", "line": 3, "quick": ""},
+        {"command": "probe", "overrides": 3, "quick": ""},
         {"command": "probe", "quick": ["depth=3"]},
         {"command": "probe", "quick": "depth='3"},
         "probe",
@@ -67,7 +67,7 @@ def test_the_best_rate_has_the_lowest_mean_loss():
 def test_every_part_of_every_study_composes(name, size):
     study, _ = load(name, size)
     for part in study.parts.values():
-        assert plan(part.command, part.line).runs
+        assert plan(part.command, part.overrides).runs
 
 
 MINE = """
@@ -89,17 +89,17 @@ PART = "{one: {command: probe, full: depth=1}}"
     [
         ("", "its YAML needs a _target_"),
         ("- one", "its YAML needs a _target_"),
-        ("parts: [one", r"mine\.yaml is no YAML"),
+        ("parts: [one", r"mine\.yaml is not valid YAML"),
         (f"parts: {PART}", "its YAML needs a _target_"),
         ("_target_: my_study.Mine", "parts by name"),
         ("{_target_: my_study.Mine, parts: [one]}", "parts by name"),
         (f"{{_target_: my_study.Mine, parts: {PART}, note: {{}}}}", "parts by name"),
-        (f"{{_target_: my_study.Mine, parts: {PART}, notes: none}}", "a text by claim"),
-        (f"{{_target_: my_study.Mine, parts: {PART}, notes: {{it: 3}}}}", "a text by claim"),
+        (f"{{_target_: my_study.Mine, parts: {PART}, notes: none}}", "notes by claim"),
+        (f"{{_target_: my_study.Mine, parts: {PART}, notes: {{it: 3}}}}", "notes by claim"),
         (f"{{_target_: my_study.Mine, parts: {PART}}}", "none of its parts has a quick size"),
-        (f"{{_target_: my_study.Nobody, parts: {PART}}}", r"my_study\.Nobody cannot be imported"),
-        (f"{{_target_: my_study.Study, parts: {PART}}}", r"my_study\.Study is no Study that has figures and claims"),
-        (f"{{_target_: pathlib.Path, parts: {PART}}}", r"pathlib\.Path is no Study that has figures and claims"),
+        (f"{{_target_: my_study.Nobody, parts: {PART}}}", r"cannot import my_study\.Nobody"),
+        (f"{{_target_: my_study.Study, parts: {PART}}}", r"my_study\.Study must be a Study with figures and claims"),
+        (f"{{_target_: pathlib.Path, parts: {PART}}}", r"pathlib\.Path must be a Study with figures and claims"),
     ],
 )
 def test_a_study_that_is_written_wrongly_is_refused(text, message, tmp_path):
@@ -128,5 +128,5 @@ def test_a_study_without_figures_and_claims_leaves_its_runs(tmp_path):
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(ConfigError, match=r"there is no such study; one of .*xiong2020"):
+    with pytest.raises(ConfigError, match=r"the study must be one of .*xiong2020"):
         load("xiong", "quick")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from normexp.config.schema import TASKS
-from normexp.sweep.plan import cost
+from normexp.sweep.plan import relative_cost
 from tests.support.configs import small_config
 from tests.support.models import built, node
 from tests.support.references.blocks import Weights, attend, heads_of, layer_norm, linear, not_seen
@@ -195,7 +195,7 @@ def test_as_many_vectors_as_hidden_units_keep_the_size(task):
 def test_vectors_cost_what_the_feed_forward_did():
     """The estimate of a run counts them like hidden units."""
     costs = [
-        cost(tiny_config(f"model.feed_forward={hidden}", f"model.persistent={persistent}"))
+        relative_cost(tiny_config(f"model.feed_forward={hidden}", f"model.persistent={persistent}"))
         for hidden, persistent in ((32, 0), (0, 32), (0, 0), (32, 32))
     ]
     assert costs[0] == costs[1]

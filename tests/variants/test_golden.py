@@ -72,7 +72,7 @@ def test_the_change_that_is_named_is_the_largest():
     ("words", "sentence"),
     [
         (["him"], "error: variant must be one of "),
-        (["mine", "--config-dir", "nowhere"], "error: --config-dir nowhere: a readable folder "),
+        (["mine", "--config-dir", "nowhere"], "error: --config-dir must be a readable folder "),
     ],
 )
 def test_it_refuses_in_one_sentence(script, lab, capsys, words, sentence):

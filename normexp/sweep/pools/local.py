@@ -58,10 +58,9 @@ class LocalPool(Pool):
                         return
                     worker = _start(errors)
                     self._workers.add(worker)
-                try:
+                with worker:  # closes its pipes
                     answered = _feed(worker, todo)
-                finally:
-                    self._workers.discard(worker)
+                self._workers.discard(worker)
                 if not answered and not self._stopping:
                     errors.seek(0)
                     self._failure = (errors.read().strip().splitlines() or ["a worker ended without a message"])[-1]

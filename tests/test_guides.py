@@ -1,0 +1,50 @@
+"""Every example of the guides, followed to the letter from a folder outside the repository."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.support.runs import normexp
+
+ROOT = Path(__file__).parents[1]
+GUIDES = ["normexp/variants", "normexp/probes", "normexp/studies", "configs"]
+SMALL = ["steps=4", "model.width=16", "model.feed_forward=16", "training.batch_tokens=400", "record.sentences=4"]
+LONGEST = 20  # lines of one file
+
+
+def files_of(guide: str) -> dict[str, str]:
+    """The blocks of code that follow the name of a file in lab/."""
+    text = (ROOT / guide / "README.md").read_text()
+    return dict(re.findall(r"`(lab/[\w/.]+)`:\n\n```(?:python|yaml)\n(.*?)```", text, flags=re.DOTALL))
+
+
+def commands_of(guide: str) -> list[list[str]]:
+    """The commands with --config-dir lab, of blocks of shell and of sentences."""
+    text = (ROOT / guide / "README.md").read_text()
+    found = re.findall(r"(?:^|`)(normexp [^`\n]*--config-dir lab[^`\n]*)", text, flags=re.MULTILINE)
+    return [shlex.split(command)[1:] for command in found]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guide", GUIDES)
+def test_examples_work_as_written(guide, tmp_path):
+    files, commands = files_of(guide), commands_of(guide)
+    assert files
+    assert commands
+    for name, text in files.items():
+        assert len(text.splitlines()) <= LONGEST, name
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    for command in commands:
+        trains = command[0] in ("train", "sweep", "probe")
+        depth = ["depth=1"] if trains else []
+        done = normexp(*command, *(SMALL if trains else []), *depth, cwd=tmp_path)
+        assert done.returncode == 0, (command, done.stderr)
+        assert done.stdout.strip(), command
+
+
+def test_every_guide_is_linked_from_the_readme():
+    text = (ROOT / "README.md").read_text()
+    assert [guide for guide in GUIDES if f"({guide}/README.md)" not in text] == []
