@@ -6,13 +6,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from normexp import __version__
-from normexp.config.schema import CHOICES, CLASSES, configs_folder, described
+from normexp.config.schema import CHOICES, CLASSES, configs_folder, ignored_keys, iter_keys
 from normexp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from normexp.sweep.plan import Sweep
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,131 +29,141 @@ app = typer.Typer(
 
 
 def _keys() -> str:
-    """The keys that people set, each with its meaning; groups with what configs/ offers."""
+    """The keys that people set, each with its meaning, and the names that each group offers."""
     lines = ["[bold]Keys[/]"]
-    for name, field in described():
-        choices = sorted(path.stem for path in configs_folder().joinpath(name).glob("*.yaml"))
-        if "." not in name and name not in HOUSEKEEPING:
-            lines.append(f"[bold]{name}[/]  {field.metadata['help']}" + (f": {', '.join(choices)}" if choices else ""))
+    for name, field in iter_keys():
+        if "." not in name and name not in ignored_keys():
+            offered = ", ".join(_offered(name))
+            lines.append(f"[bold]{name}[/]  {field.metadata['help']}" + (f": {offered}" if offered else ""))
     for group in CHOICES:
         if group not in CLASSES:
-            offered = ", ".join(sorted(path.stem for path in configs_folder().joinpath(group).glob("*.yaml")))
-            lines.append(f"[bold]{group}[/]  {offered}")
+            lines.append(f"[bold]{group}[/]  {', '.join(_offered(group))}")
     lines.append(
-        "Several probes are [bold]probe=\\[stream,dependency][/]; their options are probes.output_shift.noise, …"
+        "Choose several probes with [bold]probe=\\[stream,dependency][/]; set their options as probes.stream.…"
     )
-    lines.append("All others, such as model.dropout or training.amp, are what [bold]normexp show[/] prints.")
+    lines.append("[bold]normexp show[/] prints all other keys, such as model.dropout and training.amp.")
     return "\n\n".join(lines)
 
 
-HOUSEKEEPING = ("name", "results", "config_dirs", "probes")
+def _offered(group: str) -> list[str]:
+    return sorted(path.stem for path in configs_folder().joinpath(group).glob("*.yaml"))
+
+
 KEYS = _keys()
-Line = Annotated[
+Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", help="Overrides in Hydra's grammar.", show_default=False),
 ]
 ConfigDir = Annotated[
-    list[str],
-    typer.Option("--config-dir", metavar="DIR", help="Adds your own configs and the classes beside them."),
+    list[str] | None,
+    typer.Option("--config-dir", metavar="DIR", help="Folder with your own configs and classes.", show_default=False),
 ]
-Name = Annotated[str, typer.Option(help="The sweep's name; by default one made from the line's keys.")]
+Name = Annotated[str, typer.Option(help="Name of the sweep; by default it is made from the overrides.")]
+Jobs = Annotated[int, typer.Option(help="Runs at a time; 0 means one per core, or one on a GPU.", min=0)]
+PoolName = Annotated[
+    str, typer.Option("--pool", help="Where runs go: local, or hydra with hydra/launcher=NAME.", show_default="local")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the runs and what each would cost.")]
+Estimate = Annotated[
+    bool, typer.Option("--estimate", help="Like --dry-run, and measure the cost of more than 100 runs too.")
+]
 Folder = Annotated[Path | None, typer.Argument(metavar="DIR", help="Runs, or folders of runs.", show_default=False)]
 
 
 @app.command(epilog=KEYS)
-def train(
-    line: Line = None,
-    config_dir: ConfigDir = [],  # noqa: B006
-    name: Name = "",
-) -> None:
+def train(overrides: Overrides = None, config_dir: ConfigDir = None, name: Name = "") -> None:
     """Train one run: [bold]normexp train variant=pre_ln depth=12[/]."""
-    _run("train", line, config_dir, name, jobs=1, dry_run=False)
+    _run("train", overrides, config_dir, name, jobs=1)
 
 
 @app.command(epilog=KEYS)
 def sweep(
-    line: Line = None,
-    config_dir: ConfigDir = [],  # noqa: B006
+    overrides: Overrides = None,
+    config_dir: ConfigDir = None,
     name: Name = "",
-    jobs: Annotated[int, typer.Option(help="Cells at a time; 0 is one per core, or one on a GPU.", min=0)] = 0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the cells and what each would cost.")] = False,
+    jobs: Jobs = 0,
+    pool: PoolName = "",
+    dry_run: DryRun = False,
+    estimate: Estimate = False,
 ) -> None:
     """Train a grid: [bold]normexp sweep depth=6,12,18 'seed=range(3)'[/].
 
-    Unless the line names a variant, post_ln, pre_ln and no_residual are compared.
-
-    The same command again skips what is complete and goes on with what was interrupted.
+    Without a variant it compares post_ln, pre_ln and no_residual.
+    The same command again skips runs that are complete and resumes those that were interrupted.
     """
-    _run("sweep", line, config_dir, name, jobs, dry_run)
+    _run("sweep", overrides, config_dir, name, jobs, pool, dry_run, estimate)
 
 
 @app.command(epilog=KEYS)
 def probe(
-    line: Line = None,
-    config_dir: ConfigDir = [],  # noqa: B006
+    overrides: Overrides = None,
+    config_dir: ConfigDir = None,
     name: Name = "",
-    jobs: Annotated[int, typer.Option(help="Models at a time; 0 is one per core, or one on a GPU.", min=0)] = 0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the cells and what each would cost.")] = False,
+    jobs: Jobs = 0,
+    pool: PoolName = "",
+    dry_run: DryRun = False,
+    estimate: Estimate = False,
 ) -> None:
-    """Measure models as they start, without training: [bold]normexp probe depth=6,18 probe=\\[stream,dependency][/].
+    """Measure untrained models: [bold]normexp probe depth=6,18 probe=\\[stream,dependency][/].
 
-    Any size will do, up to the papers' own: [bold]model=base[/]. The same probes measure a training every
+    Models can have any size, up to the papers' own: [bold]model=base[/]. The same probes measure a training run every
     [bold]probe.every[/] steps: [bold]normexp sweep depth=6 probe=\\[gradient_norm,stream][/].
     """
-    _run("probe", line, config_dir, name, jobs, dry_run)
+    _run("probe", overrides, config_dir, name, jobs, pool, dry_run, estimate)
 
 
 @app.command()
-def show(line: Line = None, config_dir: ConfigDir = []) -> None:  # noqa: B006
-    """Print what a config means: all keys, the graph at every kind of site, constants, parameters."""
+def show(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
+    """Print what a config means: all keys, the graph as equations, constants, parameters."""
     with _bad_input():
-        from normexp.config.compose import compose
+        from normexp.sweep.plan import plan
 
-        planned, _ = compose("train", line or [], config_dirs=config_dir)
+        planned = plan("train", overrides or [], config_dirs=config_dir or [])
         from normexp.views.show import describe
 
-        typer.echo(describe(planned.cells[0].config))
+        typer.echo(describe(planned.runs[0].config))
 
 
 @app.command()
-def variants(config_dir: ConfigDir = []) -> None:  # noqa: B006
+def variants(config_dir: ConfigDir = None) -> None:
     """List the variants: name, equation, paper."""
     with _bad_input():
         from normexp.config.compose import Composer
-        from normexp.views.show import list_variants
+        from normexp.views.variants_table import list_variants
 
-        _print(list_variants(Composer("train", config_dir)))
+        _print(list_variants(Composer("train", config_dir or [])))
 
 
 @app.command()
 def reproduce(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="Without it: the studies that there are.")] = "",
-    quick: Annotated[bool, typer.Option("--quick", help="Minutes, five variants; else all, hours.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Also copy report, tables and figures there.")] = None,
-    jobs: Annotated[int, typer.Option(help="Runs at a time; 0 is one per core, or one on a GPU.", min=0)] = 0,
-    config_dir: ConfigDir = [],  # noqa: B006
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="Without it, list the studies.")] = "",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Minutes, five variants; otherwise all variants, hours.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Also copy the report, tables and figures to this folder.")] = None,
+    jobs: Jobs = 0,
+    config_dir: ConfigDir = None,
 ) -> None:
-    """Redraw the figures of a paper and say which of its claims hold: [bold]normexp reproduce xiong2020 --quick[/].
+    """Redraw the figures of a paper and check its claims: [bold]normexp reproduce xiong2020 --quick[/].
 
-    The same command again continues what was interrupted, or redraws what is finished. Verdicts are results: the exit
-    code is 0 whatever they are, and 1 only where a run failed.
+    The same command again resumes what was interrupted and redraws what is finished. A claim that does not hold is a
+    result, not an error: the exit code is 0 unless a run failed.
     """
     with _bad_input():
         from normexp.studies import claims_table, runner
 
         if not study:
-            _print(runner.list_studies(config_dir))
+            _print(runner.list_studies(config_dir or []))
             return
-        results = Path(os.environ.get("NORMEXP_RESULTS") or "results")
         with _interruptible():
             size = "quick" if quick else "full"
             done = runner.reproduce(
-                study, size, results, out, config_dir, jobs, lambda line: typer.echo(line, err=True)
+                study, size, _results(), out, config_dir or [], jobs, lambda text: typer.echo(text, err=True)
             )
         if done.missing:
             logs = ", ".join(str(run / "log.txt") for run in done.missing[:3])
             more = f" and {len(done.missing) - 3} more" if len(done.missing) > 3 else ""
-            typer.echo(f"error: runs of {study} failed, so nothing is drawn; the logs: {logs}{more}", err=True)
+            typer.echo(f"error: runs of {study} failed, so nothing is drawn; see {logs}{more}", err=True)
             raise typer.Exit(1)
         if done.claims:
             _print(claims_table.table(done.claims, done.title, done.notes))
@@ -164,8 +177,10 @@ def results(
     csv: Annotated[bool, typer.Option("--csv", help="One row per run, all columns, as CSV.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="The table as Markdown.")] = False,
 ) -> None:
-    """Print the table of the runs under DIR (default: all results)."""
+    """Print the table of the runs in DIR (default: all results)."""
     with _bad_input():
+        if csv and markdown:
+            raise ConfigError("--csv and --markdown cannot be used together; choose one")
         from normexp.views import table
         from normexp.views.runs import load_runs
 
@@ -179,9 +194,9 @@ def results(
 @app.command()
 def figures(
     folder: Folder = None,
-    out: Annotated[Path | None, typer.Option(help="Where to put them; by default DIR/figures.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder; by default DIR/figures.")] = None,
 ) -> None:
-    """Draw the figures of the runs under DIR (default: all results) from their tables, as PNG and SVG."""
+    """Draw the figures of the runs in DIR (default: all results) from their tables."""
     with _bad_input():
         from normexp.views.figures import draw
 
@@ -192,55 +207,70 @@ def figures(
 @app.command()
 def tensorboard(
     folder: Folder = None,
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 6006,
-    host: str = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free port.")] = 6006,
+    host: Annotated[str, typer.Option(help="Address to bind to.")] = "127.0.0.1",
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
-    """Open TensorBoard on the runs under DIR (default: all results)."""
+    """Open TensorBoard on the runs in DIR (default: all results)."""
     with _bad_input():
         from normexp.views.tensorboard import serve
 
         raise typer.Exit(serve(_existing(folder), port, host, browser))
 
 
-def _run(command: str, line: list[str] | None, config_dir: list[str], name: str, jobs: int, dry_run: bool) -> None:
+def _run(
+    command: str,
+    overrides: list[str] | None,
+    config_dir: list[str] | None,
+    name: str,
+    jobs: int,
+    pool: str = "",
+    dry_run: bool = False,
+    estimate: bool = False,
+) -> None:
     with _bad_input():
-        from normexp.config.compose import compose, default_jobs
+        from normexp.sweep.plan import default_jobs, plan
+        from normexp.sweep.progress import count_of
 
-        planned, composer = compose(command, line or [], config_dirs=config_dir, name=name)
-        jobs = jobs or default_jobs(planned)
-        if dry_run:
-            from normexp.views.show import estimate
+        sweep = plan(command, overrides or [], config_dirs=config_dir or [], name=name)
+        if dry_run or estimate:
+            from normexp.sweep import estimate as costs
 
-            _print(estimate(planned, jobs))
+            _print(costs.dry_run(sweep, jobs or default_jobs(sweep), measure=estimate))
             return
-        from normexp.records.folder import made
+        from normexp.records.folder import ensure_writable_dir
         from normexp.sweep.executor import run_sweep
+        from normexp.sweep.pools import make_pool
 
-        made(planned.results, "results")
-        typer.echo(f"{len(planned.cells)} {'cell' if len(planned.cells) == 1 else 'cells'} in {planned.path}", err=True)
+        ensure_writable_dir(sweep.results, "results")
+        typer.echo(f"{count_of(len(sweep.runs))} in {sweep.path}", err=True)
         with _interruptible():
-            complete = run_sweep(planned, composer, jobs)
-        _report(planned.path if planned.swept else planned.folder(planned.cells[0]).path)
+            complete = run_sweep(sweep, make_pool(pool, sweep, jobs))
+        _report(sweep)
         raise typer.Exit(0 if complete else 1)
 
 
-def _report(path: Path) -> None:
+def _report(sweep: "Sweep") -> None:
     """What a finished sweep ends with: its table and its figures."""
     from normexp.views.figures import draw
     from normexp.views.runs import load_runs
     from normexp.views.table import table
 
+    path = sweep.path if sweep.swept else sweep.folders[0].path
     _print(table(load_runs(path)))
-    with suppress(ConfigError):  # when every cell failed at once, there is nothing to draw
+    with suppress(ConfigError):  # when every run failed at once, there is nothing to draw
         for drawn in draw(path):
             typer.echo(drawn)
 
 
+def _results() -> Path:
+    return Path(os.environ.get("NORMEXP_RESULTS") or "results")
+
+
 def _existing(folder: Path | None) -> Path:
-    folder = folder or Path(os.environ.get("NORMEXP_RESULTS") or "results")
+    folder = folder or _results()
     if not folder.is_dir():
-        raise ConfigError(f"{folder}: there is no such folder; give one that holds runs")
+        raise ConfigError(f"DIR must be an existing folder with runs; got {folder}")
     return folder
 
 
@@ -252,7 +282,7 @@ def _print(what: object) -> None:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Runs that stop early say so in one line: exit code 1 where the launcher failed, 130 where they were asked to."""
+    """Exit code 1 with one sentence if no run could be started, 130 if the user interrupted."""
     from normexp.errors import LaunchError
 
     try:
@@ -260,8 +290,8 @@ def _interruptible() -> Iterator[None]:
     except LaunchError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
-    except KeyboardInterrupt as error:  # Typer itself would end without a word
-        typer.echo("interrupted; the same command goes on from here", err=True)
+    except KeyboardInterrupt as error:  # Typer itself would end without a message
+        typer.echo("interrupted; run the same command again to resume", err=True)
         raise typer.Exit(130) from error
 
 
@@ -283,11 +313,13 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def normexp(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None: ...
 
 
 def main() -> None:
-    """The entry point: exit code 130 when interrupted or asked to end."""
+    """The entry point. Exit code 130 when interrupted or terminated."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()

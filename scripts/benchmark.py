@@ -19,11 +19,13 @@ import torch
 from torch import Tensor
 
 from normexp.config.compose import Composer
+from normexp.config.schema import Config
 from normexp.data.batches import Batch
 from normexp.data.corpus import load_corpus
 from normexp.model.variant import Context
-from normexp.probes.context import ProbeContext
+from normexp.probes.probe import Probe
 from normexp.probes.probe_set import ProbeSet
+from normexp.sweep.plan import plan
 from normexp.training.trainer import Trainer
 
 TOKENS, STEPS, LR = 16, 20, "1e-4"
@@ -57,16 +59,24 @@ def thousand_layers(depth: int = 1000) -> bool:
 
 
 def _thousand_layers(variant: str, amp: str, depth: int) -> bool:
-    line = [f"variant={variant}", f"depth={depth}", f"training.amp={amp}", f"lr={LR}", "schedule=constant", "warmup=0"]
-    config = Composer("train", []).resolve([*line, f"steps={STEPS}", "data.pairs=200", "training.device=cpu"])
-    corpus = load_corpus(config)
+    overrides = [
+        f"variant={variant}",
+        f"depth={depth}",
+        f"training.amp={amp}",
+        f"lr={LR}",
+        "schedule=constant",
+        "warmup=0",
+    ]
+    config = one_config([*overrides, f"steps={STEPS}", "data.pairs=200", "training.device=cpu"])
+    corpus = load_corpus(config.data)
     trainer = Trainer(config, corpus)
     generator = torch.Generator().manual_seed(0)
     source, target = torch.randint(4, len(corpus.vocabulary), (2, 1, TOKENS + 1), generator=generator)
     batch = Batch(source[:, 1:], None, target[:, :-1], target[:, 1:], TOKENS)
-    _, norms = trainer.look(batch, lambda moment: _gradient_norms(trainer))
+    trainer.backward(batch)
+    norms = _gradient_norms(trainer)
     start = time.perf_counter()
-    losses = torch.stack([trainer.step(batch)[0] for _ in range(STEPS)])
+    losses = torch.stack([_step(trainer, batch) for _ in range(STEPS)])
     seconds = (time.perf_counter() - start) / STEPS
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     zero = int((norms == 0).sum())
@@ -81,6 +91,20 @@ def _thousand_layers(variant: str, amp: str, depth: int) -> bool:
     return holds
 
 
+def one_config(overrides: list[str]) -> Config:
+    """The config of `normexp train` with these overrides."""
+    return plan("train", overrides).runs[0].config
+
+
+def _step(trainer: Trainer, batch: Batch, probe: Probe | None = None) -> Tensor:
+    """One training step, measured by a probe between backward and update."""
+    loss = trainer.backward(batch)
+    if probe:
+        probe.measure(trainer.probe_context(batch))
+    trainer.update()
+    return loss
+
+
 def _gradient_norms(trainer: Trainer) -> Tensor:
     return torch.stack([p.grad.norm() if p.grad is not None else torch.zeros(()) for p in trainer.model.parameters()])
 
@@ -92,35 +116,35 @@ def probes(depth: int = 18) -> bool:
     Steps with and without are taken in turn, so that noise of the machine hits both alike; a ratio is the median of the
     ratios of neighbours.
     """
-    line = [f"depth={depth}", "training.device=cpu", "steps=1000"]
-    names = Composer("train", []).options("probe")
-    config = Composer("train", []).resolve([*line, f"probe=[{','.join(names)}]"])
-    trainer = Trainer(config, load_corpus(config))
+    overrides = [f"depth={depth}", "training.device=cpu", "steps=1000"]
+    names = Composer("train").options("probe")
+    config = one_config([*overrides, f"probe=[{','.join(names)}]"])
+    trainer = Trainer(config, load_corpus(config.data))
     chosen, batch = ProbeSet(config).probes, next(trainer.data())
     gradient = chosen["gradient_norm"]
 
-    def step(measure: Callable[[ProbeContext], Any] | None = None) -> Callable[[], Any]:
-        return lambda: trainer.step(batch, measure)
+    def step(probe: Probe | None = None) -> Callable[[], Any]:
+        return lambda: _step(trainer, batch, probe)
 
-    def deaf() -> None:
-        """A step whose forward names nothing."""
-        note, Context.note = Context.note, lambda self, name, value: value  # type: ignore[method-assign]
+    def capturing_nothing() -> None:
+        """A step whose forward captures nothing."""
+        capture, Context.capture = Context.capture, lambda self, name, value: value  # type: ignore[method-assign]
         try:
-            trainer.step(batch)
+            _step(trainer, batch)
         finally:
-            Context.note = note  # type: ignore[method-assign]
+            Context.capture = capture  # type: ignore[method-assign]
 
     rounds = 60
-    without, off, on = in_turn(deaf, step(), step(gradient.measure), rounds=rounds)
+    without, off, on = in_turn(capturing_nothing, step(), step(gradient), rounds=rounds)
     slower = {"off": ratio(off, without), "on": ratio(on, off)}
     sizes = f"width 64, {batch.tokens} target tokens, {rounds} of each in turn"
     print(f"\n### Probes at {depth} + {depth} layers ({sizes})\n")
     print("| | s per step | ratio |\n|---|---|---|")
-    print(f"| forward that names nothing | {statistics.median(without):.3f} | 1 |")
+    print(f"| forward that captures nothing | {statistics.median(without):.3f} | 1 |")
     print(f"| probes off | {statistics.median(off):.3f} | {slower['off']:.3f} of the line above |")
     print(f"| gradient norms, every step | {statistics.median(on):.3f} | {slower['on']:.3f} of the line above |")
     print("\n| one measurement of | s | in steps |\n|---|---|---|", flush=True)
-    trainer.look(batch)
+    trainer.backward(batch)
     for name, probe in chosen.items():
         if probe is not gradient:
             (times,) = in_turn(lambda probe=probe: probe.measure(trainer.probe_context(batch)), rounds=3)

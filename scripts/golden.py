@@ -25,7 +25,7 @@ def renew(names: list[str], everything: bool, config_dir: str) -> None:
     config_dirs = [config_dir] if config_dir else []
     offered = Composer("train", config_dirs).options("variant")
     if unknown := [name for name in names if name not in offered]:
-        raise ConfigError(f"variant={unknown[0]}: one of {', '.join(offered)} is right")
+        raise ConfigError(f"variant must be one of {', '.join(offered)}; got {unknown[0]}")
     folder = Path(config_dir) / "golden" if config_dir else golden.FOLDER
     own = sorted(path.stem for path in Path(config_dir).glob("variant/*.yaml")) if config_dir else offered
     chosen = names or [name for name in own if everything or golden.read(name, folder) is None]

@@ -1,18 +1,27 @@
-"""What many tests need: where the seam's test arrangements live, and tokens for a small model."""
+"""What many tests need: tokens for a small model, one thread, the same random examples."""
 
-from pathlib import Path
+import signal
 
 import pytest
 import torch
+from hypothesis import settings
 
-SEAM = Path(__file__).parent / "variants" / "seam"  # arrangements that stretch the seam, as a user would add them
+# Property tests draw the same examples every time, as many as take little time, and keep no database.
+settings.register_profile("normexp", derandomize=True, max_examples=50, deadline=None, database=None)
+settings.load_profile("normexp")
+
+torch.set_num_threads(1)  # as runs have it; more threads only wait for each other, most of all on a busy machine
 
 
-@pytest.fixture
-def seam_path(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make the arrangements of tests/variants/seam importable."""
-    monkeypatch.syspath_prepend(str(SEAM))
-    return SEAM
+@pytest.fixture(scope="session", autouse=True)
+def _sigint_reaches_children() -> None:
+    """Let a test interrupt a process of its own even where the suite itself was started with SIGINT ignored.
+
+    That is how a shell without job control starts `pytest &`, and some CI systems everything; children inherit an
+    ignored signal, while one that is handled is back at its default in them.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

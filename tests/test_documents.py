@@ -1,4 +1,4 @@
-"""What the documents say of each other: links lead somewhere, and counts are those of the tables that they count."""
+"""Documents agree with the files they mention: links lead somewhere, counts are those of the tables."""
 
 import re
 import subprocess
@@ -9,7 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
-DOCUMENTS = [ROOT / "README.md", *sorted(REFERENCE.rglob("*.md"))]
+DOCUMENTS = [
+    *(ROOT / "README.md", ROOT / ".github" / "CONTRIBUTING.md", *sorted(REFERENCE.rglob("*.md"))),
+    *sorted(path for folder in ("normexp", "configs", "tests") for path in (ROOT / folder).rglob("README.md")),
+]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

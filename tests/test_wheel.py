@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.runs import TINY
 
+pytestmark = pytest.mark.slow
 CHECKOUT = Path(__file__).parents[1]
 
 

@@ -1,86 +1,103 @@
-"""The class that a config group names with `_target_`, together with its options."""
+"""A named class with its options: what a config group such as `variant=pre_ln` stands for."""
 
-import ast
 import importlib
 import inspect
+import json
 import sys
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Any
 
 from normexp.errors import ConfigError
 
-_NUMBERS = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
+# What an option of an annotated type accepts.
+_ACCEPTS: dict[Any, tuple[type, ...]] = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
+_WORDS: dict[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
-def locate(group: str, node: dict[str, Any]) -> Any:
-    """The class or function that `node` names.
+@dataclass(frozen=True)
+class Choice:
+    """A class (or function) and the options that its YAML and the overrides give it.
 
-    Raises ConfigError naming the group when it cannot be imported or found.
+    group: where it was chosen, such as variant or probes.stream; error messages start with it.
+    name: the name of the YAML file. target: the dotted path of the class (`_target_`).
+    options: arguments of the class by name, plain values.
     """
-    module, _, name = str(node.get("_target_", "")).rpartition(".")
+
+    group: str
+    name: str
+    target: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, group: str, node: Any) -> "Choice":
+        """From the plain values of a config node: `name`, `_target_`, and the options."""
+        node = node if isinstance(node, Mapping) else {}
+        options = {str(key): value for key, value in node.items() if key not in ("name", "_target_")}
+        return cls(group, str(node.get("name", "")), str(node.get("_target_") or ""), options)
+
+    def __hash__(self) -> int:
+        return hash((self.group, self.name, self.target, json.dumps(self.options, sort_keys=True, default=str)))
+
+    @property
+    def cls(self) -> Any:
+        """The class or function itself. Raises ConfigError if it cannot be imported."""
+        return _import(self)
+
+    @property
+    def factory(self) -> Callable[..., Any]:
+        """The class with its options filled in; call it with the remaining arguments.
+
+        Raises ConfigError for an option that the class does not have or whose type is wrong.
+        """
+        return _factory(self)
+
+    def build(self, *args: Any, **more: Any) -> Any:
+        """An instance. Raises ConfigError as `factory` does."""
+        return self.factory(*args, **more)
+
+
+def _import(choice: Choice) -> Any:
+    module, _, name = choice.target.rpartition(".")
+    about = f"{choice.group}={choice.name or '?'}"
     if not module:
-        raise ConfigError(f"{group}={node.get('name', '?')}: its YAML needs a _target_ such as package.module.Class")
+        raise ConfigError(f"{about}: its YAML needs a _target_ such as package.module.Class")
     try:
         return getattr(importlib.import_module(module), name)
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise ConfigError(f"{group}={node['name']}: {module}.{name} cannot be imported ({reason})") from error
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ConfigError(f"{about}: cannot import {choice.target} ({reason})") from error
 
 
-def maker(group: str, node: dict[str, Any]) -> Callable[..., Any]:
-    """The class of `node` with its options filled in; call it with what the options leave open.
-
-    Raises ConfigError for an option that the class does not take or whose type is wrong.
-    """
-    target = locate(group, node)
-    options = {k: v for k, v in node.items() if k not in ("_target_", "name")}
+@cache
+def _factory(choice: Choice) -> Callable[..., Any]:
+    target = choice.cls
     parameters = inspect.signature(target).parameters
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    for key, value in options.items():
-        if key not in parameters and not open_ended:
-            raise ConfigError(f"{group}.{key} is no option of {group}={node['name']}")
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for key, value in choice.options.items():
+        if key not in parameters and not takes_any:
+            raise ConfigError(
+                f"{choice.group}.{key} is not an option of {choice.group}={choice.name}{_offered(target)}"
+            )
         wanted = parameters[key].annotation if key in parameters else None
-        if wanted in _NUMBERS and (type(value) not in _NUMBERS[wanted]):
-            raise ConfigError(f"{group}.{key}={value}: a value of type {wanted.__name__} is right")
-    return partial(target, **options)
+        if wanted in _ACCEPTS and type(value) not in _ACCEPTS[wanted]:
+            raise ConfigError(f"{choice.group}.{key} must be {_WORDS[wanted]}; got {value}")
+    return partial(target, **choice.options)
 
 
-def import_from(folders: list[str]) -> None:
-    """Let `_target_` name classes that live in the user's own config folders."""
+def _offered(target: Any) -> str:
+    """The options that a class has, as the end of an error message."""
+    options = [
+        name
+        for name, parameter in inspect.signature(target).parameters.items()
+        if parameter.default is not parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL
+    ]
+    return f"; it has {', '.join(options)}" if options else ", which has no options"
+
+
+def add_to_path(folders: Sequence[str]) -> None:
+    """Let `_target_` name classes in the user's own config folders."""
     for folder in folders:
         if folder not in sys.path:
             sys.path.insert(0, folder)
-
-
-def user_sources(config: dict[str, Any], part: str = "") -> dict[str, str]:
-    """Source text of every module of the user's that this config (or one part of it) leads to, by file name.
-
-    Follows `import x` and `from x import y` from module to module inside the user's folders, so that editing
-    any of them gives the run a new identity.
-    """
-    folders = [Path(f) for f in config["config_dirs"]]
-    found: dict[str, str] = {}
-
-    def visit(module: str) -> None:
-        for folder in folders:
-            stem = folder.joinpath(*module.split("."))
-            for path in (stem.with_suffix(".py"), stem / "__init__.py"):
-                name = path.relative_to(folder).as_posix()
-                if name in found or not path.is_file():
-                    continue
-                found[name] = path.read_text()
-                for node in ast.walk(ast.parse(found[name])):
-                    if isinstance(node, ast.Import):
-                        for alias in node.names:
-                            visit(alias.name)
-                    elif isinstance(node, ast.ImportFrom) and node.module:
-                        visit(node.module)
-                        for alias in node.names:
-                            visit(f"{node.module}.{alias.name}")
-
-    for node in (config[part] if part else config).values():
-        if isinstance(node, dict) and "_target_" in node:
-            visit(str(node["_target_"]).rpartition(".")[0])
-    return dict(sorted(found.items()))

@@ -1,238 +1,199 @@
-"""The one file that talks to Hydra: compose configs, expand a grid, hand the cells to a Hydra launcher."""
+"""From overrides to a `Config`, through Hydra's public API. No other file composes configs."""
 
-import copy
 import difflib
+import itertools
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, make_dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, get_origin, get_type_hints
 
+import hydra
 import yaml
-from hydra._internal.callbacks import Callbacks
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from hydra.types import HydraContext, RunMode
-from hydra.version import setbase
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from normexp.config.choice import import_from
-from normexp.config.schema import CHOICES, CLASSES, GROUPS, SETS, Config, check, check_read, configs_folder, described
+from normexp.config.choice import Choice, add_to_path
+from normexp.config.schema import CHOICES, CLASSES, GROUPS, Config, configs_folder, from_dict, is_section, iter_keys
 from normexp.errors import ConfigError
-from normexp.sweep import worker
-from normexp.sweep.plan import Cell, Sweep, clean, run_name, sweep_name
-from normexp.sweep.preflight import rehearse
 
-_SEED = re.compile(r"seed=\d+")
+MOST_VALUES = 100_000  # of one swept key
 _TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 
 
-class Composer:
-    """Hydra, opened on the package's configs, with the user's own folders in front of them.
+class UserFolders(SearchPathPlugin):
+    """Puts the folders of --config-dir in front of the package's own configs."""
 
-    command: train, sweep or probe, the config that Hydra starts from.
+    folders: ClassVar[Sequence[str]] = ()
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in self.folders:
+            search_path.prepend("normexp", f"file://{folder}")
+
+
+Plugins.instance().register(UserFolders)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One parsed override. values: what it sets, several if it is swept, each as Hydra writes it."""
+
+    text: str
+    key: str
+    values: tuple[str, ...]
+    swept: bool
+    prefix: str = ""  # + or ++ or ~
+    elements: tuple[Any, ...] = field(default=(), compare=False)  # the values as Python objects
+
+    def override(self, value: str) -> str:
+        """The override with one of its values, as Hydra takes it."""
+        # An option that a YAML does not list needs ++ in Hydra. Which options a class has, the class knows best.
+        option = "." in self.key and self.key.partition(".")[0] in (*CLASSES, "probes")
+        return f"{'++' if option and not self.prefix else self.prefix}{self.key}={value}"
+
+
+class Composer:
+    """Hydra, opened on the package's configs with the user's folders in front of them.
+
+    command: train, sweep or probe, the config that composition starts from.
+    Raises ConfigError for a folder that cannot be read. One composer is open at a time, because Hydra is global.
     """
 
-    def __init__(self, command: str, config_dirs: Sequence[str]) -> None:
-        self.command, self.config_dirs = command, [_readable(folder) for folder in config_dirs]
-        setbase("1.3")
+    def __init__(self, command: str, config_dirs: Sequence[str] = ()) -> None:
+        self.command, self.config_dirs = command, tuple(_readable(folder) for folder in config_dirs)
+        add_to_path(self.config_dirs)
+        self._open()
+
+    def _open(self) -> None:
         GlobalHydra.instance().clear()
-        ConfigStore.instance().store(name="schema", node=Config)
-        path = create_config_search_path(f"file://{configs_folder()}")
-        for folder in self.config_dirs:
-            path.prepend("config-dir", f"file://{folder}")
-        import_from(self.config_dirs)
-        self.loader = Hydra.create_main_hydra2("normexp", path).config_loader
+        UserFolders.folders = self.config_dirs
+        ConfigStore.instance().store(name="schema", node=_composition_schema(Config))
+        hydra.initialize_config_dir(str(configs_folder()), job_name="normexp", version_base="1.3")
+        self._loader = GlobalHydra.instance().config_loader()
 
     def options(self, group: str) -> list[str]:
-        """What a config group offers."""
-        return self.loader.get_group_options(group)
+        """The names that a config group offers."""
+        return self._loader.get_group_options(group)
 
-    def parse(self, line: Sequence[str]) -> list[Override]:
-        """The line as Hydra reads it; raises ConfigError for a key or a choice that does not exist."""
-        parsed = []
-        for text in line:
-            if "=" not in text:
-                raise ConfigError(f"{text}: KEY=VALUE is right, for instance depth=6")
-            try:
-                parsed += OverridesParser.create(config_loader=self.loader).parse_overrides([text])
-            except HydraException as error:
-                raise ConfigError(f"{text}: cannot be read ({_sentence(error)})") from error
-            self._check_choice(parsed[-1])
-        return parsed
+    def parse(self, overrides: Iterable[str]) -> list[Request]:
+        """The overrides as Hydra reads them. Raises ConfigError for a key or a choice that does not exist."""
+        return [self._request(text) for text in overrides]
 
-    def _check_choice(self, override: Override) -> None:
+    def _request(self, text: str) -> Request:
+        if "=" not in text:
+            raise ConfigError(f"{text} must be KEY=VALUE, for example depth=6")
+        try:
+            (override,) = OverridesParser.create(config_loader=self._loader).parse_overrides([text])
+            swept = override.is_sweep_override()
+            if swept and not override.is_discrete_sweep():
+                raise ConfigError(f"{text} must list its values, as in lr=1e-3,2e-3; it names an interval")
+            listed = override.sweep_string_iterator() if swept else iter([override.get_value_element_as_str()])
+            values = tuple(itertools.islice(listed, MOST_VALUES + 1))
+        except HydraException as error:
+            raise ConfigError(f"{text} cannot be read: {_sentence(error)}") from error
+        if not values:
+            raise ConfigError(f"{text} must have at least one value; it has none")
+        if len(values) > MOST_VALUES:
+            raise ConfigError(f"{text} must have at most {MOST_VALUES:,} values")
+        self._check_key(override, text)
+        elements = tuple(override.sweep_iterator()) if swept else (override.value(),)
+        key = override.get_key_element()
+        name = key.lstrip("+~")
+        return Request(text, name, values, swept, key[: len(key) - len(name)], elements)
+
+    def _check_key(self, override: Override, text: str) -> None:
         key = override.get_key_element().lstrip("+~")
         group = key.partition(".")[0]
-        keys = [name for name, _ in described()] + [*CHOICES]
-        if group.partition("/")[0] != "hydra" and key not in keys and group not in (*CLASSES, "probes"):
-            raise ConfigError(f"{key}: there is no such key{_did_you_mean(key, keys)}")
+        keys = [name for name, _ in iter_keys()] + [*CHOICES]
         if key == "config_dirs":
-            raise ConfigError("config_dirs: --config-dir DIR is right")
+            raise ConfigError("config_dirs cannot be set as a key; use --config-dir DIR")
+        if group.partition("/")[0] != "hydra" and key not in keys and group not in (*CLASSES, "probes"):
+            raise ConfigError(f"{key} is not a key{_did_you_mean(key, keys)}")
         if key in CHOICES or "/" in key:
-            swept = override.is_sweep_override()
-            chosen = override.sweep_string_iterator() if swept else [override.value()]
-            for value in (str(each) for one in chosen for each in (one if isinstance(one, list) else [one])):
-                options = self.options(key)
+            values = override.sweep_string_iterator() if override.is_sweep_override() else [override.value()]
+            options = self.options(key)
+            for value in (str(each) for one in values for each in (one if isinstance(one, list) else [one])):
                 if value not in options:
                     hint = _did_you_mean(value, options)
-                    raise ConfigError(f"{key}={value}: one of {', '.join(options)} is right{hint}")
+                    raise ConfigError(f"{key} must be one of {', '.join(options)}; got {value}{hint}")
 
-    def compose(self, overrides: Sequence[str]) -> DictConfig:
-        """The composed config with Hydra's own part; raises ConfigError where Hydra refuses."""
+    def defaults(self) -> dict[str, str]:
+        """What this command sweeps if the user does not set it, by key (hydra.sweeper.params in the command's YAML)."""
+        params = self._compose([]).hydra.sweeper.params
+        return {str(key): str(value) for key, value in (params or {}).items()}
+
+    def compose(self, overrides: Sequence[str]) -> Config:
+        """One config, its values typed and resolved. Raises ConfigError where Hydra refuses."""
+        composed = self._compose(overrides)
         try:
-            return self.loader.load_configuration(self.command, list(overrides), run_mode=RunMode.MULTIRUN)
+            keys = [f.name for f in fields(Config)]
+            values: Any = OmegaConf.to_container(OmegaConf.masked_copy(composed, keys), resolve=True)
+        except OmegaConfBaseException as error:
+            raise ConfigError(_sentence(error)) from error
+        names = composed.hydra.runtime.choices
+        for group in GROUPS:
+            if not isinstance(values[group], Mapping):
+                raise ConfigError(f"{group}={names[group]}: its YAML needs a _target_ such as package.module.Class")
+            values[group]["name"] = names[group]
+        for name, node in (values["probes"] or {}).items():
+            if "_target_" not in (node or {}):
+                raise ConfigError(f"probes.{name} is set, but probe=[…] does not name {name}")
+        values["config_dirs"] = self.config_dirs
+        values["results"] = str(Path(values["results"] or "results").absolute())
+        return from_dict(values)
+
+    def choice(self, group: str, name: str) -> Choice:
+        """One entry of a group that names classes, with its default options."""
+        node: Any = OmegaConf.to_container(self._compose([f"{group}={name}"])[group])
+        return Choice.of(group, {**node, "name": name} if isinstance(node, Mapping) else {"name": name})
+
+    def _compose(self, overrides: Sequence[str]) -> DictConfig:
+        if GlobalHydra.instance().hydra is None or GlobalHydra.instance().config_loader() is not self._loader:
+            self._open()  # another composer has been opened since
+        try:
+            return hydra.compose(self.command, overrides=list(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(_sentence(error)) from error
         except yaml.YAMLError as error:
-            raise ConfigError(f"a config file is no YAML: {' '.join(str(error).split())}") from error
-
-    def resolve(self, overrides: Sequence[str]) -> dict[str, Any]:
-        """The whole config of one combination as plain values, checked; raises ConfigError for what is not allowed."""
-        composed = self.compose(overrides)
-        choices = composed.hydra.runtime.choices
-        try:
-            keys = list(Config.__dataclass_fields__)
-            config: Any = OmegaConf.to_container(OmegaConf.masked_copy(composed, keys), resolve=True)
-        except OmegaConfBaseException as error:
-            raise ConfigError(_sentence(error)) from error
-        for group in GROUPS:
-            config[group] = {"name": choices[group]} | config[group]
-        check(config)
-        line = [text.partition("=")[0].lstrip("+~") for text in overrides]
-        check_read(config, line)
-        rehearse(config, line)
-        config["config_dirs"] = self.config_dirs
-        config["results"] = str(Path(config["results"] or "results").absolute())
-        config["training"]["device"] = _device(config["training"]["device"])
-        return config
-
-    def default_sweep(self, given: Sequence[Override]) -> list[str]:
-        """What this command compares unless the line says otherwise (hydra.sweeper.params in its config)."""
-        params: Any = OmegaConf.to_container(self.compose([]).hydra.sweeper.params or OmegaConf.create())
-        keys = {override.get_key_element() for override in given}
-        return [f"{key}={value}" for key, value in params.items() if key not in keys]
+            raise ConfigError(f"a config file is not valid YAML: {' '.join(str(error).split())}") from error
 
 
-def compose(
-    command: str, line: Sequence[str], *, config_dirs: Sequence[str] = (), name: str = ""
-) -> tuple[Sweep, Composer]:
-    """What a command line means: its cells, in the order of the line.
-
-    command: sweep, probe, or train, which is a sweep of one cell.
-    Raises ConfigError, with nothing written, when any cell is not right.
-    """
-    composer = Composer(command, config_dirs)
-    parsed = composer.parse(line)
-    if command != "train":
-        parsed = composer.parse(composer.default_sweep(parsed)) + parsed
-    several = [override for override in parsed if override.is_sweep_override()]
-    if command == "train" and several:
-        raise ConfigError(f"{several[0].input_line} names several values: `normexp sweep` runs them all")
-    for override in several:
-        if next(override.sweep_string_iterator(), None) is None:
-            raise ConfigError(f"{override.input_line} names no value at all: one or more is right")
-    named = [override.get_key_element() for override in several]
-    if "probe" in named:
-        raise ConfigError("probe names several choices: one run makes them all, so probe=[stream,dependency] is right")
-    swept = tuple(dict.fromkeys(key for name in named for key in SETS.get(name, (name,))))
-    cells = {cell.name: cell for cell in _cells(composer, parsed, swept)}.values()
-    first = next(iter(cells)).config
-    own_name = sweep_name([o.input_line or "" for o in parsed], named, first) if swept else command
-    if swept and command == "probe":
-        own_name = f"probe-{own_name}"
-    sweep = Sweep(
-        name=clean(name or first["name"]) or own_name,
-        results=Path(first["results"]),
-        line=tuple(line),
-        swept=swept,
-        cells=tuple(cells),
-    )
-    return sweep, composer
-
-
-def _cells(composer: Composer, parsed: list[Override], swept: Sequence[str]) -> Iterator[Cell]:
-    seen: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for overrides in combinations(parsed):
-        # Ten seeds are composed twice, not ten times: Hydra takes most of the time of a large sweep that is done. The
-        # second time shows whether anything but the seed follows from the seed.
-        rest = tuple(text for text in overrides if not _SEED.fullmatch(text))
-        known = seen.setdefault(rest, [])
-        if len(known) == 2 and {**known[0], "seed": 0} == {**known[1], "seed": 0}:
-            seed = next(text for text in overrides if text not in rest).partition("=")[2]
-            config = {**copy.deepcopy(known[0]), "seed": int(seed)}
-        else:
-            config = composer.resolve(overrides)
-            seen[rest] = [*known, config][-2:]
-        yield Cell(tuple(overrides), config, run_name(config, swept))
-
-
-def combinations(parsed: list[Override]) -> list[list[str]]:
-    """Every combination of the swept values, in the order of the line."""
-    return [list(overrides) for overrides in BasicSweeper.split_arguments(parsed, None)[0]]
-
-
-def launch(sweep: Sweep, cells: Sequence[Cell], composer: Composer, jobs: int) -> None:
-    """Hand cells to the Hydra launcher and wait for it.
-
-    What became of them stands in their folders, whatever this returns or raises: a killed worker makes most
-    launchers raise and forget the results of all others.
-    """
-    hydra = [text for text in cells[0].overrides if text.startswith("hydra")]
-    chosen = composer.compose(hydra).hydra.runtime.choices["hydra/launcher"]
-    if chosen == "joblib" and not any(text.startswith("hydra.launcher.n_jobs") for text in hydra):
-        hydra.append(f"hydra.launcher.n_jobs={max(2, jobs)}")  # with 1, joblib would run cells in this process
-    path = str(sweep.path).replace("\\", "\\\\").replace("'", "\\'")
-    master = composer.compose([*hydra, f"hydra.sweep.dir='{path}'"])
-    context = HydraContext(config_loader=composer.loader, callbacks=Callbacks(master))
-    launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=master)
-    batch = len(cells) if jobs > 1 or chosen != "joblib" else 1
-    for start in range(0, len(cells), batch):
-        named = [[*c.overrides, f"hydra.sweep.subdir={c.name}"] for c in cells[start : start + batch]]
-        launcher.launch(named, initial_job_idx=start)
-
-
-def task(_: DictConfig) -> None:
-    """What a launcher runs, here or on another machine: the folder that it is given says all there is to do."""
-    worker.execute(Path(HydraConfig.get().runtime.output_dir))
-
-
-def default_jobs(sweep: Sweep) -> int:
-    """Cells at a time: one per core that this process may use; on a GPU one, for cells there would share it."""
-    if any(cell.config["training"]["device"] != "cpu" for cell in sweep.cells):
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+@cache
+def _composition_schema(section: type) -> type:
+    """A section as OmegaConf needs it to compose: not frozen, lists for tuples, Any where a YAML names a class."""
+    found: list[Any] = []
+    kinds = get_type_hints(section)
+    for f in fields(section):
+        kind = kinds[f.name]
+        if is_section(kind):
+            inner = _composition_schema(kind)
+            found.append((f.name, inner, field(default_factory=inner)))
+        elif f.name == "probes":
+            found.append((f.name, Any, field(default_factory=dict)))
+        elif get_origin(kind) is tuple:
+            found.append((f.name, list[str], field(default_factory=list)))
+        elif f.name != "name" or section is Config or section.__name__ == "Task":
+            found.append((f.name, Any if kind is Choice else kind, field(default=f.default)))
+    return make_dataclass(section.__name__, found)
 
 
 def _readable(folder: str) -> str:
     path = Path(folder).absolute()
     if not path.is_dir() or not os.access(path, os.R_OK | os.X_OK):
-        raise ConfigError(f"--config-dir {folder}: a readable folder with configs (variant/mine.yaml) is right")
+        raise ConfigError(
+            f"--config-dir must be a readable folder with configs such as variant/mine.yaml; got {folder}"
+        )
     return str(path)
-
-
-def _device(device: str) -> str:
-    """`auto` and the device's existence settled now, so that the identity names what will really be used."""
-    if device == "cpu":
-        return device
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"training.device={device}: this machine cannot use it; auto or cpu is right") from error
-    return device
 
 
 def _did_you_mean(word: str, words: Sequence[str]) -> str:
@@ -241,13 +202,14 @@ def _did_you_mean(word: str, words: Sequence[str]) -> str:
 
 
 def _sentence(error: BaseException) -> str:
-    """Hydra's several lines as one: the innermost reason, with the key that it is about."""
+    """Hydra's several lines as one sentence: the innermost reason, with the key that it is about."""
     while error.__cause__ is not None:
         error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     key = next((line.partition(":")[2].strip() for line in lines if line.startswith("full_key:")), "")
     if wrong := re.match(r"Value '(.*)' of type '.*' could not be converted to (\w+)", lines[0]):
-        return f"{key}={wrong[1]}: {_TYPES.get(wrong[2], wrong[2])} is right"
-    if re.match(r"Key '.*' is not in struct", lines[0]):
-        return f"{key}: there is no such key with this choice of {key.partition('.')[0]}"
+        return f"{key} must be {_TYPES.get(wrong[2], wrong[2])}; got {wrong[1]}"
+    if re.match(r"Key '.*' (is )?not in ", lines[0]):
+        group = key.partition(".")[0]
+        return f"{key} is not a key of this {group}"
     return f"{key}: {lines[0]}" if key and key not in lines[0] else lines[0]

@@ -1,200 +1,206 @@
-"""The type, the range and the meaning of every config key.
+"""Every config key: its type, default, range and meaning.
 
-Hydra composes configs/ into `Config`, so a wrong type or an unknown key fails before anything starts. Groups whose
-keys belong to a class (`variant`, `norm`, …) are typed by that class.
+`Config` is frozen and typed. It is composed once (config/compose.py) and handed on; a run folder holds the same values
+as YAML. Groups that name a class (`variant`, `norm`, …) are a `Choice`: the class and its options.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields, is_dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
-from normexp.errors import ConfigError
+from normexp.config.choice import Choice
+
+GENERATING = ("translation", "language_modelling")  # tasks with a decoder
+TASKS = (*GENERATING, "classification")
 
 
 def key(
     default: Any,
-    help: str = "",
+    help: str,
     *,
-    least: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
+    ge: float | None = None,
+    gt: float | None = None,
+    lt: float | None = None,
     options: Sequence[str] = (),
-    within: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    identity: bool = True,
 ) -> Any:
     """A config key: its default, its meaning and what it accepts.
 
-    within: the tasks whose runs read this key; empty means all of them.
+    ge, gt, lt: bounds (at least, greater than, less than). options: the allowed values.
+    tasks: the tasks whose runs read this key; empty means all of them.
+    identity: False if the key cannot change a run's tables, so that it is no part of the run's identity.
     """
-    rules = {
-        "help": help,
-        "least": least,
-        "above": above,
-        "below": below,
-        "options": options,
-        "within": within,
-    }
+    rules = {"help": help, "ge": ge, "gt": gt, "lt": lt, "options": options, "tasks": tasks, "identity": identity}
     return field(default=default, metadata=rules)
 
 
-GENERATING = ("translation", "language_modelling")  # a decoder writes
-TASKS = (*GENERATING, "classification")
-
-
-@dataclass
+@dataclass(frozen=True)
 class Task:
     name: str = key("translation", "what the model learns", options=TASKS)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Model:
-    width: int = key(64, "width of the residual stream (d_model)", least=1)
-    heads: int = key(4, "attention heads", least=1)
-    feed_forward: int = key(256, "hidden width of the feed-forward sub-layer; 0: layers have none", least=0)
-    persistent: int = key(0, "learned key-value pairs per head of every self-attention (all-attention)", least=0)
-    encoder_depth: int = key("${depth}", "layers in the encoder", least=1, within=("translation", "classification"))
-    decoder_depth: int = key("${depth}", "layers in the decoder", least=1, within=GENERATING)
-    activation: str = key("relu", "of the feed-forward sub-layer", options=("relu", "gelu"))
-    positions: str = key("sinusoidal", "how positions are told", options=("sinusoidal", "learned"))
-    tied: bool = key(True, "the output matrix is the embedding", within=GENERATING)
-    fix_norm: bool = key(False, "word vectors of norm 1, read (times √width) and, where tied, written")
+    name: str = key("", "name of the preset in configs/model")
+    width: int = key(64, "width of the residual stream (d_model)", ge=1)
+    heads: int = key(4, "attention heads", ge=1)
+    feed_forward: int = key(256, "hidden width of the feed-forward sub-layer; 0 removes it", ge=0)
+    encoder_depth: int = key("${depth}", "layers in the encoder", ge=1, tasks=("translation", "classification"))
+    decoder_depth: int = key("${depth}", "layers in the decoder", ge=1, tasks=GENERATING)
+    activation: str = key("relu", "feed-forward activation function", options=("relu", "gelu"))
+    positions: str = key("sinusoidal", "position encoding", options=("sinusoidal", "learned"))
+    tied: bool = key(True, "use the embedding as the output matrix", tasks=GENERATING)
+    fix_norm: bool = key(False, "use word vectors of norm 1 (FixNorm), in the embedding and in a tied output matrix")
     attention_norm: str = key(
-        "none", "norms on the heads' queries and keys (qk), values too (qkv)", options=("none", "qk", "qkv")
+        "none", "norm on the heads' queries and keys (qk), and on values too (qkv)", options=("none", "qk", "qkv")
     )
-    dropout: float = key(0.0, "on embeddings and on every branch's output", least=0, below=1)
-    attention_dropout: float = key(0.0, "on attention weights and feed-forward activations", least=0, below=1)
-    max_length: int = key(256, "longest text in tokens", least=1)
+    dropout: float = key(0.0, "dropout on embeddings and branch outputs", ge=0, lt=1)
+    attention_dropout: float = key(0.0, "dropout on attention weights and feed-forward activations", ge=0, lt=1)
+    max_length: int = key(256, "longest text, in tokens", ge=1)
+    persistent: int = key(0, "learned key-value pairs per head of every self-attention (all-attention)", ge=0)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Training:
-    batch_tokens: int = key(1200, "source + target tokens per batch, padding included", least=1)
-    label_smoothing: float = key(0.0, "share of the target spread over all classes", least=0, below=1)
-    clip: float = key(0.0, "largest global gradient norm; 0 is off", least=0)
-    device: str = key("auto", "auto, cpu, cuda or cuda:1, …")
+    batch_tokens: int = key(1200, "source and target tokens per batch, including padding", ge=1)
+    label_smoothing: float = key(0.0, "probability spread evenly over all classes", ge=0, lt=1)
+    clip: float = key(0.0, "largest global gradient norm; 0 turns clipping off", ge=0)
+    device: str = key("auto", "auto, cpu, cuda, cuda:1, …")
     amp: str = key("none", "mixed precision", options=("none", "bf16", "fp16"))
-    compile: bool = key(False, "torch.compile the model (minutes at first; pays on GPUs)")
-    threads: int = key(1, "CPU threads per run; sweeps run cells side by side instead", least=1)
+    compile: bool = key(False, "run the model through torch.compile (slow to start, faster on GPUs)")
+    threads: int = key(1, "CPU threads per run; sweeps use several processes instead", ge=1, identity=False)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Record:
-    flush_every: int = key(10, "steps between reading losses off the device", least=1)
-    evaluate_every: int = key(100, "steps between validations", least=1)
-    checkpoint_every: int = key(50, "steps between checkpoints", least=1)
-    sentences: int = key(200, "test sentences translated for BLEU and chrF", least=1, within=("translation",))
+    flush_every: int = key(10, "steps between reads of the losses from the device", ge=1)
+    evaluate_every: int = key(100, "steps between validations", ge=1)
+    checkpoint_every: int = key(50, "steps between checkpoints", ge=1)
+    sentences: int = key(200, "test sentences translated for BLEU and chrF", ge=1, tasks=("translation",))
 
 
-@dataclass
-class Probe:
-    every: int = key(10, "steps between measurements; 0 is off", least=0)
+@dataclass(frozen=True)
+class ProbeSchedule:
+    every: int = key(10, "steps between measurements; 0 turns probes off", ge=0)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Config:
-    depth: int = key(6, "layers in the encoder and in the decoder (18 means 18L-18L)", least=1)
-    lr: float = key(1e-3, "peak learning rate", above=0)
-    warmup: str = key("10%", "linear warm-up: steps (0 is off) or a share of all steps (10%)")
-    seed: int = key(0, "of weights, data order and dropout, each with a generator of its own", least=0)
-    steps: int = key(400, "training steps; 0 only measures the model as it starts", least=0)
+    """All settings of one run, resolved and checked."""
+
+    depth: int = key(6, "layers in the encoder and in the decoder (18 means 18L-18L)", ge=1)
+    lr: float = key(1e-3, "peak learning rate", gt=0)
+    warmup: str = key("10%", "linear warm-up: a number of steps (0 is off) or a share of all steps (10%)")
+    seed: int = key(0, "seed for weights, data order and dropout, which have separate generators", ge=0)
+    steps: int = key(400, "training steps; 0 only measures the untrained model", ge=0)
     task: Task = field(default_factory=Task)
     model: Model = field(default_factory=Model)
-    variant: Any = key(None, "how a branch joins the residual stream")
-    norm: Any = key(None, "the normaliser that the variant places")
-    init: Any = key(None, "how weights start")
-    data: Any = key(None, "where examples come from")
-    optimizer: Any = key(None, "which optimizer; lr is a key of its own")
-    schedule: Any = key(None, "learning rate after the warm-up")
+    variant: Choice = key(None, "how a branch joins the residual stream")
+    norm: Choice = key(None, "the normaliser that the variant places")
+    init: Choice = key(None, "how weights start")
+    data: Choice = key(None, "where examples come from")
+    optimizer: Choice = key(None, "which optimizer (lr is a separate key)")
+    schedule: Choice = key(None, "learning rate after the warm-up")
     training: Training = field(default_factory=Training)
     record: Record = field(default_factory=Record)
-    probe: Probe = field(default_factory=Probe)
-    probes: Any = field(
-        default_factory=dict, metadata={"help": "what is measured, with its options: probe=[…] chooses"}
-    )
-    name: str = key("", "name of the sweep; empty: made from the keys on the line")
-    results: str = key("${oc.env:NORMEXP_RESULTS,results}", "where runs land")
-    config_dirs: list[str] = field(
-        default_factory=list, metadata={"help": "folders with your own configs and classes (--config-dir)"}
-    )
+    probe: ProbeSchedule = key(ProbeSchedule(), "when probes measure", identity=False)
+    probes: tuple[Choice, ...] = key((), "what is measured, with its options; probe=[…] chooses", identity=False)
+    name: str = key("", "name of the sweep; empty: made from the overrides", identity=False)
+    results: str = key("${oc.env:NORMEXP_RESULTS,results}", "output directory for runs", identity=False)
+    config_dirs: tuple[str, ...] = key((), "folders with your own configs and classes (--config-dir)", identity=False)
 
 
-CLASSES = tuple(
-    f.name for f in fields(Config) if f.type is Any and f.name != "probes"
-)  # groups whose YAML names a class
+CLASSES = tuple(name for name, kind in get_type_hints(Config).items() if kind is Choice)  # groups that name a class
 GROUPS = ("task", "model", *CLASSES)
-# Groups of which the config keeps what they set and not their name; a sweep over one of these varies such keys.
+# Groups that set keys of another section; a sweep over one of them varies these keys.
 SETS = {"attention": ("model.feed_forward", "model.persistent")}
 CHOICES = (*GROUPS, *SETS, "probe")
-# What does not change a run's result, and so is no part of its identity.
-NO_IDENTITY = ("name", "results", "config_dirs", "probe", "probes")
 
 
 def configs_folder() -> Path:
-    """Where the package's own configs lie: inside the wheel, or beside the package in a checkout."""
-    here = Path(__file__).resolve().parents[1]
-    return next(d for d in (here / "configs", here.parent / "configs") if (d / "train.yaml").is_file())
+    """The package's own configs: inside the wheel, or next to the package in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    return next(d for d in (package / "configs", package.parent / "configs") if (d / "train.yaml").is_file())
 
 
-def described(node: Any = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key with its dataclass field, as (`model.width`, field)."""
-    for f in fields(node):
-        if is_dataclass(f.type):
-            yield from described(f.type, f"{prefix}{f.name}.")
-        else:
-            yield prefix + f.name, f
+def is_section(kind: Any) -> bool:
+    """Whether a field's type is a dataclass of keys, such as Model."""
+    return is_dataclass(kind) and kind is not Choice
 
 
-def check(config: dict[str, Any]) -> None:
-    """Raise ConfigError for a value outside its range.
-
-    config: the resolved config as plain dicts, types already checked by composition.
-    """
-    for name, f in described():
-        value: Any = config
-        for part in name.split("."):
-            value = value[part]
-        rules = f.metadata
-        if rules.get("options") and value not in rules["options"]:
-            raise ConfigError(f"{name}={value}: one of {', '.join(rules['options'])} is right")
-        if (least := rules.get("least")) is not None and value < least:
-            raise ConfigError(f"{name}={value} is too small: {least} or more is right")
-        if (above := rules.get("above")) is not None and not value > above:
-            raise ConfigError(f"{name}={value} is too small: more than {above} is right")
-        if (below := rules.get("below")) is not None and value >= below:
-            raise ConfigError(f"{name}={value} is too large: less than {below} is right")
-    model = config["model"]
-    if model["width"] % model["heads"]:
-        raise ConfigError(f"model.width={model['width']} does not divide into model.heads={model['heads']}")
-    warmup_steps(config["warmup"], config["steps"])
+@cache
+def iter_keys(section: type = Config, prefix: str = "") -> tuple[tuple[str, Field[Any]], ...]:
+    """Every key with its dataclass field, as (`model.width`, field). The name of a group is chosen, not set."""
+    found: list[tuple[str, Field[Any]]] = []
+    kinds = get_type_hints(section)
+    for f in fields(section):
+        if is_section(kinds[f.name]):
+            found += iter_keys(kinds[f.name], f"{prefix}{f.name}.")
+        elif not (prefix and f.name == "name"):
+            found.append((prefix + f.name, f))
+    return tuple(found)
 
 
-def check_read(config: dict[str, Any], line: Sequence[str]) -> None:
-    """Raise ConfigError for a key on the line that runs of this task never read."""
-    task = config["task"]["name"]
-    for name, f in described():
-        if (within := f.metadata.get("within")) and task not in within and name in line:
-            right = " or ".join(f"task={each}" for each in within)
-            raise ConfigError(f"{name} is set, but task={task} does not read it: drop it or set {right}")
+def value_of(config: Config, name: str) -> Any:
+    """The value of a key by its dotted name; of a group that names a class, an option or, without a dot, its Choice."""
+    value: Any = config
+    for part in name.split("."):
+        value = value.options[part] if isinstance(value, Choice) else getattr(value, part)
+    return value
 
 
-def depths(config: dict[str, Any]) -> tuple[int, int]:
-    """Layers in the encoder and in the decoder; 0 where the task has no such stack."""
-    task, size = config["task"]["name"], config["model"]
-    encoder = 0 if task == "language_modelling" else size["encoder_depth"]
-    return encoder, size["decoder_depth"] if task in GENERATING else 0
+def ignored_keys() -> tuple[str, ...]:
+    """The keys that are no part of a run's identity (`probe` stands for all keys below it)."""
+    return tuple(_without_identity(Config))
 
 
-def warmup_steps(warmup: str, steps: int) -> int:
-    """Steps of linear warm-up: `400` as it stands, `10%` of all steps.
+def _without_identity(section: type, prefix: str = "") -> Iterator[str]:
+    kinds = get_type_hints(section)
+    for f in fields(section):
+        if not f.metadata.get("identity", True):
+            yield prefix + f.name
+        elif is_section(kinds[f.name]):
+            yield from _without_identity(kinds[f.name], f"{prefix}{f.name}.")
 
-    Raises ConfigError where it is neither, or longer than the training.
-    """
-    number, share = warmup.removesuffix("%"), warmup.endswith("%")
-    try:
-        value = float(number) if share else int(number)
-    except ValueError:
-        raise ConfigError(f"warmup={warmup}: a number of steps or a share such as 10% is right") from None
-    count = round(value * steps / 100) if share else int(value)
-    if not 0 <= count <= steps:
-        raise ConfigError(f"warmup={warmup} is {count} steps: 0 to steps={steps} is right")
-    return count
+
+def from_dict(values: Mapping[str, Any]) -> Config:
+    """A config from plain values, as composition or config.yaml gives them. Missing keys take their defaults."""
+    return _section(Config, values)
+
+
+def _section(section: type, values: Mapping[str, Any]) -> Any:
+    kinds = get_type_hints(section)
+    known = {name: value for name, value in values.items() if name in kinds}
+    return section(**{name: _typed(kinds[name], name, value) for name, value in known.items()})
+
+
+def _typed(kind: Any, name: str, value: Any) -> Any:
+    if kind is Choice:
+        return Choice.of(name, value)
+    if is_section(kind):
+        return _section(kind, value or {})
+    if get_origin(kind) is tuple:
+        if get_args(kind)[0] is Choice:
+            return tuple(Choice.of(f"probes.{each}", {"name": each, **node}) for each, node in (value or {}).items())
+        return tuple(value or ())
+    return value
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """The config as plain values, in the layout of config.yaml: `from_dict(to_dict(c)) == c`."""
+    return {f.name: _plain(getattr(config, f.name)) for f in fields(config)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Choice):
+        return {"name": value.name, "_target_": value.target, **value.options}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, tuple):
+        if value and isinstance(value[0], Choice):
+            return {each.name: {"_target_": each.target, **each.options} for each in value}
+        return list(value)
+    return value

@@ -1,1 +1,1 @@
-"""Where examples come from: generated, exact CLDR phrases, as tokens and in batches."""
+"""Where examples come from, as tokens and in batches, with the baselines that runs are measured against."""

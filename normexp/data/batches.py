@@ -1,4 +1,4 @@
-"""Batches by token budget: examples of like length together, in an order of their own generator."""
+"""Batches by token budget: examples of similar length together, in an order drawn from a generator."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,11 +19,11 @@ class Batch:
     """What one training step reads.
 
     source: batch, source token (int64).
-    source_mask: batch, source token; True at real tokens; None when nothing is padded (faster attention).
+    source_mask: batch, source token; True at real tokens; None if there is no padding (attention is faster without).
     target: batch, target token; the decoder's input, which starts with <bos>; None for classification.
-        Attention needs no mask of its padding: no real token comes after it, so a causal one never looks at it.
+        Its padding needs no mask: it comes after every real token, where causal attention never looks.
     labels: batch, target token, with IGNORE at padding; for classification: batch.
-    tokens: how many labels count, known without asking the device.
+    tokens: number of labels that count, known without a transfer from the device.
     """
 
     source: Tensor
@@ -33,7 +33,7 @@ class Batch:
     tokens: int
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The batch on a device."""
+        """The same batch on a device."""
         move = {
             name: tensor.to(device, non_blocking=True)
             for name, tensor in vars(self).items()
@@ -43,29 +43,31 @@ class Batch:
 
     @property
     def target_mask(self) -> Tensor | None:
-        """True at real target tokens, for norms that pool over tokens; None for classification."""
+        """batch, target token; True at real tokens, for norms that pool over tokens; None for classification."""
         return None if self.target is None else self.labels != IGNORE
 
     def permuted(self) -> "Batch":
-        """The batch with its sources rolled by one: every target meets its neighbour's source, or,
-        in a batch of one, still its own.
+        """The batch with its sources rolled by one, so that every target is paired with its neighbour's source.
+
+        A batch of one example stays as it is.
         """
         mask = None if self.source_mask is None else self.source_mask.roll(1, 0)
         return replace(self, source=self.source.roll(1, 0), source_mask=mask)
 
 
 class Batches:
-    """The examples of a split, packed once and dealt out epoch by epoch.
+    """The examples of a split, packed once and served epoch by epoch.
 
-    A batch costs at most `tokens`: its rows times the sum of the longest source and the longest target, so
-    padding counts (classification: the longest source alone). Examples are sorted by length, so where a batch
-    ends and the next begins is the same in every epoch; which examples of equal length meet in it is not.
-    Raises `ValueError` if there is no example, or one that exceeds the budget alone.
+    A batch has at most `tokens` tokens: its rows times the sum of the longest source and the longest target, so padding
+    counts (classification: the longest source alone). Examples are sorted by length, so the sizes of the batches are
+    the same in every epoch; which examples of equal length share a batch is not.
+
+    Raises ValueError if there is no example, or if a single one exceeds the budget.
     """
 
     def __init__(self, examples: Sequence[Example], tokens: int) -> None:
         if not examples:
-            raise ValueError("There is no example to batch.")
+            raise ValueError("a split must have at least one example; got none")
         self.source, source_lengths = _padded([example.source for example in examples], PAD)
         targets = [example.target for example in examples if isinstance(example.target, list)]
         self.target: Tensor | None = None
@@ -80,7 +82,8 @@ class Batches:
         largest = int(self.lengths.sum(0).max())
         if largest > tokens:
             raise ValueError(
-                f"An example of {largest} tokens, source and target, exceeds the batch budget of {tokens}."
+                f"training.batch_tokens must be at least {largest}, the longest example's source and target together; "
+                f"got {tokens}"
             )
         self.cuts = _cuts(self.lengths[:, np.argsort(self.rank, kind="stable")], tokens)
 
@@ -88,7 +91,7 @@ class Batches:
         return len(self.cuts)
 
     def epoch(self, generator: torch.Generator | None) -> list[Batch]:
-        """Every example once: a function of the generator's state alone; None means always the same order."""
+        """Every example once, in an order that depends on the generator's state alone; None: always the same order."""
         count, total = len(self), len(self.rank)
         if generator is None:
             shuffled, turns = np.arange(total), list(range(count))
@@ -119,7 +122,7 @@ def _padded(rows: Sequence[Sequence[int]], fill: int) -> tuple[Tensor, NDArray[n
 
 
 def _cuts(lengths: NDArray[np.int64], tokens: int) -> list[tuple[int, int]]:
-    """Where batches start and end in examples sorted by length, each as large as the budget allows."""
+    """Start and end of every batch in the examples sorted by length, each as large as the budget allows."""
     cuts, start, widths = [], 0, (0, 0)
     for row, (source, target) in enumerate(lengths.T.tolist()):
         wider = max(widths[0], source), max(widths[1], target)

@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 import datasets
-import yaml
 
-from normexp.config.choice import maker
+from normexp.config.choice import Choice
+from normexp.data.baselines import bar
 from normexp.data.vocabulary import Vocabulary
 
 
@@ -17,8 +17,8 @@ from normexp.data.vocabulary import Vocabulary
 class Example:
     """What a model reads and should answer, as ids.
 
-    `source` ends in <eos>, or is empty where nothing is read. `target` is a class, or tokens that end in <eos> and do
-    not start with <bos>.
+    source: ends in <eos>; empty for language modelling.
+    target: a class, or tokens without <bos>. They end in <eos>, unless they are a window of running text.
     """
 
     source: list[int]
@@ -29,13 +29,17 @@ class Example:
 class Corpus:
     """What a data config builds.
 
-    task: "translation" or "classification".
-    splits: train, valid, test; a model reads the columns `source` and `target`, a person the others.
+    task: "translation", "classification" or "language_modelling". A corpus for translation serves language modelling
+        too, which reads its targets alone.
+    splits: train, valid, test; a model reads the columns `source` (if any) and `target`, people the others.
     vocabulary: joint for source and target.
-    classes: their names by id; () for translation.
-    levels: nats per token, of the training part. Translation: unigram, position_only, target_bigram;
-        classification: class_prior.
-    digest: sha256 of every row of every split, and of the vocabulary.
+    classes: their names by id; () for the other tasks.
+    baselines: nats per token or per text, for `task`; always blind and floor. Translation: unigram, position_only,
+        target_bigram; classification: class_prior; language modelling: as translation, and longer n-grams.
+    digest: sha256 of every row of every split, of the vocabulary, and of the sources.
+    methods: how blind and floor were found, a sentence each.
+    target_entropy: entropy of the target text per token, in nats, where it is known; 0 elsewhere.
+    sources: where text that is not generated came from, such as {"numpy": "2.4.6"}.
     """
 
     task: str
@@ -44,27 +48,72 @@ class Corpus:
     classes: tuple[str, ...]
     baselines: dict[str, float]
     digest: str
+    methods: dict[str, str] = field(default_factory=dict)
+    target_entropy: float = 0.0
+    sources: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def outputs(self) -> int:
+        """V, the number of classes or tokens that a model chooses from."""
+        return len(self.classes) or len(self.vocabulary)
+
+    def serves(self, task: str) -> bool:
+        """Whether the corpus has what the task reads."""
+        return task == self.task or (self.task, task) == ("translation", "language_modelling")
+
+    def baselines_for(self, task: str) -> dict[str, float]:
+        """The baselines that a run of `task` is measured against, with blind, floor and bar among them.
+
+        Language modelling on the targets of a translation corpus has its own: the loss of a model that ignores the
+        source is what a perfect language model reaches, so the entropy of the target text is the floor there.
+
+        Raises ValueError if the corpus does not serve the task, or does not state blind and floor.
+        """
+        self._check(task)
+        missing = " and ".join(sorted({"blind", "floor"} - set(self.baselines)))
+        if missing:
+            raise ValueError(f"a corpus must state its baselines blind and floor; {missing} is missing")
+        baselines = dict(self.baselines)
+        if task != self.task:
+            blind = min(baselines["unigram"], baselines["position_only"])
+            baselines |= {"blind": blind, "floor": self.target_entropy}
+        return baselines | {"bar": bar(task, baselines)}
 
     def examples(self, split: str, task: str = "") -> list[Example]:
         """The examples of `train`, `valid` or `test`, in the order in which they were drawn.
 
-        task: language_modelling reads the targets of a translation corpus alone, with empty sources.
+        task: language_modelling reads the targets alone, with empty sources; by default the task of the corpus.
+
+        Raises ValueError if the corpus does not serve the task.
         """
+        task = task or self.task
+        self._check(task)
         rows = self.splits[split][:]
         sources = [[]] * len(rows["target"]) if task == "language_modelling" else rows["source"]
         return [Example(*row) for row in zip(sources, rows["target"], strict=True)]
 
+    def _check(self, task: str) -> None:
+        if not self.serves(task):
+            raise ValueError(f"task must be one that the data serves: it is made for {self.task}; got {task}")
 
-def corpus(
+
+def build_corpus(
     task: str,
     rows: dict[str, list[dict[str, Any]]],
     features: datasets.Features,
     vocabulary: Vocabulary,
     classes: tuple[str, ...],
     baselines: dict[str, float],
+    **stated: Any,
 ) -> Corpus:
-    """A corpus from the rows of its splits, held in memory by HF datasets with the given features."""
-    written = json.dumps([rows, vocabulary.tokens, classes], ensure_ascii=False, sort_keys=True)
+    """A corpus from the rows of its splits, held in memory by HF datasets with the given features.
+
+    stated: methods, target_entropy and sources, as in `Corpus`.
+    """
+    content = [rows, vocabulary.tokens, classes]
+    if stated.get("sources"):
+        content.append(stated["sources"])
+    written = json.dumps(content, ensure_ascii=False, sort_keys=True)
     splits = datasets.DatasetDict(
         {
             name: datasets.Dataset.from_list(split, features=features, split=datasets.NamedSplit(name))
@@ -72,14 +121,11 @@ def corpus(
         }
     )
     digest = hashlib.sha256(written.encode()).hexdigest()
-    return Corpus(task, splits, vocabulary, classes, baselines, digest)
+    return Corpus(task, splits, vocabulary, classes, baselines, digest, **stated)
 
 
 @lru_cache(maxsize=4)
-def _corpus(node: str) -> Any:
-    return maker("data", yaml.safe_load(node))()
-
-
-def load_corpus(config: dict[str, Any]) -> Any:
-    """The corpus of a config; cells that run in the same process share it."""
-    return _corpus(yaml.safe_dump(config["data"]))
+def load_corpus(data: Choice) -> Corpus:
+    """The corpus of a config's data group; runs in the same process share it."""
+    corpus: Corpus = data.build()
+    return corpus

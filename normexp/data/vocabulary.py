@@ -13,8 +13,8 @@ SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 def words(text: str) -> list[str]:
     """Lower-cased words; every digit and every punctuation mark is a token of its own.
 
-    A digit per token keeps the vocabulary small and makes numbers something to copy. White space and
-    invisible formatting characters are dropped.
+    One token per digit keeps the vocabulary small and makes numbers something to copy. White space and invisible
+    formatting characters are dropped.
     """
     return [token for piece in text.lower().split() for token in _tokens(piece)]
 
@@ -42,12 +42,12 @@ def join_words(tokens: Iterable[str]) -> str:
 
 
 def characters(text: str) -> list[str]:
-    """Every character, white space included."""
+    """Every character, including white space."""
     return list(text)
 
 
 def join_characters(tokens: Iterable[str]) -> str:
-    """The characters in a row."""
+    """The characters, without anything in between."""
     return "".join(tokens)
 
 
@@ -78,7 +78,7 @@ class Vocabulary:
         return {token: i for i, token in enumerate(self.tokens)}
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text, without <bos> and <eos>; <unk> for what training never showed."""
+        """The ids of a text, without <bos> and <eos>; <unk> for tokens that are not in the vocabulary."""
         return [self.ids.get(token, UNK) for token in self.split(text)]
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -1,4 +1,4 @@
-"""Multi-head attention over the stream itself or over a memory."""
+"""Multi-head attention over the tokens of the stream or over a memory."""
 
 import math
 
@@ -12,15 +12,16 @@ from normexp.norms import Norm
 
 
 class Attention(nn.Module):
-    """softmax(QKᵀ/√head_width) V, then an output projection.   Vaswani et al. 2017
+    """softmax(QKᵀ/√head_width) V, then an output projection (Vaswani et al. 2017).
 
-    Query, key and value are three width × width matrices, each drawn as its own.
-    causal: a token sees itself and what stands before it; padding sits at the end, so real tokens never see it.
+    Query, key and value are three width × width matrices, drawn separately.
+    causal: a token sees itself and the tokens before it; padding is at the end, so real tokens never see it.
     cross: keys and values come from the context's memory.
-    persistent: so many learned keys and values per head stand before the tokens', in one softmax, seen by every query:
-    a feed-forward with a softmax for its activation (Sukhbaatar et al. 2019, all-attention). They are used times √head
-    width and √persistent, and are N(0, 1) then at the start, as in the authors' code (adaptive-span). Norms on keys and
-    values act on the tokens' alone. Left out: adaptive span, relative positions.
+    persistent: the number of learned keys and values per head. They precede those of the tokens in the same softmax and
+    every query sees them: a feed-forward with a softmax as its activation (Sukhbaatar et al. 2019, all-attention). Keys
+    are multiplied by √head_width and values by √persistent, and are then N(0, 1) at the start, as in the authors' code
+    (adaptive-span). Norms on keys and values act only on those of the tokens. Not included: adaptive span, relative
+    positions.
     Slots: input, query, key, value, heads (all three: batch, head, token, head width), before_out, output.
     """
 
@@ -49,7 +50,7 @@ class Attention(nn.Module):
             )
         self.inside = Slots(self.slots, inside)
         for slot in ("query", "key", "value", "heads"):
-            if isinstance(norm := inside.get(slot), Norm):  # one that pools over tokens must find them, and their mask
+            if isinstance(norm := inside.get(slot), Norm):  # where one that pools over tokens finds them and their mask
                 norm.token_dim = 2
                 norm.tokens = "memory_mask" if cross and slot in ("key", "value") else "mask"
 
@@ -67,7 +68,7 @@ class Attention(nn.Module):
         if self.persistent:
             key = prepend_persistent(self.persistent_key * math.sqrt(key.shape[-1]), key)
             value = prepend_persistent(self.persistent_value * math.sqrt(self.persistent), value)
-            if self.causal:  # is_causal counts from the first key, which is no token's now
+            if self.causal:  # is_causal counts from the first key, which is not a token's here
                 seen = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()
             if seen is not None:
                 seen = F.pad(seen, (self.persistent, 0), value=True)

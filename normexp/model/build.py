@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from torch import nn
 
-from normexp.config.choice import maker
-from normexp.config.schema import depths
+from normexp.config.schema import Config
+from normexp.config.validate import depths
+from normexp.data.corpus import Corpus
 from normexp.model.embedding import Embedding
 from normexp.model.initialisers import Init, initialise
 from normexp.model.stack import Stack
@@ -18,41 +18,34 @@ Model = Classifier | LanguageModel | Translator
 HEAD_NORMS = {"none": (), "qk": ("query", "key"), "qkv": ("query", "key", "value")}  # slots, by model.attention_norm
 
 
-def build(config: dict[str, Any], vocabulary: int, classes: int = 0) -> Model:
-    """The model that a resolved config describes, its weights drawn from config["seed"].
-
-    vocabulary: tokens, shared by source and target; classes: labels of a classification task.
-    """
-    size = config["model"]
-    make_norm, make_variant = maker("norm", config["norm"]), maker("variant", config["variant"])
-    task = config["task"]["name"]
+def build(config: Config, corpus: Corpus) -> Model:
+    """The model that a config describes for a corpus, its weights drawn from `config.seed`."""
+    size, vocabulary = config.model, len(corpus.vocabulary)
+    make_norm, make_variant = config.norm.factory, config.variant.factory
     encoder_depth, decoder_depth = depths(config)
-    slots = HEAD_NORMS[size["attention_norm"]]
-    sizes = ("width", "heads", "feed_forward", "persistent")
+    slots = HEAD_NORMS[size.attention_norm]
 
     def stack(name: str) -> Stack:
         return Stack(
-            StackShape(name, encoder_depth, decoder_depth, **{key: size[key] for key in sizes}),
+            StackShape(name, encoder_depth, decoder_depth, size.width, size.heads, size.feed_forward, size.persistent),
             lambda shape: make_variant(shape, make_norm),
-            activation=size["activation"],
-            dropout=size["dropout"],
-            attention_dropout=size["attention_dropout"],
-            head_norms=lambda: {slot: make_norm(size["width"] // size["heads"]) for slot in slots},
+            activation=size.activation,
+            dropout=size.dropout,
+            attention_dropout=size.attention_dropout,
+            head_norms=lambda: {slot: make_norm(size.width // size.heads) for slot in slots},
         )
 
     model: Model
     with undrawn():
-        embedding = Embedding(
-            vocabulary, size["width"], size["positions"], size["max_length"], size["dropout"], size["fix_norm"]
-        )
-        if task == "translation":
-            model = Translator(embedding, stack("encoder"), stack("decoder"), vocabulary, size["tied"])
-        elif task == "language_modelling":
-            model = LanguageModel(embedding, stack("decoder"), vocabulary, size["tied"])
+        embedding = Embedding(vocabulary, size.width, size.positions, size.max_length, size.dropout, size.fix_norm)
+        if config.task.name == "translation":
+            model = Translator(embedding, stack("encoder"), stack("decoder"), vocabulary, size.tied)
+        elif config.task.name == "language_modelling":
+            model = LanguageModel(embedding, stack("decoder"), vocabulary, size.tied)
         else:
-            model = Classifier(embedding, stack("encoder"), classes)
-    init = maker("init", config["init"])()
-    initialise(model, init, config["seed"], _gains(model, init))
+            model = Classifier(embedding, stack("encoder"), len(corpus.classes))
+    init: Init = config.init.build()
+    initialise(model, init, config.seed, _gains(model, init))
     return model
 
 

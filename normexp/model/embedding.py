@@ -1,4 +1,4 @@
-"""Tokens and their positions as vectors."""
+"""Embeddings of tokens and of their positions."""
 
 import math
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 def sinusoids(length: int, width: int) -> Tensor:
     """Sine in the first half of the columns, cosine in the second, wavelengths 2π … 10,000·2π.   token, width
 
-    Vaswani et al. 2017, section 3.5; the order of the columns does not matter to what follows.
+    Vaswani et al. 2017, section 3.5, which alternates sines and cosines; the order of the columns does not matter.
     """
     rates = torch.exp(-math.log(10_000.0) * torch.arange(0, width, 2) / width)
     angles = torch.arange(length)[:, None] * rates
@@ -30,10 +30,10 @@ class WordVectors(nn.Embedding):
 
 
 class FixNorm(WordVectors):
-    """w / ‖w‖: only the direction of a word's vector is learned.   Nguyen & Chiang 2018, Nguyen & Salazar 2019
+    """w / ‖w‖: only the direction of a word's vector is learned (Nguyen & Chiang 2018, Nguyen & Salazar 2019).
 
-    They start like all word vectors here, with norms near 1; the authors' code starts them in U(−0.01, 0.01), where
-    Adam turns them faster.
+    The vectors start as all word vectors here, with norms near 1. The authors' code draws them from U(−0.01, 0.01),
+    where Adam turns them faster.
     """
 
     @property
@@ -64,5 +64,7 @@ class Embedding(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         if tokens.shape[1] > self.max_length:
-            raise ValueError(f"a text of {tokens.shape[1]} tokens is longer than model.max_length={self.max_length}")
+            raise ValueError(
+                f"model.max_length must be at least {tokens.shape[1]}, the tokens of a text; got {self.max_length}"
+            )
         return self.dropout(self.scale * self.words(tokens) + self.positions[: tokens.shape[1]])

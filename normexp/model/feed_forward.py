@@ -12,7 +12,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.
 
 
 class FeedForward(nn.Module):
-    """fc2(activation(fc1(x))).   Vaswani et al. 2017
+    """fc2(activation(fc1(x))) (Vaswani et al. 2017).
 
     Slots: input, hidden (before the activation), before_fc2 (after it), output.
     """

@@ -1,10 +1,10 @@
 """Initialisations: how weights start, drawn per parameter name.
 
-A matrix is drawn from (seed, its name) alone, so two variants start from the same weights wherever their
-parameters have the same names, and no two layers start alike. Word and learned position vectors are drawn from
-N(0, 1/width) under every init, since the models scale them by √width; norms and a variant's own scalars start as
-their class says. Persistent keys and values (see Attention) are drawn alike under every init, and no variant scales
-them.
+The draw of a matrix depends only on the seed and on the matrix's name. So two variants start from the same weights
+wherever their parameters have the same names, and no two layers start alike. Word and learned position vectors are
+drawn from N(0, 1/width) under every init, since the models scale them by √width. Norms and the scalars of a variant
+start as their classes define. Persistent keys and values (see Attention) are drawn alike under every init, and no
+variant scales them.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 
 def fold_in(seed: int, *words: object) -> int:
-    """A seed of its own for every purpose: the same words give the same number on every machine."""
+    """A separate seed for each purpose: the same words give the same number on every machine."""
     text = "/".join(map(str, (seed, *words)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
@@ -26,9 +26,12 @@ def fold_in(seed: int, *words: object) -> int:
 class Init(ABC):
     """How a matrix and its bias start.
 
-    matrix(out, in) and bias(out, in) are drawn in float32 from the generator given; at a site the matrix is scaled by
-    factor(…), which knows where it stands, and by what the variant prescribes (Variant.init_scale).
+    matrix(out, in) and bias(out, in) are drawn from the given generator in torch's default dtype. At a site the matrix
+    is then scaled by factor(…), which depends on its place, and by the variant (Variant.init_scale).
+    paper: keys of normexp.papers, "" for none.
     """
+
+    paper: str | tuple[str, ...] = ""
 
     @abstractmethod
     def matrix(self, rows: int, columns: int, generator: torch.Generator) -> Tensor: ...
@@ -42,7 +45,9 @@ class Init(ABC):
 
 
 class XavierUniform(Init):
-    """U(−a, a), a = gain · √(6 / (in + out)), biases 0; q, k and v each as its own matrix.   Glorot & Bengio 2010"""
+    """U(−a, a), a = gain · √(6 / (in + out)), biases 0; q, k and v as three matrices (Glorot & Bengio 2010)."""
+
+    paper = "glorot2010"
 
     def __init__(self, gain: float = 1.0) -> None:
         self.gain = gain
@@ -53,7 +58,9 @@ class XavierUniform(Init):
 
 
 class XavierNormal(Init):
-    """N(0, gain² · 2 / (in + out)), biases 0; q, k and v each as its own matrix.   Glorot & Bengio 2010"""
+    """N(0, gain² · 2 / (in + out)), biases 0; q, k and v as three matrices (Glorot & Bengio 2010)."""
+
+    paper = "glorot2010"
 
     def __init__(self, gain: float = 1.0) -> None:
         self.gain = gain
@@ -64,11 +71,13 @@ class XavierNormal(Init):
 
 
 class UniformAttention(XavierNormal):
-    """Xavier normal, but query and key 0: every token attends to all alike.   Xiong et al. 2020, section 3.3
+    """Xavier normal, but query and key 0: every token attends equally to all (Xiong et al. 2020, section 3.3).
 
-    The simplified setting of its lemmas, with one head and a feed-forward as wide as the stream; the output
-    projection that they leave out keeps the size of vectors here.
+    With one head and a feed-forward as wide as the stream this is the simplified setting of the paper's lemmas. The
+    lemmas have no output projection; ours keeps the size of vectors.
     """
+
+    paper = "xiong2020"
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +87,7 @@ class UniformAttention(XavierNormal):
 
 
 class TorchDefault(Init):
-    """U(−1/√in, 1/√in) for matrices and biases: what torch.nn.Linear does by itself."""
+    """U(−1/√in, 1/√in) for matrices and biases, the default of torch.nn.Linear."""
 
     def matrix(self, rows: int, columns: int, generator: torch.Generator) -> Tensor:
         bound = 1 / math.sqrt(columns)
@@ -90,7 +99,9 @@ class TorchDefault(Init):
 
 
 class Normal(Init):
-    """N(0, std²), biases 0.   Devlin et al. 2018 with std 0.02"""
+    """N(0, std²), biases 0 (Devlin et al. 2018 with std 0.02)."""
+
+    paper = "devlin2018"
 
     def __init__(self, std: float = 0.02) -> None:
         self.std = std
@@ -100,21 +111,26 @@ class Normal(Init):
 
 
 class GPT2(Normal):
-    """N(0, std²), out and fc2 × 1/√S with S the stack's residual branches, biases 0.   Radford et al. 2019
+    """N(0, std²), out and fc2 × 1/√S with S the stack's residual branches, biases 0 (Radford et al. 2019).
 
-    S is 2L in a stack of L layers, as in GPT-2 itself, and 3L in a decoder with cross-attention, where as many branches
-    are summed; that reading is ours. Word vectors start as under every init, not with std.
+    S is 2L in a stack of L layers, as in GPT-2. In a decoder with cross-attention it is 3L, the number of branches that
+    are summed there; that extension is ours. Word vectors start as under every init, not with std.
     """
+
+    paper = "radford2019"
 
     def factor(self, site: Any, role: str, sites: int) -> float:
         return 1 / math.sqrt(sites) if role in ("out", "fc2") else 1.0
 
 
 class Small(XavierNormal):
-    """Attention N(0, 2 / (in + 4 in)), all else N(0, 2 / (in + out)), biases 0.   Nguyen & Salazar 2019 (SmallInit)
+    """Attention N(0, 2 / (in + 4 in)), all else N(0, 2 / (in + out)), biases 0 (SmallInit, Nguyen & Salazar 2019).
 
-    Attention matrices as if they were as wide as the feed-forward ones: √(2/5) of Xavier's standard deviation.
+    Attention matrices start as if they were as wide as those of the feed-forward: with √(2/5) of Xavier's standard
+    deviation.
     """
+
+    paper = "nguyen2019"
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,10 +140,12 @@ class Small(XavierNormal):
 
 
 class DSInit(XavierUniform):
-    """U(−a, a), a = α/√l · √(6 / (in + out)) in layer l, counted from 1 in each stack.   Zhang et al. 2019
+    """U(−a, a), a = α/√l · √(6 / (in + out)) in layer l, from 1 in each stack (DS-Init, Zhang et al. 2019).
 
     α is at most 1.
     """
+
+    paper = "zhang2019_ds_init"
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
@@ -138,10 +156,12 @@ class DSInit(XavierUniform):
 
 
 class PostLNInit(XavierNormal):
-    """N(0, 2 / (in + out) / (N − l + 1)²) in layer l of N, counted from 1 in each stack.   Wang et al. 2022 (DeepNet)
+    """N(0, 2 / (in + out) / (N − l + 1)²) in layer l of N, from 1 in each stack (Wang et al. 2022, DeepNet).
 
-    Lower layers are shrunk more: section 3's remedy for Post-LN, not DeepNorm's own.
+    Lower layers shrink more. This is the Post-LN-init of the paper's section 3, not the init of DeepNorm.
     """
+
+    paper = "wang2022_deepnet"
 
     def __init__(self) -> None:
         super().__init__()
@@ -150,7 +170,7 @@ class PostLNInit(XavierNormal):
         return 1 / (site.shape.depth - site.layer + 1)
 
 
-# Parameters that are vectors and no matrices: drawn from N(0, 1/size of this dimension).
+# Parameters that hold vectors: drawn from N(0, 1/size of this dimension).
 VECTORS = {"positions": -1, "persistent_key": -1, "persistent_value": -2}
 
 

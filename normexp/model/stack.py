@@ -1,6 +1,7 @@
-"""A stack of layers: it builds the sub-layers and hands them to its variant, layer by layer."""
+"""A stack of layers: builds the sub-layers and passes them to its variant, layer by layer."""
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -14,7 +15,8 @@ class Stack(nn.Module):
     """An encoder or a decoder of `shape.depth` layers, joined by `variant`.
 
     make_variant: shape → variant. dropout: on every branch's output; attention_dropout: inside the branches.
-    head_norms: makes the norms of one attention sub-layer by slot; what a variant puts into a slot stands instead.
+    head_norms: makes the norms of one attention sub-layer, by slot; a module that the variant puts into a slot
+    replaces the norm there.
     """
 
     def __init__(
@@ -43,20 +45,20 @@ class Stack(nn.Module):
                 shape.width, shape.heads, attention_dropout, inside, causal=causal, cross=cross, persistent=persistent
             )
 
-        digits = max(2, len(str(shape.depth)))  # zero-padded, so that layers sort as they stand
         self.layers = nn.ModuleDict()
         self.sites_by_layer: list[list[Site]] = []
         index = 0
         for layer in range(1, shape.depth + 1):
             sites: dict[str, Site] = {}
+            number = f"{layer:02d}"  # the same in a stack of any depth: weights are drawn per name
             for name, kind in self.variant.sites(layer).items():
                 index += 1
-                full_name = f"{shape.stack}.{layer:0{digits}d}.{name}"
+                full_name = f"{shape.stack}.{number}.{name}"
                 site = Site(shape, layer, index, full_name, kind, dropout, self.context)
                 site.sublayer = make_sublayer(kind, self.variant.branch_modules(site))
                 self.variant.build_site(site)
                 sites[name] = site
-            self.layers[f"{layer:0{digits}d}"] = nn.ModuleDict(sites)
+            self.layers[number] = nn.ModuleDict(sites)
             self.sites_by_layer.append(list(sites.values()))
         for module in self.modules():
             if isinstance(module, Norm):
@@ -82,11 +84,22 @@ class Stack(nn.Module):
             stream = self.variant.start_stream(x)
             self.context.capture(f"{self.shape.stack}/stream", self.variant.main_stream(stream))
             for sites in self.sites_by_layer:
-                stream = self.variant.layer(stream, sites)
+                stream = self.layer(stream, sites)
             return self.context.capture(f"{self.shape.stack}/output", self.variant.finish_stream(stream))
         finally:
-            self.set_context(Context())  # else the last batch and its graph would live on
+            self.set_context(Context())  # otherwise the last batch and its graph would stay in memory
+
+    def layer(self, stream: Any, sites: list[Site]) -> Any:
+        """One layer. Its end is recorded as the stream after its last site, where the variant recorded none there."""
+        if (trace := self.context.trace) is None or not sites:
+            return self.variant.layer(stream, sites)
+        name = f"{sites[-1].name}/stream"
+        trace.pop(name, None)  # of an earlier forward
+        stream = self.variant.layer(stream, sites)
+        if name not in trace:
+            trace[name] = self.variant.main_stream(stream)
+        return stream
 
     def set_context(self, values: Context) -> None:
-        """Every site holds this one context object; only what is in it changes."""
+        """Replace the values of the one context object that all sites of the stack share."""
         vars(self.context).update(vars(values))

@@ -1,4 +1,4 @@
-"""The models: stacks with something that reads tokens below and something that predicts above."""
+"""The models: an embedding, one or two stacks, and a head."""
 
 import torch
 import torch.nn.functional as F
@@ -38,10 +38,10 @@ class Classifier(nn.Module):
 
 
 class LanguageModel(nn.Module):
-    """Decoder on its own, without anything to read: the next token at every position.
+    """A decoder without an encoder: predicts the next token at every position.
 
-    The head shares the word vectors when `tied`: with vectors of variance 1/width and a normed output, logits
-    start with variance near 1. Without tying it is a matrix of its own.
+    tied: the head shares the word vectors. With vectors of variance 1/width and a normed output, logits then start with
+    variance near 1. Otherwise the head is a separate matrix.
     """
 
     def __init__(self, embedding: Embedding, decoder: Stack, vocabulary: int, tied: bool) -> None:
@@ -63,7 +63,7 @@ class LanguageModel(nn.Module):
     ) -> Tensor:
         """Logits.   batch, target token, word
 
-        source: not read. target_mask: True at real tokens; attention needs none, norms that pool over tokens do.
+        source: ignored. target_mask: True at real tokens; attention does not need it, norms that pool over tokens do.
         """
         return self.predict(self.decoder(self.embedding(target), target_mask, trace=trace))
 
@@ -73,7 +73,7 @@ class LanguageModel(nn.Module):
 
 
 class Translator(LanguageModel):
-    """Encoder-decoder over one joint vocabulary: the next target token at every position."""
+    """Encoder-decoder over one joint vocabulary: predicts the next target token at every position."""
 
     def __init__(self, embedding: Embedding, encoder: Stack, decoder: Stack, vocabulary: int, tied: bool) -> None:
         super().__init__(embedding, decoder, vocabulary, tied)
@@ -91,8 +91,8 @@ class Translator(LanguageModel):
         trace: Trace | None = None,
         target_mask: Tensor | None = None,
     ) -> Tensor:
-        """Logits, as LanguageModel's.   batch, target token, word"""
-        assert source is not None, "a translator reads a source"
+        """Logits, as in LanguageModel.   batch, target token, word"""
+        assert source is not None, "translation needs a source"
         return self.decode(target, self.encode(source, source_mask, trace), source_mask, trace, target_mask)
 
     def encode(self, source: Tensor, mask: Tensor | None, trace: Trace | None = None) -> Tensor:
@@ -112,9 +112,9 @@ class Translator(LanguageModel):
 
     @torch.no_grad()
     def translate(self, source: Tensor, mask: Tensor | None, *, begin: int, end: int) -> list[list[int]]:
-        """Greedy translations without <bos> and <eos>, at most 2 × source + 10 tokens long.
+        """Greedy translations without <bos> and <eos>, of at most 2 × source length + 10 tokens.
 
-        The cap is needed: a model that has learnt nothing never writes <eos>. Finished rows leave the batch.
+        The cap is needed because an untrained model may never write <eos>. Finished rows leave the batch.
         """
         memory = self.encode(source, mask)
         written = torch.full((len(source), 1), begin, device=source.device)

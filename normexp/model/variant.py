@@ -1,7 +1,7 @@
-"""The seam between a stack and a variant: everything that joins sub-layers to the stream passes here.
+"""The variant interface: how the sub-layers of a stack are joined to its residual stream.
 
-The stack knows sub-layers and their order in depth; the variant knows how they are joined. A new
-arrangement is a subclass of `Variant`, and the stack never asks which one it holds.
+The stack knows its sub-layers and their order in depth; the variant knows how they are joined. A new variant is a
+subclass of `Variant`. The stack never asks which variant it holds.
 """
 
 from collections.abc import Callable
@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 Trace = dict[str, Tensor]
-Capture = Callable[[str, Tensor], Tensor]  # names an intermediate value of a forward pass, and hands it back
+Capture = Callable[[str, Tensor], Tensor]  # records an intermediate value of a forward pass by name and returns it
+MakeNorm = Callable[[int], nn.Module]  # width → a new norm of the kind that the run uses
 
 
 def ignore(name: str, value: Tensor) -> Tensor:
-    """What a sub-layer that stands alone does with its intermediate values: nothing."""
+    """The default Capture: record nothing (a sub-layer used outside a stack)."""
     return value
 
 
 @dataclass
 class Context:
-    """What one forward pass gives to every sub-layer of a stack; shared by its sites, filled by the stack.
+    """What one forward pass gives to every sub-layer of a stack; the stack fills it and its sites share it.
 
     mask: batch, token; True at real tokens, None when nothing is padded.
     memory: batch, source token, width; what cross-attention reads.
-    trace: where the forward writes its intermediate tensors by name, None when nobody asks.
+    trace: where the forward records its intermediate tensors by name; None when tracing is off.
     """
 
     mask: Tensor | None = None
@@ -34,7 +35,7 @@ class Context:
     trace: Trace | None = None
 
     def capture(self, name: str, value: Tensor) -> Tensor:
-        """Name an intermediate value of this forward pass, for probes that asked to see it."""
+        """Record an intermediate value of this forward pass, for probes that asked for a trace."""
         if self.trace is not None:
             self.trace[name] = value
         return value
@@ -71,7 +72,7 @@ class Site(nn.Module):
     sublayer: nn.Module  # by the stack
     if TYPE_CHECKING:
 
-        def __getattr__(self, name: str) -> Any: ...  # whatever else a variant keeps here, by its own name
+        def __getattr__(self, name: str) -> Any: ...  # whatever else a variant keeps here, under its own name
 
     def __init__(
         self, shape: StackShape, layer: int, index: int, name: str, kind: str, dropout: float, context: Context
@@ -90,42 +91,48 @@ class Site(nn.Module):
         return self.capture("branch", self.dropout(self.sublayer(x, self.context, self.capture)))
 
     def capture(self, what: str, value: Tensor) -> Tensor:
-        """Name an intermediate value at this site (see Context.capture)."""
+        """Record an intermediate value at this site (see Context.capture)."""
         return self.context.capture(f"{self.name}/{what}", value)
-
-
-@dataclass(frozen=True)
-class Equation:
-    """The first line of a variant's docstring, taken apart."""
-
-    text: str
-    paper: str
 
 
 class Variant(nn.Module):
     """How the sub-layers of one stack are joined to its residual stream.
 
-    Subclass it, put the equation and the paper on the docstring's first line with three spaces between them,
-    and write `join`. Every other method has the default that the common case needs. The stream may be any
-    object (a tensor, several, a list); only `open`, `layer`, `close` and `view` look inside it.
+    Subclass it, state the equation, and write `join`. Every other method has the default that the common case needs.
+    The stream may be any object (a tensor, several, a list); only `start_stream`, `join`, `layer`, `finish_stream` and
+    `main_stream` look inside it.
+
+    equation: what a sub-layer does to the stream; may be "". paper: keys of normexp.papers, "" for one without a paper.
+    verified: what the equation and its constants were checked against. A subclass inherits none of the three, since it
+    usually computes something else.
     """
 
-    uses_norm = True  # False: this variant places no norm, and setting one on the line is an error
+    equation: str = ""
+    paper: str | tuple[str, ...] = ""
+    verified: str = ""
+
+    uses_norm = True  # False: this variant places no norm, and setting one is an error
     needs_norm = False  # True: without one its stream grows without bound, so norm=none is an error
     needs_feed_forward = False  # True: its equation or its constants count on one, so model.feed_forward=0 is an error
 
-    def __init__(self, shape: StackShape, norm: Callable[[int], nn.Module]) -> None:
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in ("equation", "paper", "verified"):
+            if name not in vars(cls):
+                setattr(cls, name, "")
+
+    def __init__(self, shape: StackShape, make_norm: MakeNorm) -> None:
         super().__init__()
         self.shape = shape
-        self.make_norm = norm
+        self.make_norm = make_norm
 
     # -- what is built ------------------------------------------------------------------------------
 
     def sites(self, layer: int) -> dict[str, str]:
         """Name and kind (attention, cross_attention, feed_forward) of a layer's sub-layers, in order."""
-        cross = self.shape.stack == "decoder" and self.shape.encoder_depth  # on its own it has nothing to read
-        there = {"attention": True, "cross_attention": cross, "feed_forward": self.shape.feed_forward}
-        return {kind: kind for kind in there if there[kind]}
+        cross = self.shape.stack == "decoder" and self.shape.encoder_depth  # a decoder alone has nothing to read
+        present = {"attention": True, "cross_attention": cross, "feed_forward": self.shape.feed_forward}
+        return {kind: kind for kind in present if present[kind]}
 
     def build_site(self, site: Site) -> None:
         """Give a site what this variant owns there: by default one norm."""
@@ -150,7 +157,11 @@ class Variant(nn.Module):
         return x
 
     def layer(self, stream: Any, sites: list[Site]) -> Any:
-        """One layer: by default each of its sites is joined in turn."""
+        """One layer: by default each of its sites is joined in turn.
+
+        This default records the stream after every site, for probes. A subclass that overrides it need not: the stack
+        records where a layer ends. For rows at the other sites too, it calls site.capture("stream", x) after them.
+        """
         for site in sites:
             stream = self.join(stream, site)
             site.capture("stream", self.main_stream(stream))
@@ -158,7 +169,7 @@ class Variant(nn.Module):
 
     def join(self, x: Any, site: Site) -> Any:
         """The equation: stream before the site → stream after it."""
-        raise TypeError(f"{type(self).__name__} has neither a join nor a layer of its own")
+        raise TypeError(f"{type(self).__name__} must define join or layer; it defines neither")
 
     def finish_stream(self, stream: Any) -> Tensor:
         """Stream → output of the stack."""
@@ -171,20 +182,14 @@ class Variant(nn.Module):
     # -- what depends on data or time ---------------------------------------------------------------
 
     def calibrate(self, forward: Callable[[], Any]) -> None:
-        """Set constants from one batch before training; `forward()` runs the model once on it, no gradient.
+        """Set constants from one batch before training; `forward()` runs the model once on it, without gradients.
 
-        The result belongs in parameters or buffers, so that a resumed run never repeats it.
+        The result belongs in parameters or buffers, so that a resumed run never repeats the calibration.
         """
 
     def on_step_begin(self, step: int) -> None:
         """Called before every training step, counted from 1; what it changes belongs in buffers."""
 
     def warnings(self) -> list[str]:
-        """What a reader of the graph should know at this depth, a line each; empty where all is as the paper has it."""
+        """How the graph at this depth departs from the paper, one line each; empty where it does not."""
         return []
-
-    @classmethod
-    def equation(cls) -> Equation:
-        """The docstring's first line: what this variant computes and who proposed it."""
-        text, _, paper = (cls.__doc__ or "").strip().partition("\n")[0].partition("   ")
-        return Equation(text.strip(), paper.strip())

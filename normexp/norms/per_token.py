@@ -1,4 +1,4 @@
-"""Normalisers that look at one token at a time."""
+"""Normalisers that treat every token separately."""
 
 from collections.abc import Callable
 
@@ -10,9 +10,10 @@ from normexp.norms.norm import Norm, at_least_float32
 
 
 class LayerNorm(Norm):
-    """g · (x − mean) / √(var + eps) + b, with g = 1 and b = 0 at the start.   Ba et al. 2016"""
+    """g · (x − mean) / √(var + eps) + b, with g = 1 and b = 0 at the start (Ba et al. 2016)."""
 
     symbol = "LN"
+    paper = "ba2016"
 
     def __init__(self, width: int, eps: float = 1e-5) -> None:
         super().__init__()
@@ -29,9 +30,10 @@ class LayerNorm(Norm):
 
 
 class RMSNorm(Norm):
-    """g · x / √(mean(x²) + eps), with g = 1 at the start.   Zhang & Sennrich 2019"""
+    """g · x / √(mean(x²) + eps), with g = 1 at the start (Zhang & Sennrich 2019)."""
 
     symbol = "RMS"
+    paper = "zhang2019_rms_norm"
 
     def __init__(self, width: int, eps: float = 1e-6) -> None:
         super().__init__()
@@ -47,12 +49,13 @@ class RMSNorm(Norm):
 
 
 class ScaleNorm(Norm):
-    """g · x / max(‖x‖, eps), with one scalar g = √width at the start.   Nguyen & Salazar 2019
+    """g · x / max(‖x‖, eps), with one scalar g = √width at the start (Nguyen & Salazar 2019).
 
-    At the start it is RMSNorm without eps. The authors pair it with model.fix_norm.
+    At the start it equals RMSNorm without eps. The authors combine it with model.fix_norm.
     """
 
     symbol = "SN"
+    paper = "nguyen2019"
 
     def __init__(self, width: int, eps: float = 1e-5) -> None:
         super().__init__()
@@ -64,13 +67,14 @@ class ScaleNorm(Norm):
 
 
 class AdaNorm(Norm):
-    """C (1 − k z) z with z = (x − mean) / (std + eps), no gradient through (1 − k z).   Xu et al. 2019
+    """C (1 − k z) z with z = (x − mean) / (std + eps), no gradient through (1 − k z) (Xu et al. 2019).
 
-    It learns nothing. As in the authors' code the standard deviation is the unbiased one and eps stands outside it.
+    It has no parameters. As in the authors' code the standard deviation is the unbiased one and eps is added to it.
     C = 1 as the default is not checked against the paper; the authors' translation script has 2.
     """
 
     symbol = "AdaN"
+    paper = "xu2019"
 
     def __init__(self, width: int, scale: float = 1.0, k: float = 0.1, eps: float = 1e-5) -> None:
         super().__init__()
@@ -83,13 +87,14 @@ class AdaNorm(Norm):
 
 
 class DyT(Norm):
-    """g · tanh(a x) + b, with g = 1, b = 0 and one scalar a = 0.5 at the start.   Zhu et al. 2025
+    """g · tanh(a x) + b, with g = 1, b = 0 and one scalar a = 0.5 at the start (Zhu et al. 2025).
 
-    It has no statistics, so it squashes a stream without fixing its norm. The paper tunes a by width for language
-    models, larger at attention than elsewhere; those values are not checked against the paper, and not taken here.
+    It has no statistics, so it bounds a stream without fixing its norm. The paper tunes a by width for language models,
+    larger at attention than elsewhere. Those values are not checked against the paper and not used here.
     """
 
     symbol = "DyT"
+    paper = "zhu2025"
 
     def __init__(self, width: int, alpha: float = 0.5) -> None:
         super().__init__()

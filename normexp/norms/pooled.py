@@ -1,11 +1,11 @@
-"""Normalisers whose statistics are pooled over tokens; padding never enters them."""
+"""Normalisers that pool their statistics over tokens; padding never enters them."""
 
 import torch
 from torch import Tensor, nn
 
 from normexp.norms.norm import Norm, at_least_float32
 
-IN_TRAINING = "in training its statistics hold later tokens too; in evaluation it reads running ones, which hold none"
+IN_TRAINING = "in training its statistics include later tokens; in evaluation it uses running ones, which include none"
 
 
 def token_weights(x: Tensor, norm: Norm) -> Tensor:
@@ -27,14 +27,15 @@ def moments(x: Tensor, norm: Norm, dims: tuple[int, ...]) -> tuple[Tensor, Tenso
 
 
 class BatchNorm(Norm):
-    """g · (x − mean) / √(var + eps) + b, per channel over all real tokens of a batch.   Ioffe & Szegedy 2015
+    """g · (x − mean) / √(var + eps) + b, per channel over all real tokens of a batch (Ioffe & Szegedy 2015).
 
-    In evaluation mean and var are running averages, which move by `momentum` (the new one's share) at each training
-    forward; the running variance is the unbiased one. Equals torch.nn.BatchNorm1d where nothing is padded.
-    In a causal stack a token's statistics hold later tokens while training: `normexp show` says so.
+    In evaluation mean and var are running averages. `momentum` is the weight of the newest batch in them at each
+    training forward; the running variance is the unbiased one. Equals torch.nn.BatchNorm1d where nothing is padded.
+    In a causal stack a token's statistics include later tokens during training; `normexp show` prints a warning.
     """
 
     symbol = "BN"
+    paper = "ioffe2015"
     causality_note = IN_TRAINING
     running_mean: Tensor
     running_var: Tensor
@@ -60,14 +61,15 @@ class BatchNorm(Norm):
 
 
 class InstanceNorm(Norm):
-    """g · (x − mean) / √(var + eps) + b, per channel over the real tokens of one text.   Ulyanov et al. 2016
+    """g · (x − mean) / √(var + eps) + b, per channel over the real tokens of one text (Ulyanov et al. 2016).
 
-    The same in training and evaluation. In a causal stack it would show every token the later ones, at evaluation
-    too, so it is refused there. Equals torch.nn.InstanceNorm1d (affine) where nothing is padded.
+    The same in training and evaluation. In a causal stack every token would see the later ones, in evaluation too, so
+    it is not allowed there. Equals torch.nn.InstanceNorm1d (affine) where nothing is padded.
     """
 
     symbol = "IN"
-    causality_note = "its statistics hold later tokens, in evaluation too"
+    paper = "ulyanov2016"
+    causality_note = "its statistics include later tokens, in evaluation too"
     refuses_causal = True
 
     def __init__(self, width: int, eps: float = 1e-5) -> None:

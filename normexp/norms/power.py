@@ -9,21 +9,22 @@ from normexp.norms.pooled import IN_TRAINING, token_weights
 
 
 class PowerNorm(Norm):
-    """g · z + b with z = u / √(ψ² + eps), u = x / RMS(x), ψ² the running mean of u² per channel.   Shen et al. 2020
+    """g · z + b with z = u / √(ψ² + eps), u = x / RMS(x), ψ² the running mean of u² per channel (Shen et al. 2020).
 
-    Backward: ∂L/∂u = (∂L/∂z − ν z) / √(ψ_B² + eps), ν ← ν + (1 − a) · mean((∂L/∂z − ν z) z): the share of the
-    gradient that ψ would have taken, by its running mean. ψ_B² is the mean of u² over this batch. For the first
-    `warmup` training forwards z is made with ψ_B; the authors' code has 10,000, in much longer runs. Evaluation
-    reads ψ².
+    Backward: ∂L/∂u = (∂L/∂z − ν z) / √(ψ_B² + eps), ν ← ν + (1 − a) · mean((∂L/∂z − ν z) z). ν z is the part of the
+    gradient that ψ would receive, estimated by a running mean. ψ_B² is the mean of u² over this batch. In the first
+    `warmup` training forwards z is computed with ψ_B; the authors' code has 10,000 of them, in much longer runs.
+    Evaluation uses ψ².
 
     Written from the authors' code (sIncerass/powernorm, mask_powernorm.py, one group), whose update of ν equals the
     paper's ν (1 − (1 − a) Γ) + (1 − a) Λ. After the warm-up that code divides the gradient by the batch's ψ_B and not
-    by ψ, and so does this; the paper's choice is not checked. Padding counts nowhere; there it enters ν.
-    Their own script puts it into the encoder only; in a causal stack its warm-up shows later tokens, as BatchNorm does.
-    Not for training.amp=fp16, whose loss scale would enter ν.
+    by ψ, and so does this class; the paper's choice is not checked. Here padding counts nowhere; in their code it
+    enters ν. Their script puts the norm into the encoder only. In a causal stack its warm-up lets a token see later
+    ones, as BatchNorm does. Not for training.amp=fp16, whose loss scale would enter ν.
     """
 
     symbol = "PN"
+    paper = "shen2020"
     causality_note = IN_TRAINING
     running: Tensor
     nu: Tensor
@@ -47,7 +48,7 @@ class PowerNorm(Norm):
         if not self.training:
             return self.weight * u / torch.sqrt(self.running + self.eps) + self.bias
         share = token_weights(u, self)
-        share = share / share.sum()  # of a real token in a mean over all of them
+        share = share / share.sum()  # the weight of each real token in a mean over all of them
         over_tokens = tuple(range(u.dim() - 1))
         with torch.no_grad():
             self.forwards += 1

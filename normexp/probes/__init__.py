@@ -1,1 +1,1 @@
-"""What is measured, one file per measurement."""
+"""What a run can measure of its model, one file per measurement. README.md lists them."""

@@ -1,4 +1,6 @@
-"""Whether a branch adds something new to the stream, or more or less of what is there."""
+"""Cosine similarity between a branch output and the stream that it is added to."""
+
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -8,12 +10,18 @@ from normexp.probes.probe import Probe, Readings, site_key
 
 
 class Alignment(Probe):
-    """mean cosine of a branch's output with the stream that it joins, −1 to 1   Oh et al. 2025, orthogonal updates
+    """Mean cosine between every branch output and the stream before it.
 
-    branch_cosine, over the real tokens of the batch; 0 where they are orthogonal, and for a token whose branch or
-    stream is 0. The stream is ProbeContext.stream_before and the branch is F's own output. What a variant does to
-    either of them before it adds them, such as norming the branch, is not included.
+    The mean runs over the real tokens of the batch; a token whose branch or stream is 0 counts as 0. The stream is
+    ProbeContext.stream_before and the branch is F's output. What a variant does to either of them before it adds them,
+    such as normalising the branch, is not included.
     """
+
+    measures = "cosine between a branch output and the stream that it is added to, −1 to 1; 0: the branch is orthogonal"
+    statistics: ClassVar[dict[str, str]] = {
+        "branch_cosine": "mean cosine between a branch output and the stream that it is added to"
+    }
+    paper = "oh2025"
 
     @torch.no_grad()
     def measure(self, context: ProbeContext) -> Readings:

@@ -1,7 +1,8 @@
-"""How sharply queries choose among the keys that they see."""
+"""Entropy of attention and the size of its logits."""
 
 import math
 from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,14 +14,22 @@ from normexp.probes.probe import Probe, Readings, site_key
 
 
 class AttentionEntropy(Probe):
-    """−Σ p ln p of softmax(QKᵀ/√head_width), nats, and the largest logit   Zhai et al. 2023, Wortsman et al. 2023
+    """−Σ p ln p of p = softmax(QKᵀ/√head_width), and the largest logit, at every attention and cross-attention.
 
-    At every attention and cross-attention, over heads and the queries of real tokens: attention_entropy, the mean;
-    attention_entropy_share, the mean of entropy / ln(visible keys), 1 where attention is uniform, over queries that
-    see more than one key (nan where none does); attention_logit_max, the largest |logit| of a visible key.
-    Dropout of attention weights comes after them, so it does not count. Persistent keys (attention=all_attention) are
-    left out: what is told is how queries choose among tokens.
+    Means run over heads and over the queries of real tokens. attention_entropy_share is the mean of
+    entropy / ln(visible keys) over the queries that see more than one key, and NaN where no query does.
+    attention_logit_max is a maximum over the batch, which grows with the batch: compare it at equal batch_tokens.
+    Attention dropout is applied after the softmax and does not count. Persistent keys (attention=all_attention) are
+    left out: the probe measures how queries choose among tokens. For the logits see Wortsman et al. 2023.
     """
+
+    measures = "entropy of the attention weights (nats) and the largest |logit|; entropy near 0: collapsed"
+    statistics: ClassVar[dict[str, str]] = {
+        "attention_entropy": "entropy of the attention weights (nats), mean over heads and queries",
+        "attention_entropy_share": "entropy of the attention weights over that of uniform attention; 1: uniform",
+        "attention_logit_max": "largest |logit| of a visible key in the batch",
+    }
+    paper = "zhai2023"
 
     def measure(self, context: ProbeContext) -> Readings:
         return Readings.of(
@@ -47,10 +56,10 @@ class AttentionEntropy(Probe):
 
 
 def visible(site: Site, context: ProbeContext, logits: Tensor) -> Tensor:
-    """Which keys a query sees.   batch or 1, 1, query or 1, key"""
+    """True at the keys that a query sees.   batch or 1, 1, query or 1, key"""
     queries, keys = logits.shape[-2:]
     everything = torch.ones(1, 1, queries, keys, dtype=torch.bool, device=logits.device)
     if site.sublayer.causal:
         return everything.tril()
-    mask = context.mask_of("encoder")  # a cross-attention reads the encoder too
+    mask = context.mask_of("encoder")  # cross-attention reads the encoder too
     return everything if mask is None else mask[:, None, None, :].expand(-1, -1, queries, -1)

@@ -1,4 +1,4 @@
-"""One look at a model: its weights as they are, one batch, and what a forward and a backward of it leave."""
+"""What a probe may read at one step: the model, a batch, and the activations and gradients of that batch."""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
@@ -19,14 +19,16 @@ from normexp.norms.norm import at_least_float32
 
 @dataclass(frozen=True, eq=False)
 class ProbeContext:
-    """What probes may look at. Every forward sees the same dropout, so two of them differ only by what was changed.
+    """What a probe may read. All forwards share one dropout mask, so that two of them differ only by what was changed.
 
-    model: in training mode. batch: on the model's device. step: the update that comes next, from 1.
+    model: in training mode. batch: on the model's device. step: the number of the coming update, from 1.
     logits(model, batch, trace): the training forward of this step, with its dropout and its precision.
     loss(scores, labels): mean unsmoothed negative log-likelihood, nats.
-    updated_model(): a copy of the model after the update that comes next, made from the gradients in .grad.
-    initial_model(): the model as it was before its first update.
-    lr: of that update; the peak rate where there is no training. seed: of the run.
+    updated_model(): a copy of the model after the coming update, made from the gradients in .grad.
+    initial_model(): the model before its first update.
+    lr: the rate of the coming update; the peak rate where there is no training. seed: the seed of the run.
+    coming_update(): that copy of the model together with the optimizer that updated it, after its step. None where
+    the trainer provides none.
     """
 
     model: Model
@@ -38,21 +40,22 @@ class ProbeContext:
     initial_model: Callable[[], Model]
     lr: float
     seed: int
+    coming_update: Callable[[], tuple[Model, torch.optim.Optimizer]] | None = None
 
     def scores(self, batch: Batch | None = None, trace: Trace | None = None) -> Tensor:
-        """Logits of a forward.   batch, target token, word  or  batch, class"""
+        """Logits of one forward.   batch, target token, word  or  batch, class"""
         with unchanged_buffers(self.model):
             return self.logits(self.model, batch or self.batch, trace)
 
     @cached_property
     def _pass(self) -> tuple[Trace, Tensor]:
         trace: Trace = {}
-        with torch.enable_grad():  # it is kept, so it must not depend on who asks first
+        with torch.enable_grad():  # the pass is cached, so it must not depend on who asks first
             return trace, self.loss(self.scores(trace=trace), self.batch.labels)
 
     @property
     def trace(self) -> Trace:
-        """What one forward named on its way (`decoder.05.attention/branch`), its graph kept for gradients."""
+        """The named tensors of one forward (`decoder.05.attention/branch`), with their graph, for gradients."""
         return self._pass[0]
 
     @property
@@ -61,7 +64,7 @@ class ProbeContext:
         return self._pass[1]
 
     def gradients(self, tensors: Sequence[Tensor]) -> list[Tensor | None]:
-        """Gradient of the loss for each tensor of the trace or parameter; None where the loss does not come from it."""
+        """Gradients of the loss with respect to parameters or tensors of the trace; None where it does not use one."""
         with unchanged_buffers(self.model):
             return list(torch.autograd.grad(self.nll, tensors, retain_graph=True, allow_unused=True))
 
@@ -71,64 +74,64 @@ class ProbeContext:
         return [site for stack in self.model.stacks for site in stack.sites]
 
     def stream_before(self, site: Site) -> Tensor | None:
-        """The stream as the site before left it, at a stack's first site as it was opened; None where nobody named it.
+        """The stream after the previous site, or at the start of the stack; None where the variant did not record it.
 
-        What `view` makes of it, so where a layer reads a mix of those below, that mix is not what is shown.
+        This is what `Variant.main_stream` shows. Where a layer reads a mix of the layers below, it is not that mix.
         """
         names = {other.index: other.name for other in self.sites if other.shape.stack == site.shape.stack}
         return self.trace.get(f"{names.get(site.index - 1, site.shape.stack)}/stream")
 
     def streams(self, stack: Stack) -> dict[Site | None, Tensor]:
-        """A stack's stream after every site that names it, and, at None, before the first.   batch, token, width"""
-        places = {None: stack.shape.stack} | {site: site.name for site in stack.sites}
-        return {at: self.trace[f"{name}/stream"] for at, name in places.items() if f"{name}/stream" in self.trace}
+        """A stack's stream after every site that records it and, at None, before the first.   batch, token, width"""
+        names = {None: stack.shape.stack} | {site: site.name for site in stack.sites}
+        return {at: self.trace[f"{name}/stream"] for at, name in names.items() if f"{name}/stream" in self.trace}
 
     def mask_of(self, stack: str) -> Tensor | None:
-        """True at a stack's real tokens.   batch, token"""
+        """True at the real tokens of a stack.   batch, token"""
         return self.batch.source_mask if stack == "encoder" else self.batch.target_mask
 
     def generator(self, *words: object) -> torch.Generator:
-        """A generator for one purpose of one probe: the same words give the same numbers in every run of this seed."""
+        """A generator for one purpose of one probe: the same words give the same numbers in all runs of this seed."""
         return torch.Generator().manual_seed(fold_in(self.seed, "probe", *words))
 
     def with_model(self, model: Model) -> "ProbeContext":
-        """The same batch, dropout and precision over another model."""
+        """The same batch, dropout and precision with another model."""
         return replace(self, model=model)
 
     def trace_of(self, model: Model) -> Trace:
-        """What the same forward over another model names, without a graph."""
+        """The named tensors of the same forward through another model, without a graph."""
         trace: Trace = {}
         with torch.no_grad():
             self.with_model(model).scores(trace=trace)
         return trace
 
     def with_model_copy(self) -> "ProbeContext":
-        """The same context over a copy of the model, free to be changed."""
+        """The same context with a copy of the model, which the caller may change."""
         return self.with_model(copy.deepcopy(self.model))
 
 
 @contextmanager
 def unchanged_buffers(model: nn.Module) -> Iterator[None]:
-    """What a forward or backward in training mode writes into the model (running statistics) is dropped.
+    """Discard what a forward or backward in training mode writes into the model's buffers (running statistics).
 
-    Copies, not values put back: the forward's graph may still need what it wrote.
+    The block works on copies, because the graph of its forward may still need the values that it wrote.
     """
-    own = [(module, dict(module._buffers)) for module in model.modules() if module._buffers]
+    saved = [(module, dict(module._buffers)) for module in model.modules() if module._buffers]
     try:
-        for module, buffers in own:
+        for module, buffers in saved:
             module._buffers.update({name: None if b is None else b.clone() for name, b in buffers.items()})
         yield
     finally:
-        for module, buffers in own:
+        for module, buffers in saved:
             module._buffers.update(buffers)
 
 
 def valid_tokens(x: Tensor, mask: Tensor | None) -> Tensor:
-    """The vectors of the real tokens, in float32 or better.   batch, token, width → token, width"""
+    """Vectors of the real tokens, in at least float32.   batch, token, width → token, width"""
     x = at_least_float32(x)
     return x.flatten(0, 1) if mask is None else x[mask]
 
 
 def distances(a: Tensor, b: Tensor, mask: Tensor | None) -> Tensor:
-    """‖a − b‖ of every real token.   batch, token, width → token"""
+    """‖a − b‖ for every real token.   batch, token, width → token"""
     return torch.linalg.vector_norm(valid_tokens(a, mask) - valid_tokens(b, mask), dim=-1)

@@ -1,4 +1,6 @@
-"""The gradient norm of every parameter, and one number per site."""
+"""Gradient norm of every parameter and of every site."""
+
+from typing import ClassVar
 
 import torch
 
@@ -8,11 +10,15 @@ from normexp.probes.probe import Probe, Readings
 
 
 class GradientNorm(Probe):
-    """√Σ g² of every parameter's and every site's gradient, before clipping, in float32   any optimiser's log
+    """√Σ g² for every parameter and every site, before clipping, in float32.
 
-    The gradients are those of the training step itself, as its backward left them in .grad. A site's row has
-    parameter ''.
+    The gradients are those that the backward of the training step left in .grad. The row of a site has parameter ''.
     """
+
+    measures = "Frobenius norm of the loss gradient, before clipping"
+    statistics: ClassVar[dict[str, str]] = {
+        "grad_norm": "norm of the gradient of all parameters of a site, before clipping"
+    }
 
     waits, reads_grad = False, True
 
@@ -20,7 +26,7 @@ class GradientNorm(Probe):
         self._norms: ParameterNorms | None = None
 
     def measure(self, context: ProbeContext) -> Readings:
-        """0 where nothing flowed back."""
+        """Gradient norms; 0 for a parameter without a gradient."""
         if self._norms is None or self._norms.model is not context.model:
             self._norms = ParameterNorms(context.model)
             self._keys = self._norms.keys("grad_norm")

@@ -1,7 +1,8 @@
-"""What a whole stack does to small changes of its input."""
+"""Singular values of the Jacobian of a whole stack."""
 
 from collections.abc import Callable
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,24 +14,32 @@ from normexp.probes.spectrum import spectrum
 
 
 class StackJacobian(Probe):
-    """singular values of ∂ output/∂ input of a stack, for one text   Pennington et al. 2017, Bachlechner et al. 2020
+    """Singular values of ∂ output/∂ input of every stack, for one text.
 
-    jacobian_max, jacobian_min and jacobian_mean_square, the mean of the squared ones. Input and output are the vectors
-    of all tokens of the batch's first text, as if it ended after `tokens` real ones, so the matrix has tokens × width
-    rows. A decoder's memory is that of the whole source, held fixed. Input and memory are those of the step; the stack
-    between them and the output runs as in evaluation, in float32 or better: no dropout inside, and pooled statistics
-    are the running ones. A LayerNorm that closes it takes two directions from every token: jacobian_min is then 0 but
-    for rounding and eps. Costs `tokens` forwards and backwards of `width` texts each: for small widths.
+    Input and output are the vectors of all tokens of the batch's first text, cut off after `tokens` real tokens, so
+    the matrix has tokens × width rows. The decoder's memory comes from the whole source and is held fixed. Input and
+    memory are those of the step; the stack itself runs as in evaluation, in at least float32: without dropout, and
+    with running statistics where a norm pools over the batch. A final LayerNorm removes two directions per token, so
+    that jacobian_min is then 0 up to rounding and eps. See also Bachlechner et al. 2020.
+    tokens: number of tokens. The cost is `tokens` forwards and backwards of `width` texts each; use small widths.
     """
+
+    measures = "singular values of a stack's input–output Jacobian; mean square near 1: signals keep their size"
+    statistics: ClassVar[dict[str, str]] = {
+        "jacobian_max": "largest singular value of the stack's Jacobian, for one text",
+        "jacobian_min": "smallest singular value of the stack's Jacobian, for one text",
+        "jacobian_mean_square": "mean squared singular value of the stack's Jacobian; 1: isometric on average",
+    }
+    paper = "pennington2017"
 
     def __init__(self, tokens: int = 8) -> None:
         if tokens < 1:
-            raise ConfigError(f"probes.jacobian.tokens={tokens}: 1 or more is right")
+            raise ConfigError(f"probes.jacobian.tokens must be at least 1; got {tokens}")
         self.tokens = tokens
 
     def measure(self, context: ProbeContext) -> Readings:
-        """NaN where the Jacobian is not finite."""
-        model = context.with_model_copy().model.eval().requires_grad_(False)  # no graph is kept for the weights
+        """Singular values of every stack; NaN where the Jacobian is not finite."""
+        model = context.with_model_copy().model.eval().requires_grad_(False)  # so that no graph is kept for the weights
 
         def text(name: str, stack: str) -> Tensor:
             mask = context.mask_of(stack)
@@ -53,14 +62,14 @@ class StackJacobian(Probe):
 
 
 def jacobian(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """∂ function(x)/∂ x for one text, by batches of `width` copies of it.   token, width → token·width, token·width
+    """∂ function(x)/∂ x for one text, from batches of `width` copies.   token, width → token·width, token·width
 
-    function: batch, token, width → the same, each text by itself.
+    function: batch, token, width → batch, token, width, each text by itself.
     """
     tokens, width = x.shape
     rows = []
     for token in range(tokens):
         copies = x.repeat(width, 1, 1).requires_grad_()
-        answers = function(copies)[:, token].diagonal()  # the i-th copy answers for channel i
+        answers = function(copies)[:, token].diagonal()  # copy i gives channel i
         rows.append(torch.autograd.grad(answers.sum(), copies)[0].reshape(width, tokens * width))
     return torch.cat(rows)

@@ -1,25 +1,41 @@
-"""How far a stack's output has moved since training began."""
+"""How far the output of a stack has moved since training began."""
+
+import math
+from typing import ClassVar
 
 import torch
-from torch import Tensor
 
-from normexp.probes.context import ProbeContext, distances
+from normexp.probes.context import ProbeContext, distances, valid_tokens
 from normexp.probes.probe import Probe, Readings, stack_key
 
 
 class ModelUpdate(Probe):
-    """mean ‖f(x, θ_t) − f(x, θ₀)‖ over real tokens, f a stack, x the batch of step t   Wang et al. 2022, figure 4
+    """Mean ‖f(x, θ_t) − f(x, θ₀)‖ over real tokens, for a stack f and the batch x of step t (figure 4 of the paper).
 
-    model_update; 0 at step 1. θ₀ is built anew from the run's seed each time. Both forwards have the dropout and the
-    constants of step t, and each the running statistics of its own model.
+    The distance saturates. Outputs that a norm has scaled to ‖f‖ = √width and that no longer resemble each other are
+    √2·√width apart, whatever happens afterwards, so the growth is visible only in the first steps.
+    model_update_relative is the mean of ‖f_t − f₀‖ / (√2·‖f₀‖): 0 at step 1, near 1 once outputs of equal size are
+    uncorrelated. Use it to compare widths, and variants without a final norm.
+    θ₀ is rebuilt from the run's seed for every measurement. Both forwards use the dropout and the constants of step t,
+    each with the running statistics of its own model.
     """
+
+    measures = "distance per token between a stack's outputs now and at initialisation; large early: unstable"
+    statistics: ClassVar[dict[str, str]] = {
+        "model_update": "mean distance per token between a stack's outputs now and with its initial weights",
+        "model_update_relative": "distance of a stack's output from its initial one, over √2 times its initial norm; "
+        "1: nothing is left of it",
+    }
+    paper = "wang2022_deepnet"
 
     def measure(self, context: ProbeContext) -> Readings:
         here, start = context.trace, context.trace_of(context.initial_model())
-
-        def moved(stack: str) -> Tensor:
-            return distances(here[f"{stack}/output"], start[f"{stack}/output"], context.mask_of(stack)).mean()
-
+        found = []
         with torch.no_grad():
-            stacks = [stack.shape.stack for stack in context.model.stacks]
-            return Readings.of((stack_key(stack, "model_update"), moved(stack)) for stack in stacks)
+            for stack in (stack.shape.stack for stack in context.model.stacks):
+                name, mask = f"{stack}/output", context.mask_of(stack)
+                moved = distances(here[name], start[name], mask)
+                size = math.sqrt(2) * torch.linalg.vector_norm(valid_tokens(start[name], mask), dim=-1)
+                found += [(stack_key(stack, "model_update"), moved.mean())]
+                found += [(stack_key(stack, "model_update_relative"), (moved / size).mean())]
+        return Readings.of(found)

@@ -1,4 +1,4 @@
-"""Where a parameter stands, which ones are matrices of sub-layers, and norms over parameters and sites."""
+"""Addresses of parameters, the matrices of the sub-layers, and norms over parameters and sites."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ PLACE = ["stack", "layer", "site"]
 
 
 def address(name: str) -> tuple[str, int, str, str]:
-    """Where a parameter stands: stack, layer (from 1; 0 outside the layers), site, name within the site.
+    """Stack, layer (from 1; 0 outside the layers), site and name within the site of a parameter.
 
     decoder.layers.05.attention.sublayer.query.weight → (decoder, 5, attention, query.weight)
     """
@@ -26,7 +26,7 @@ def address(name: str) -> tuple[str, int, str, str]:
 
 
 def matrices(model: nn.Module) -> dict[str, Tensor]:
-    """Every query, key, value, out, fc1 and fc2 by its name."""
+    """Every query, key, value, out, fc1 and fc2 matrix, by name."""
     return {
         f"{name}.weight": module.weight
         for name, module in model.named_modules()
@@ -35,26 +35,26 @@ def matrices(model: nn.Module) -> dict[str, Tensor]:
 
 
 class ParameterNorms:
-    """√Σ x² over one tensor per parameter, and over all of a site's; rows are named once per model.
+    """√Σ x² for one tensor per parameter, and over all tensors of a site. The rows are named once per model.
 
-    Sites come first, with parameter '', then parameters in the model's order.
+    Sites come first, with parameter '', then the parameters in the model's order.
     """
 
     def __init__(self, model: nn.Module) -> None:
         labels = pd.DataFrame([address(name) for name, _ in model.named_parameters()], columns=KEY[:-1])
         sites = labels[PLACE].drop_duplicates(ignore_index=True)
-        self.model, self.parameters = model, list(model.parameters())  # to walk a deep model takes as long as its norms
+        self.model, self.parameters = model, list(model.parameters())  # walking a deep model takes as long as the norms
         self._places = pd.concat([sites.assign(parameter=""), labels], ignore_index=True)
         self._sites = len(sites)
         site_of = labels.groupby(PLACE, sort=False).ngroup().tolist()
         self._site_of: Tensor = torch.tensor(site_of, device=next(model.parameters()).device)
 
     def keys(self, statistic: str) -> pd.DataFrame:
-        """What the rows are, in the columns of KEY."""
+        """One row per value of `of`, with the columns of KEY."""
         return self._places.assign(statistic=statistic)
 
     def of(self, tensors: Sequence[Tensor]) -> Tensor:
-        """The norms of tensors that stand in the parameters' order, summed up in float32 or better."""
+        """Norms of tensors given in the order of the parameters, accumulated in at least float32."""
         precision = torch.promote_types(tensors[0].dtype, torch.float32)
         norms = torch.stack(torch._foreach_norm(list(tensors), 2, precision)).double()
         squares = norms.new_zeros(self._sites).index_add_(0, self._site_of, norms.square())

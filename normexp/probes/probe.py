@@ -1,8 +1,9 @@
-"""What a probe is: something measured at a context, as tidy rows that stay on the device until they are asked for."""
+"""The probe interface: a measurement of a model at one step, as tidy rows."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pandas as pd
 import torch
@@ -16,11 +17,11 @@ KEY = ["stack", "layer", "site", "parameter", "statistic"]
 
 @dataclass(frozen=True, eq=False)
 class Readings:
-    """Values and what each of them is.
+    """Measured values with their keys; the values stay on the model's device until `frame` is called.
 
-    keys: one row per value, with the columns of KEY. layer 0 is outside the layers, site "" the whole stack or model,
-    parameter "" the whole site.
-    values: value, on the model's device.
+    keys: one row per value, with the columns of KEY. Layer 0 is outside the layers, site "" is the whole stack or
+    model, parameter "" the whole site.
+    values: one number per row of keys.
     """
 
     keys: pd.DataFrame
@@ -28,7 +29,7 @@ class Readings:
 
     @classmethod
     def of(cls, found: Iterable[tuple[tuple[str, int, str, str, str], Tensor | float]]) -> "Readings":
-        """From (key, value) pairs; a value is a number or a tensor of one."""
+        """Build readings from (key, value) pairs; a value is a number or a tensor with one element."""
         pairs = list(found)
         keys = pd.DataFrame([key for key, _ in pairs], columns=KEY)
         device = next((v.device for _, v in pairs if isinstance(v, Tensor)), torch.device("cpu"))
@@ -36,30 +37,37 @@ class Readings:
         return cls(keys, torch.stack(values) if values else torch.empty(0))
 
     def frame(self, step: int) -> pd.DataFrame:
-        """Rows of step, KEY and value; this is where the device is waited for."""
+        """Rows with the columns step, KEY and value. This waits for the device."""
         return self.keys.assign(step=step, value=self.values.cpu().double().numpy())
 
 
 class Probe(ABC):
-    """One kind of measurement. Options are the arguments of __init__, which configs/probe/<name>.yaml may set.
+    """One kind of measurement. Its options are the arguments of __init__, set in configs/probe/NAME.yaml.
 
-    The first line of a probe's docstring says what it measures, in which unit, and who proposed it, three spaces apart.
-    A probe leaves the model, its gradients and every generator as it found them, so that measuring changes no run.
+    A probe leaves the model, its gradients and every generator unchanged, so that measuring does not change a run.
+
+    measures: what it measures, in which unit, and which values are good, where that makes sense.
+    statistics: what each statistic that it writes means; figures show this text in their captions. A probe with one
+    statistic that has the probe's name may leave it out.
+    paper: a key of normexp/papers.py; "" where there is none.
     """
 
+    measures: str = ""
+    statistics: ClassVar[dict[str, str]] = {}
+    paper: str = ""
     waits = True  # False: measure() never waits for the device, so its cost is not timed there either
-    reads_grad = False  # True: it reads the .grad that a training step leaves, so at initialisation one is made for it
+    reads_grad = False  # True: it reads the .grad of a training step; at initialisation a backward is run for it
 
     @abstractmethod
     def measure(self, context: ProbeContext) -> Readings:
-        """Look at the model as it is at this context."""
+        """Measure the model at this step."""
 
 
 def site_key(site: Site, statistic: str, parameter: str = "") -> tuple[str, int, str, str, str]:
-    """The key of a value at a site."""
+    """Key of a value that belongs to a site."""
     return site.shape.stack, site.layer, site.name.rpartition(".")[2], parameter, statistic
 
 
 def stack_key(stack: str, statistic: str) -> tuple[str, int, str, str, str]:
-    """The key of a value that describes a whole stack, or the `model`."""
+    """Key of a value that belongs to a whole stack, or to the `model`."""
     return stack, 0, "", "", statistic

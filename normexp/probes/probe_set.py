@@ -1,4 +1,4 @@
-"""The probes that a run asked for, and when."""
+"""The probes of a run, and the steps at which they run."""
 
 import time
 from collections.abc import Iterator
@@ -6,25 +6,29 @@ from typing import Any
 
 import torch
 
-from normexp.config.choice import maker
+from normexp.config.schema import Config
 from normexp.probes.context import ProbeContext
 from normexp.probes.probe import Probe, Readings
 
 
 class ProbeSet:
-    """Every probe of `config["probes"]`, at step 1, at the last one, and at every multiple of probe.every."""
+    """Every probe of `config.probes`: due at step 1, at the last step and at every multiple of probe.every."""
 
-    def __init__(self, config: dict[str, Any]) -> None:
-        self.every, self.steps = config["probe"]["every"], config["steps"]
-        self.probes: dict[str, Probe] = {
-            name: maker(f"probes.{name}", {"name": name, **node})() for name, node in config["probes"].items()
-        }
+    def __init__(self, config: Config) -> None:
+        self.every, self.steps = config.probe.every, config.steps
+        self.probes: dict[str, Probe] = {probe.name: probe.build() for probe in config.probes}
+
+    @property
+    def read_grad(self) -> bool:
+        """Whether any of them reads the .grad that a backward leaves."""
+        return any(probe.reads_grad for probe in self.probes.values())
 
     def due(self, step: int) -> bool:
+        """Whether the probes run at this step."""
         return bool(self.every and self.probes) and (step in (1, self.steps) or step % self.every == 0)
 
     def measure(self, context: ProbeContext) -> "Measurements":
-        """What each of them reads now, and how many seconds it took where it waits for the device."""
+        """Run every probe, and time those that wait for the device."""
         readings, seconds = [], {}
         for name, probe in self.probes.items():
             start = _now(context) if probe.waits else 0.0
@@ -35,13 +39,13 @@ class ProbeSet:
 
 
 class Measurements:
-    """The readings of one context, still on the device, and their cost."""
+    """The readings of all probes at one step, still on the device, and the seconds that each probe took."""
 
     def __init__(self, step: int, readings: list[Readings], seconds: dict[str, float]) -> None:
         self.step, self.readings, self.seconds = step, readings, seconds
 
     def frames(self) -> Iterator[Any]:
-        """Rows for the table `layers`, probe by probe."""
+        """Rows for the table `layers`, one frame per probe."""
         for readings in self.readings:
             if len(readings.keys):
                 yield readings.frame(self.step)

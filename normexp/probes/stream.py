@@ -1,6 +1,7 @@
-"""How large the residual stream is, what the branches add to it, and by how much it grows."""
+"""Size of the residual stream and of what the branches add to it."""
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,16 +13,27 @@ from normexp.probes.probe import Probe, Readings, site_key, stack_key
 
 
 class StreamNorm(Probe):
-    """mean ‖x‖²/width of the stream after every site and of what is added to it   Xiong et al. 2020, Lemma 2
+    """Mean ‖x‖²/width, over the real tokens of the batch, of the stream after every site and of what is added to it.
 
-    stream_norm: the stream after the site; a stack's stream before its first layer is stream_norm of layer 0.
-    branch_norm: the branch's output. hidden_norm: the feed-forward's hidden vector after the activation, by its own
-    width.
-    sum_norm: the stream before the site plus the branch, without the factors that a variant may put on either. Where
-    the sum is normed that is what the norm reads; Lemma 2 has 1.5 at the feed-forward, at the start.
+    stream_norm: the stream after the site; at layer 0, the stream before the first layer.
+    branch_norm: the branch output. hidden_norm: the feed-forward's hidden vector after the activation, over the width
+    of that vector.
+    sum_norm: stream before the site plus branch, without the factors that a variant may put on either of them. Where
+    the sum is normalised without such factors, this is what the norm reads; Lemma 2 of the paper gives 1.5 for the
+    feed-forward at initialisation.
     stream_growth: stream_norm after the site over stream_norm before it.
-    All over the real tokens of the batch. The stream before a site is ProbeContext.stream_before.
+    The stream before a site is ProbeContext.stream_before.
     """
+
+    measures = "mean ‖x‖²/width of the stream, the branches and their sum"
+    statistics: ClassVar[dict[str, str]] = {
+        "stream_norm": "mean ‖x‖²/width of the residual stream after the site",
+        "branch_norm": "mean ‖F(x)‖²/width of the branch output",
+        "sum_norm": "mean ‖x + F(x)‖²/width of stream plus branch, without a variant's factors",
+        "hidden_norm": "mean squared entry of the feed-forward's hidden vector, after the activation",
+        "stream_growth": "squared norm of the stream after the site over that before it; 1: no growth",
+    }
+    paper = "xiong2020"
 
     @torch.no_grad()
     def measure(self, context: ProbeContext) -> Readings:
@@ -34,7 +46,7 @@ class StreamNorm(Probe):
 
 
 def _sizes(context: ProbeContext, site: Site) -> Iterator[tuple[str, Tensor]]:
-    """Every statistic of a site whose tensors the forward named."""
+    """The statistics of a site for which the forward recorded the tensors."""
     mask = context.mask_of(site.shape.stack)
     before = context.stream_before(site)
     after, branch, hidden = (context.trace.get(f"{site.name}/{what}") for what in ("stream", "branch", "hidden"))
@@ -51,5 +63,5 @@ def _sizes(context: ProbeContext, site: Site) -> Iterator[tuple[str, Tensor]]:
 
 
 def _size(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean squared entry of the real tokens' vectors."""
+    """Mean squared entry of the vectors of the real tokens."""
     return valid_tokens(x, mask).square().sum(dim=-1).mean() / x.shape[-1]

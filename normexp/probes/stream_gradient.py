@@ -1,4 +1,6 @@
-"""How much of the loss gradient reaches the stream after every site, and the branch that joined it there."""
+"""Norm of the loss gradient at the stream and at the branch output of every site."""
+
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -8,15 +10,24 @@ from normexp.probes.probe import Probe, Readings, site_key
 
 
 class StreamGradient(Probe):
-    """√Σ g² of the loss gradient for the stream after every site, and its share of the largest   Liu et al. 2020
+    """√Σ g² of the loss gradient with respect to the stream after every site, over real tokens and width.
 
-    stream_grad_norm; stream_grad_relative, the same over the largest of all sites of the model, as in Liu et al.'s
-    histogram of gradients by layer; branch_grad_norm, for the branch's output: where the sum is normed that is the
-    gradient at the norm's input, so that branch over stream is what the norm leaves of it (Takase et al. 2022).
-    The sum runs over real tokens and width; the loss is in nats per label.
-    nan where the loss does not come from that tensor. Such is the stream of hyper-connections: probes see the sum of
-    its copies, which no site reads.
+    stream_grad_relative: stream_grad_norm over its largest value in the model, as in Liu et al.'s histogram of
+    gradients by layer. branch_grad_norm: the same norm for the branch output. Where stream + branch is normalised,
+    this is the gradient at the norm's input, so that branch_grad_norm / stream_grad_norm is the factor of the norm
+    (Takase et al. 2022). The loss is in nats per label.
+    Gradients for streams of different size are not comparable across variants: the stream of Pre-LN grows with depth.
+    NaN where the loss does not use the tensor, as with hyper-connections: probes see the sum of the copies of the
+    stream, which no site reads.
     """
+
+    measures = "norm of the loss gradient at the stream and at the branches; equal over layers: gradients do not vanish"
+    statistics: ClassVar[dict[str, str]] = {
+        "stream_grad_norm": "norm of the loss gradient with respect to the stream after the site",
+        "stream_grad_relative": "norm of the loss gradient at the stream over its largest value in the model",
+        "branch_grad_norm": "norm of the loss gradient with respect to the branch output",
+    }
+    paper = "liu2020"
 
     def measure(self, context: ProbeContext) -> Readings:
         named = {

@@ -1,4 +1,6 @@
-"""How large the coming update of every parameter is, on its own and beside the parameter."""
+"""Size of the coming update of every parameter, absolute and relative to the parameter."""
+
+from typing import ClassVar
 
 import pandas as pd
 import torch
@@ -9,12 +11,18 @@ from normexp.probes.probe import Probe, Readings
 
 
 class UpdateRatio(Probe):
-    """‖W′ − W‖ and ‖W′ − W‖/‖W‖ of every parameter and every site, W′ after the coming update   Liu et al. 2020
+    """‖W′ − W‖ and ‖W′ − W‖/‖W‖ of every parameter and every site, with W′ the weights after the coming update.
 
-    update_norm and update_ratio; a site's row has parameter ''. Liu et al. compare update_norm with the gradient's:
-    Adam's updates are balanced where the gradients are not. The update is the run's own, its clipping, its rate and its
-    weight decay.
+    The row of a site has parameter ''. The update is that of the run, with its optimizer, clipping, rate and weight
+    decay. Liu et al. compare update_norm with the gradient norm: Adam's updates are balanced where gradients are not.
     """
+
+    measures = "norm of the coming update, and that norm over the norm of the weights (about 1e-3 is common)"
+    statistics: ClassVar[dict[str, str]] = {
+        "update_norm": "norm of the coming update of all parameters of a site",
+        "update_ratio": "norm of the coming update over the norm of the weights",
+    }
+    paper = "liu2020"
 
     reads_grad = True
 
@@ -22,7 +30,7 @@ class UpdateRatio(Probe):
         self._norms: ParameterNorms | None = None
 
     def measure(self, context: ProbeContext) -> Readings:
-        """update_ratio is NaN where the parameter is 0, as biases are at the start."""
+        """Norm and ratio; the ratio is NaN where the parameter is 0, as biases are at initialisation."""
         if self._norms is None or self._norms.model is not context.model:
             self._norms = ParameterNorms(context.model)
             self._keys = pd.concat(

@@ -117,8 +117,8 @@ class Events:
     def hparams(self, config: Mapping[str, bool | str | float | int], metrics: Sequence[str]) -> None:
         """Open this run's row of the HParams page; `finish` fills in `metrics`, keys of status.json.
 
-        Every run of a sweep gives the same keys, for the page takes its columns from the first run that it
-        meets. A value that is no bool, number or string (None above all) is a TypeError.
+        Every run of a sweep must give the same keys, because the page takes its columns from the first run that
+        it reads. Raises TypeError for a value that is not a bool, number or string, such as None.
         """
         self._metrics = list(metrics)
         infos = [summary_v2.HParam(name) for name in config]

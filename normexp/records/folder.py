@@ -1,4 +1,4 @@
-"""The run folder: its config, its status, its lock, and where everything else in it lies."""
+"""The run folder: its config, its status, its lock, and the paths of everything else in it."""
 
 import fcntl
 import json
@@ -12,26 +12,28 @@ from typing import Any
 
 import yaml
 
-from normexp.config.choice import user_sources
+from normexp.config.identity import user_sources
+from normexp.config.schema import Config, from_dict, to_dict
 from normexp.errors import ConfigError
+from normexp.records.atomic import replacing
 from normexp.records.tables import SCHEMAS
 
 UNFINISHED = ("pending", "running", "killed")
 
 
-def made(path: Path, key: str) -> Path:
-    """The folder that a user named by `key`, created if needed; raises ConfigError if it cannot be made or written."""
+def ensure_writable_dir(path: Path, key: str) -> Path:
+    """The folder that a user gave as `key`, created if needed. Raises ConfigError if that or writing is impossible."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"{key}={path}: a folder that can be made is right ({error.strerror})") from error
+        raise ConfigError(f"{key} must be a folder that can be created; got {path} ({error.strerror})") from error
     if not os.access(path, os.W_OK):
-        raise ConfigError(f"{key}={path}: a folder that can be written is right")
+        raise ConfigError(f"{key} must be a folder that can be written to; got {path}")
     return path
 
 
 class RunFolder:
-    """One run on disk. The truth about a run is what stands here, never what a process returned."""
+    """One run on disk. What the folder says about a run is the truth, never what a process returned."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -40,27 +42,31 @@ class RunFolder:
         self.weights = path / "weights.pt"
         self.log = path / "log.txt"
 
-    def create(self, config: dict[str, Any]) -> None:
-        """The folder with its config, status pending; one that exists keeps its status and what is recorded."""
+    def create(self, config: Config) -> None:
+        """Write the folder with its config, status pending. One that exists keeps its status and its tables."""
         self.path.mkdir(parents=True, exist_ok=True)
-        _write(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        _write(self.path / "config.yaml", yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True))
         if not (self.path / "status.json").is_file():
             self.update(state="pending", attempts=0)
 
     @property
-    def config(self) -> dict[str, Any]:
-        """The resolved config: it alone rebuilds the run."""
-        return yaml.safe_load((self.path / "config.yaml").read_text())
+    def config(self) -> Config:
+        """The resolved config, which alone rebuilds the run."""
+        return from_dict(yaml.safe_load((self.path / "config.yaml").read_text()))
 
     @property
     def finished(self) -> bool:
-        """Whether the run is complete, with all that its config asks to be measured."""
+        """Whether the run is complete, with everything measured that its config asks for."""
+        return self.finished_as(self.config)
+
+    def finished_as(self, config: Config) -> bool:
+        """The same for a config at hand, without reading config.yaml."""
         status = self.status
-        return status["state"] == "completed" and status["measured"] == measured(self.config)
+        return bool(status["state"] == "completed" and status.get("measured") == measurements(config))
 
     @property
     def status(self) -> dict[str, Any]:
-        """What is known of the run; a run whose process has gone reads as killed."""
+        """What is known of the run. A run whose process has ended early reads as killed."""
         status = json.loads((self.path / "status.json").read_text())
         if status["state"] == "running" and not self.locked:
             status["state"] = "killed"
@@ -73,8 +79,8 @@ class RunFolder:
         status |= values | {"heartbeat": time.time(), "pid": os.getpid(), "host": socket.gethostname()}
         _write(path, json.dumps(status, indent=1))
 
-    def forget(self) -> None:
-        """Drop what was recorded so far, so that the run starts again from its first step."""
+    def reset(self) -> None:
+        """Delete what was recorded so far, so that the run starts again from its first step."""
         tables = (f"{table}.parquet" for table in SCHEMAS)
         for name in ("checkpoint.pt", "weights.pt", "provenance.json", *tables):
             (self.path / name).unlink(missing_ok=True)
@@ -85,20 +91,20 @@ class RunFolder:
         path = self.path / "provenance.json"
         return json.loads(path.read_text()) if path.is_file() else []
 
-    def attempt(self, provenance: dict[str, Any]) -> None:
-        """Keep where this attempt comes from, beside the earlier ones."""
+    def append_provenance(self, provenance: dict[str, Any]) -> None:
+        """Add where this attempt comes from to the earlier ones."""
         _write(self.path / "provenance.json", json.dumps([*self.provenance, provenance], indent=1))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Only one process works on a run; a second one waits here. The lock goes with its process."""
+        """Blocks until no other process holds the run. The lock is released when the process exits."""
         with (self.path / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     @property
     def locked(self) -> bool:
-        """Whether a process is at work on this run now."""
+        """Whether a process holds the run now."""
         try:
             with (self.path / "lock").open("r") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -109,13 +115,13 @@ class RunFolder:
         return False
 
 
-def measured(config: dict[str, Any]) -> str:
-    """What a config asks to be measured, as text: other keys say what is trained."""
-    asked = [config["probe"], config["probes"], user_sources(config, "probes")]
-    return json.dumps(asked, sort_keys=True)
+def measurements(config: Config) -> str:
+    """What a config measures, as text. All other keys decide what is trained."""
+    probes = {probe.name: {"_target_": probe.target, **probe.options} for probe in config.probes}
+    sources = user_sources(config.config_dirs, config.probes)
+    return json.dumps([{"every": config.probe.every}, probes, sources], sort_keys=True)
 
 
 def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(text)

@@ -23,7 +23,7 @@ PACKAGES = (
 )
 
 
-def provenance(data_digest: str, sources: dict[str, str]) -> dict[str, Any]:
+def provenance(data_digest: str, sources: dict[str, str], threads: int) -> dict[str, Any]:
     """What a reader needs to run it again.
 
     data_digest: sha256 of the built splits; sources: the user's own modules by file name.
@@ -38,6 +38,7 @@ def provenance(data_digest: str, sources: dict[str, str]) -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "threads": threads,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "data_sha256": data_digest,
         "user_sources": sources,
@@ -61,7 +62,7 @@ def origins(runs: Iterable[Path]) -> list[dict[str, Any]]:
 
 
 def _git() -> dict[str, str] | None:
-    """Commit and uncommitted diff of the checkout that the package lies in, None for an installed package."""
+    """Commit and uncommitted diff of the checkout that holds the package; None for an installed package."""
     here = Path(__file__).resolve().parents[2]
     if not (here / ".git").exists():
         return None

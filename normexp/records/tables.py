@@ -1,12 +1,14 @@
 """The tidy tables of a run, as parquet: one row per measured value."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from normexp.records.atomic import replacing
 
 SCHEMAS = {
     "curves": pa.schema({"step": pa.int32(), "split": pa.string(), "statistic": pa.string(), "value": pa.float64()}),
@@ -21,7 +23,7 @@ SCHEMAS = {
             "value": pa.float64(),
         }
     ),
-    # Wall-clock values stand apart: they differ between two runs that are otherwise equal to the byte.
+    # Wall-clock values have a table of their own: they differ between two runs that are otherwise equal to the byte.
     "timing": pa.schema({"step": pa.int32(), "statistic": pa.string(), "value": pa.float64()}),
 }
 
@@ -36,7 +38,7 @@ class Table:
     def add(self, rows: pd.DataFrame) -> None:
         self._parts.append(rows[self.schema.names])
 
-    def extend(self, rows: Iterable[tuple]) -> None:
+    def extend(self, rows: Iterable[tuple[Any, ...]]) -> None:
         """Rows as tuples in the order of the table's columns."""
         self.add(pd.DataFrame(list(rows), columns=self.schema.names))
 
@@ -49,7 +51,7 @@ class Table:
         return self._parts[0]
 
     def load(self, last_step: int) -> None:
-        """Take up what is on disk, up to and including `last_step`: a checkpoint may be older than the table."""
+        """Read what is on disk, up to and including `last_step`: a checkpoint may be older than the table."""
         rows = pq.read_table(self.path).to_pandas()
         self._parts = [rows[rows["step"] <= last_step].reset_index(drop=True)]
 
@@ -58,6 +60,5 @@ class Table:
         # Column by column: Table.from_pandas would write a diverged loss, NaN, as if nothing had been measured.
         columns = [pa.array(frame[field.name], field.type, from_pandas=False) for field in self.schema]
         table = pa.Table.from_arrays(columns, schema=self.schema)
-        temporary = self.path.with_suffix(".tmp")
-        pq.write_table(table, temporary)
-        os.replace(temporary, self.path)
+        with replacing(self.path) as temporary:
+            pq.write_table(table, temporary)

@@ -9,15 +9,18 @@ import yaml
 from rich.console import RenderableType
 from rich.table import Table
 
-from normexp.config.choice import locate
-from normexp.config.compose import Composer, compose, default_jobs
+from normexp.config.choice import Choice
+from normexp.config.compose import Composer
 from normexp.config.schema import configs_folder
 from normexp.errors import ConfigError
-from normexp.records.folder import made
+from normexp.records.folder import ensure_writable_dir
 from normexp.studies import report
 from normexp.studies.claim import Claim
 from normexp.studies.study import Part, Runs, Study, parts_of
 from normexp.sweep.executor import run_sweep
+from normexp.sweep.plan import plan as plan_sweep
+from normexp.sweep.pools import make_pool
+from normexp.sweep.progress import count_of
 from normexp.views import style
 
 
@@ -50,7 +53,7 @@ def load(name: str, size: str, config_dirs: Sequence[str] = ()) -> tuple[Study, 
     composer = Composer("train", config_dirs)
     known = studies(config_dirs)
     if name not in known:
-        raise ConfigError(f"{name}: there is no such study; one of {', '.join(sorted(known))} is right")
+        raise ConfigError(f"the study must be one of {', '.join(sorted(known))}; got {name}")
     make, grid, notes = read(name, known[name])
     parts = parts_of(grid, size, composer.options("variant"))
     if not parts:
@@ -66,15 +69,15 @@ def read(name: str, path: Path) -> tuple[type[Study], dict[str, Any], dict[str, 
     try:
         node = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
-        raise ConfigError(f"study={name}: {path.name} is no YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"study={name}: {path.name} is not valid YAML: {' '.join(str(error).split())}") from error
     node = node if isinstance(node, dict) else {}
-    make = locate("study", {"name": name, **node})
+    make = Choice.of("study", {"name": name, **node}).cls
     if not (isinstance(make, type) and issubclass(make, Study)) or make is Study:
-        raise ConfigError(f"study={name}: {node['_target_']} is no Study that has figures and claims")
+        raise ConfigError(f"study={name}: {node['_target_']} must be a Study with figures and claims")
     grid, notes = node.get("parts"), node.get("notes") or {}
     texts = isinstance(notes, dict) and all(isinstance(note, str) for note in notes.values())
     if node.keys() - {"_target_", "parts", "notes"} or not isinstance(grid, dict) or not texts:
-        raise ConfigError(f"study={name}: beside _target_, parts by name and notes, a text by claim, are right")
+        raise ConfigError(f"study={name}: its YAML must have _target_, parts by name and, optionally, notes by claim")
     return make, grid, notes
 
 
@@ -85,31 +88,31 @@ def reproduce(
     out: Path | None,
     config_dirs: Sequence[str],
     jobs: int,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Reproduced:
     """Bring every part of the study to its end, then draw its figures and check its claims.
 
     Runs that are complete are kept as they are, so this continues an interrupted study and redraws a finished one.
     They lie in results/parts, where two studies that ask for the same part in the same words share it.
     out: where report, tables and figures go, too.
-    say: called with a line about each part before it starts.
+    log: called with a line about each part before it starts.
     """
     study, notes = load(name, size, config_dirs)
     folder = (results / f"{name}-{size}").absolute()
     if out:
-        made(out, "--out")  # before the long work, not after it
-    made(results, "results")
+        ensure_writable_dir(out, "--out")  # before the long work, not after it
+    ensure_writable_dir(results, "results")
     runs: dict[str, Runs] = {}
     parts: dict[str, Part] = {}
     complete = True
 
-    def bring(part: Part) -> Runs:
+    def run_part(part: Part) -> Runs:
         nonlocal complete
-        line = [*part.line, f"results={results.absolute() / 'parts'}"]
-        sweep, composer = compose(part.command, line, config_dirs=config_dirs, name=part.folder)
-        todo = sum(not (sweep.path / cell.name).is_dir() or not sweep.folder(cell).finished for cell in sweep.cells)
-        say(f"{name} {size}, {part.name}: {len(sweep.cells)} cells, {todo} to do")
-        complete &= not todo or run_sweep(sweep, composer, jobs or default_jobs(sweep))
+        overrides = [*part.line, f"results={results.absolute() / 'parts'}"]
+        sweep = plan_sweep(part.command, overrides, config_dirs=config_dirs, name=part.folder)
+        todo = sum(not folder.path.is_dir() or not folder.finished for folder in sweep.folders)
+        log(f"{name} {size}, {part.name}: {count_of(len(sweep.runs))}, {todo} to do")
+        complete &= not todo or run_sweep(sweep, make_pool("", sweep, jobs))
         parts[part.name], runs[part.name] = part, Runs(sweep.path)
         return runs[part.name]
 
@@ -117,7 +120,7 @@ def reproduce(
     part = next(plan, None)
     while part is not None:
         try:
-            part = plan.send(bring(part))
+            part = plan.send(run_part(part))
         except StopIteration:
             part = None
     title = f"{study.about()} ({size})"

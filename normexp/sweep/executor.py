@@ -1,64 +1,67 @@
-"""A sweep from its cells to their end: launch, see what the folders say, launch again what a launcher dropped."""
+"""Run a sweep: give all runs to a pool, then give the runs whose worker died a second and a third try."""
 
-import os
-import signal
-import socket
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-from normexp.config.compose import Composer, launch
 from normexp.errors import LaunchError
 from normexp.records.folder import UNFINISHED, RunFolder
-from normexp.sweep.plan import Cell, Sweep, cost
+from normexp.sweep.plan import Sweep, relative_cost
+from normexp.sweep.pools import Pool
 from normexp.sweep.progress import Progress
 
-ATTEMPTS = 3  # per cell and command
+ATTEMPTS = 3  # per run and command
 
 
-def run_sweep(sweep: Sweep, composer: Composer, jobs: int) -> bool:
-    """Bring every cell to its end; True when all of them completed.
+def run_sweep(sweep: Sweep, pool: Pool) -> bool:
+    """Bring every run to its end; True if all of them completed.
 
-    A cell that raises stays failed. One whose worker was killed is launched again, now alone: whatever killed it
-    may have taken its neighbours along. Raises LaunchError, or KeyboardInterrupt after stopping the workers.
+    The run folders decide, whatever the pool returns or raises. A run that raised an error has failed. A run whose
+    worker died is tried again, alone, because it may have taken the memory that its neighbours needed.
+    Raises LaunchError if the pool starts nothing, and KeyboardInterrupt after stopping the workers.
     """
     sweep.create()
-    folder = {cell: sweep.folder(cell) for cell in sweep.cells}
-    todo = [cell for cell in sweep.cells if not folder[cell].finished]
-    todo.sort(key=lambda cell: -cost(cell.config))  # the longest first, so that no core idles at the end
-    for cell in todo:
-        if not folder[cell].locked:  # else another command is at work on it, and ours will wait for it
-            folder[cell].update(state="pending", error=None)
-    before = {cell: folder[cell].status["attempts"] for cell in todo}
+    costs = {folder.path: relative_cost(run.config) for run, folder in zip(sweep.runs, sweep.folders, strict=True)}
+    todo = [folder for folder in sweep.folders if not folder.finished]
+    todo.sort(key=lambda folder: -costs[folder.path])  # the longest first, so that no core idles at the end
+    for folder in todo:
+        if not folder.locked:  # else another command is running it, and ours will wait for it
+            folder.update(state="pending", error=None)
+    before = {folder.path: folder.status["attempts"] for folder in todo}
 
-    def tries(cell: Cell) -> int:
-        return folder[cell].status["attempts"] - before[cell]
-
-    fresh, suspects = todo, list[Cell]()
-    with Progress([folder[cell] for cell in sweep.cells], [cost(cell.config) for cell in sweep.cells]):
-        while fresh or suspects:
-            for batch in [fresh] if fresh else [[cell] for cell in suspects]:
-                try:
-                    launch(sweep, batch, composer, jobs)
-                except KeyboardInterrupt:
-                    _stop(folder.values())
-                    raise
-                except Exception as failure:  # whatever a launcher raises, the folders know what was done
-                    if not any(tries(cell) for cell in batch):
-                        raise LaunchError(f"the launcher started nothing: {failure}") from failure
-            unfinished = [cell for cell in todo if folder[cell].status["state"] in UNFINISHED]
-            for cell in unfinished:
-                if tries(cell) >= ATTEMPTS:
-                    error = f"its worker was killed {ATTEMPTS} times (out of memory?)"
-                    folder[cell].update(state="failed", error=error)
-            fresh = [cell for cell in unfinished if not tries(cell)]
-            suspects = [cell for cell in unfinished if 0 < tries(cell) < ATTEMPTS]
-    return all(each.finished for each in folder.values())
+    with Progress(sweep.folders, list(costs.values())):
+        _run(pool, todo)
+        for _ in range(ATTEMPTS - 1):
+            unfinished = _unfinished(todo)
+            started = [folder for folder in unfinished if folder.status["attempts"] > before[folder.path]]
+            _run(pool, [folder for folder in unfinished if folder not in started])
+            for folder in started:
+                _run(pool, [folder])
+        for folder in _unfinished(todo):
+            folder.update(state="failed", error=f"its worker died {ATTEMPTS} times (out of memory?)")
+    return all(folder.finished for folder in sweep.folders)
 
 
-def _stop(folders: Iterable[RunFolder]) -> None:
-    """End the workers of this machine that are still at it: a checkpoint keeps what they did."""
-    for folder in folders:
-        status = folder.status
-        if status["state"] == "running" and status["host"] == socket.gethostname():
-            with suppress(ProcessLookupError):
-                os.kill(status["pid"], signal.SIGTERM)
+def _run(pool: Pool, folders: Sequence[RunFolder]) -> None:
+    """Run these folders. Raises LaunchError if the pool fails before it has started any of them."""
+    before = _attempts(folders)
+    try:
+        if folders:
+            pool.run([folder.path for folder in folders])
+    except KeyboardInterrupt:
+        pool.stop(_running(folders))
+        raise
+    except Exception as failure:
+        if _attempts(folders) == before:
+            raise LaunchError(f"no run could be started: {failure}") from failure
+
+
+def _attempts(folders: Iterable[RunFolder]) -> list[int]:
+    return [folder.status["attempts"] for folder in folders]
+
+
+def _unfinished(folders: Iterable[RunFolder]) -> list[RunFolder]:
+    return [folder for folder in folders if folder.status["state"] in UNFINISHED]
+
+
+def _running(folders: Iterable[RunFolder]) -> list[Path]:
+    return [folder.path for folder in folders if folder.status["state"] == "running"]

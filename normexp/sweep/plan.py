@@ -1,113 +1,144 @@
-"""The cells of a sweep: which runs a command means, and under which name each is known."""
+"""What a command means: its runs, their names, and where they go. Nothing is started or written."""
 
-import hashlib
 import json
-import re
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from normexp.config.choice import user_sources
-from normexp.config.schema import GROUPS, NO_IDENTITY, depths
+from normexp.config.compose import Composer, Request
+from normexp.config.grid import configs
+from normexp.config.identity import run_name, slugify, sweep_name
+from normexp.config.schema import SETS, Config
+from normexp.config.validate import check, check_read, depths
+from normexp.errors import ConfigError
 from normexp.records.folder import RunFolder
+from normexp.sweep.preflight import check_buildable, device_of
 
-FORMAT = 1  # raise it when a change of ours alters what a config means: an old result is then never taken for a new
-_UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
+LONGEST_NAME = 100  # characters of a sweep's name
 
 
-@dataclass(frozen=True, eq=False)
-class Cell:
-    """One combination: what the line says of it, the whole config, and the run folder's name."""
+@dataclass(frozen=True)
+class PlannedRun:
+    """One combination: its config and the name of its folder."""
 
-    overrides: tuple[str, ...]
-    config: dict[str, Any]
+    config: Config
     name: str
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a command means; nothing is started or written yet.
+    """The runs of one command.
 
-    line: the command's overrides; swept: its keys with several values. Runs of `normexp train` have no sweep around
-    them: they lie side by side in one folder, and every one that is there counts.
+    overrides: as the user gave them. swept: the keys with several values. launcher: of Hydra, if the user named one,
+    with the other `hydra` overrides. Runs of `normexp train` have no sweep around them: their folders are neighbours
+    in results/train, and all of them count.
     """
 
     name: str
     results: Path
-    line: tuple[str, ...]
+    overrides: tuple[str, ...]
     swept: tuple[str, ...]
-    cells: tuple[Cell, ...]
+    runs: tuple[PlannedRun, ...]
+    launcher: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
         return self.results / self.name
 
-    def folder(self, cell: Cell) -> RunFolder:
-        return RunFolder(self.path / cell.name)
+    @cached_property
+    def folders(self) -> tuple[RunFolder, ...]:
+        """The folder of each run, in the order of the runs."""
+        return tuple(RunFolder(self.path / run.name) for run in self.runs)
 
     def create(self) -> None:
-        """Write the sweep's own file and a pending folder for every cell that has none."""
-        for cell in self.cells:
-            self.folder(cell).create(cell.config)
+        """Write the sweep's own file, and a pending folder for every run that has none."""
+        for run, folder in zip(self.runs, self.folders, strict=True):
+            folder.create(run.config)
         if not self.swept:
             return
-        about = {"name": self.name, "overrides": self.line, "swept": self.swept}
-        cells = {"cells": [cell.name for cell in self.cells]}
-        (self.path / "sweep.json").write_text(json.dumps(about | cells, indent=1))
+        about = {"name": self.name, "overrides": self.overrides, "swept": self.swept}
+        runs = {"runs": [run.name for run in self.runs]}
+        (self.path / "sweep.json").write_text(json.dumps(about | runs, indent=1))
 
 
-def identity(config: dict[str, Any]) -> str:
-    """sha256 over all that can change the run's tables: the config, the user's own sources, our format number."""
-    relevant = {key: value for key, value in config.items() if key not in NO_IDENTITY}
-    text = json.dumps([FORMAT, relevant, user_sources(config)], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+def plan(command: str, overrides: Sequence[str], *, config_dirs: Sequence[str] = (), name: str = "") -> Sweep:
+    """The runs of a command, in the order of its overrides.
 
-
-def run_name(config: dict[str, Any], swept: Sequence[str]) -> str:
-    """post_ln-depth06-seed0-1a2b3c4d: the swept values, readable and sortable, then the identity's first digits.
-
-    Where nothing is swept, variant and depth stand in.
+    command: sweep, probe, or train, which is a sweep of one run. name: of the sweep; empty means one made from the
+    overrides. Raises ConfigError, with nothing written, if any run cannot be built.
     """
-    parts = [_part(key, _value(config, key)) for key in swept or ("variant", "depth")]
-    return "-".join([*parts, identity(config)[:8]])
+    composer = Composer(command, config_dirs)
+    asked = composer.parse(overrides)
+    launcher = tuple(request.text for request in asked if request.key.startswith("hydra"))
+    requests = [request for request in asked if not request.key.startswith("hydra")]
+    if command != "train":
+        given = {request.key for request in requests}
+        missing = [f"{key}={value}" for key, value in composer.defaults().items() if key not in given]
+        requests = composer.parse(missing) + requests
+    swept = _swept(command, requests)
+    set_keys = {request.key for request in requests}
+
+    runs: dict[str, PlannedRun] = {}
+    for config in configs(composer, requests):
+        check(config)
+        check_read(config, set_keys)
+        check_buildable(config, set_keys)
+        config = replace(config, training=replace(config.training, device=device_of(config.training.device)))
+        run = PlannedRun(config, run_name(config, swept))
+        runs.setdefault(run.name, run)
+    first = next(iter(runs.values())).config
+    named = [request.key for request in requests if request.swept]
+    own_name = sweep_name((request.text for request in requests), named, first) if swept else command
+    if swept and command == "probe":
+        own_name = f"probe-{own_name}"
+    return Sweep(
+        name=_checked_name(name or first.name) or own_name,
+        results=Path(first.results),
+        overrides=tuple(overrides),
+        swept=swept,
+        runs=tuple(runs.values()),
+        launcher=launcher,
+    )
 
 
-def sweep_name(line: Sequence[str], swept: Sequence[str], config: dict[str, Any]) -> str:
-    """A name that is a function of the command's keys: the swept keys, then a digest of the whole line."""
-    keys = sorted(text for text in line if not text.startswith(("hydra", "name=", "results=")))
-    digest = hashlib.sha256(json.dumps([keys, config["config_dirs"]]).encode()).hexdigest()[:6]
-    return "-".join([clean("-".join(swept)), config["task"]["name"], digest])
+def _swept(command: str, requests: Sequence[Request]) -> tuple[str, ...]:
+    """The config keys that vary."""
+    several = [request for request in requests if request.swept]
+    if command == "train" and several:
+        raise ConfigError(f"{several[0].key} must have one value for `normexp train`; use `normexp sweep` for several")
+    named = [request.key for request in several]
+    if "probe" in named:
+        raise ConfigError("probe must be one list, for example probe=[stream,dependency]; every run makes all of them")
+    return tuple(dict.fromkeys(key for name in named for key in SETS.get(name, (name,))))
 
 
-def clean(name: str) -> str:
-    """The name with everything replaced that a shell, a URL or Hydra would read in its own way."""
-    return _UNSAFE.sub("-", name.replace("%", "pct")).strip("-.")
+def _checked_name(name: str) -> str:
+    cleaned = slugify(name)
+    if name and cleaned != name:
+        raise ConfigError(f"name must consist of letters, digits and . _ + -; got {name!r}")
+    if len(cleaned) > LONGEST_NAME:
+        raise ConfigError(f"name must have at most {LONGEST_NAME} characters; got {len(cleaned)}")
+    return cleaned
 
 
-def cost(config: dict[str, Any]) -> float:
-    """Relative cost of a run: steps × tokens × multiply-adds of its layers.
+def relative_cost(config: Config) -> float:
+    """Cost of a run in units of its own: steps × tokens × multiply-adds of its layers.
 
     A decoder layer that reads an encoder has one attention more than an encoder layer.
     """
-    size = config["model"]
+    size = config.model
     encoder, decoder = depths(config)
-    attention = 4 * size["width"] ** 2
-    others = 2 * size["width"] * (size["feed_forward"] + size["persistent"])
-    attentions = 2 if encoder else 1  # in a decoder's layer
+    attention = 4 * size.width**2
+    others = 2 * size.width * (size.feed_forward + size.persistent)
+    attentions = 2 if encoder else 1  # in a decoder layer
     layers = encoder * (attention + others) + decoder * (attentions * attention + others)
-    return float(max(1, config["steps"]) * config["training"]["batch_tokens"] * layers)
+    return float(max(1, config.steps) * config.training.batch_tokens * layers)
 
 
-def _value(config: dict[str, Any], key: str) -> Any:
-    value: Any = config
-    for part in key.split("."):
-        value = value[part]
-    return value
-
-
-def _part(key: str, value: Any) -> str:
-    if key in GROUPS:
-        return clean(str(value["name"]))
-    number = f"{value:02d}" if isinstance(value, int) and not isinstance(value, bool) and key != "seed" else value
-    return clean(f"{key.rpartition('.')[2]}{number}")
+def default_jobs(sweep: Sweep) -> int:
+    """Runs at a time: one per core that this process may use; one on a GPU, which runs would otherwise share."""
+    if any(run.config.training.device != "cpu" for run in sweep.runs):
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,91 +1,129 @@
-"""What only building can show: built before anything starts, so that it is a sentence now and no failed cell later.
+"""Checks that need the classes, the data or the device: made before anything starts, for every run of a sweep.
 
-What takes time is built only for a line that sets a key of it.
+What takes time is built only if the user set one of its keys.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection
+from functools import cache
 from typing import Any
 
-from normexp.config.choice import locate, maker
-from normexp.config.schema import CLASSES
-from normexp.data.corpus import load_corpus
+from normexp.config.choice import Choice
+from normexp.config.schema import CLASSES, Config
 from normexp.errors import ConfigError
-from normexp.norms import NoNorm
 
 
-def rehearse(config: dict[str, Any], line: Sequence[str]) -> None:
-    """Raise ConfigError where a class, the data or the optimizer cannot be built, or never reads a key on the line.
+def check_buildable(config: Config, set_keys: Collection[str]) -> None:
+    """Raise ConfigError where a class, the data or the optimizer cannot be built, or never reads a key.
 
-    line: the keys that the user set.
+    set_keys: the keys that the user set.
     """
     for group in CLASSES:
-        maker(group, config[group])
-    groups = {key.partition(".")[0] for key in line}
-    variant, norm = locate("variant", config["variant"]), locate("norm", config["norm"])
-    placed = getattr(variant, "uses_norm", True) or config["model"]["attention_norm"] != "none"
-    if "norm" in groups and not placed:
-        raise ConfigError(f"norm is set, but variant={config['variant']['name']} takes none from the line: drop it")
-    if getattr(variant, "needs_norm", False) and norm is NoNorm:
+        _ = getattr(config, group).factory
+    groups = {key.partition(".")[0] for key in set_keys}
+    variant, norm = config.variant.cls, config.norm.cls
+    places_norm = getattr(variant, "uses_norm", True) or config.model.attention_norm != "none"
+    if "norm" in groups and not places_norm:
+        raise ConfigError(f"norm is not used by variant={config.variant.name}; remove it")
+    if getattr(variant, "needs_norm", False) and norm is _no_norm():
         raise ConfigError(
-            f"norm=none: under variant={config['variant']['name']} the stream grows without bound; name a norm"
+            f"norm=none cannot be used with variant={config.variant.name}: its stream would grow without bound"
         )
-    if not config["model"]["feed_forward"]:
-        _check_without_feed_forward(config, variant, line)
-    if getattr(norm, "refuses_causal", False) and config["task"]["name"] != "classification":
-        name = config["norm"]["name"]
-        raise ConfigError(f"norm={name}: in a causal stack {norm.causality_note}; task=classification is right")
-    if "data" in groups or {"training.batch_tokens", "model.max_length"} & set(line):
+    if not config.model.feed_forward:
+        _check_without_feed_forward(config, variant, set_keys)
+    if getattr(norm, "refuses_causal", False) and config.task.name != "classification":
+        raise ConfigError(
+            f"norm={config.norm.name} cannot be used in a causal stack ({norm.causality_note}); use task=classification"
+        )
+    if "data" in groups or {"training.batch_tokens", "model.max_length"} & set(set_keys):
         _check_data(config)
     if "optimizer" in groups:
-        _check_optimizer(config)
-    if not (config["steps"] or config["probes"]):
-        raise ConfigError("probe=[]: where nothing is trained there is nothing else to do; name a probe")
+        _check_optimizer(config.optimizer)
+    if not (config.steps or config.probes):
+        raise ConfigError("probe must name at least one probe when steps=0; got []")
     if {"probe", "probes"} & groups:
-        for name, node in config["probes"].items():
-            maker(f"probes.{name}", {"name": name, **node})()
+        for probe in config.probes:
+            probe.build()
 
 
-def _check_without_feed_forward(config: dict[str, Any], variant: Any, line: Sequence[str]) -> None:
-    if getattr(variant, "needs_feed_forward", False):
-        name = config["variant"]["name"]
-        raise ConfigError(
-            f"model.feed_forward=0: variant={name} counts on a feed-forward in its equation or its constants; 1 or more"
-            " is right"
-        )
-    if "model.activation" in line:
-        raise ConfigError("model.activation is set, but without a feed-forward nothing reads it: drop it")
+def _no_norm() -> Any:
+    from normexp.norms import NoNorm
+
+    return NoNorm
 
 
-def _check_data(config: dict[str, Any]) -> None:
+@cache
+def device_of(device: str) -> str:
+    """`auto` resolved, so that a run's identity names the device that is used.
+
+    Raises ConfigError for a device that this machine does not have.
+    """
+    if device == "cpu":
+        return device
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        corpus = load_corpus(config)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"training.device must be auto, cpu or a device of this machine; got {device}") from error
+    return device
+
+
+def _check_without_feed_forward(config: Config, variant: Any, set_keys: Collection[str]) -> None:
+    if getattr(variant, "needs_feed_forward", False):
+        raise ConfigError(f"model.feed_forward must be at least 1 with variant={config.variant.name}; got 0")
+    if "model.activation" in set_keys:
+        raise ConfigError("model.activation is not used with model.feed_forward=0; remove it")
+
+
+def _check_data(config: Config) -> None:
+    task = config.task.name
+    longest, longest_side = _sizes(config.data, task)
+    limits = (
+        ("training.batch_tokens", config.training.batch_tokens, longest),
+        ("model.max_length", config.model.max_length, longest_side),
+    )
+    for key, value, needed in limits:
+        if value < needed:
+            raise ConfigError(f"{key} must be at least {needed}, the size of the longest example; got {value}")
+
+
+@cache
+def _sizes(data: Choice, task: str) -> tuple[int, int]:
+    """The longest example of a corpus, and the longest side of one, in tokens.
+
+    Raises ConfigError for a corpus that cannot be built, is not for this task, or states no baselines.
+    """
+    from normexp.data.corpus import load_corpus
+
+    try:
+        corpus = load_corpus(data)
+        if not corpus.serves(task):
+            raise ConfigError(f"data={data.name} is for task={corpus.task}; it cannot be used with task={task}")
+        corpus.baselines_for(task)
+    except ConfigError:
+        raise
     except ValueError as error:
-        raise ConfigError(str(error)) from error
-    task, data = config["task"]["name"], config["data"]["name"]
-    if (corpus.task == "classification") != (task == "classification"):
-        raise ConfigError(f"data={data} is a corpus for {corpus.task}: task={task} needs other data")
+        raise ConfigError(str(error).rstrip(".")) from error
     sizes = [
         (len(example.source), len(example.target) if isinstance(example.target, list) else 0)
         for split in corpus.splits
-        for example in corpus.examples(split, task)
+        for example in corpus.examples(str(split), task)
     ]
-    for key, section, longest in (
-        ("batch_tokens", "training", max(map(sum, sizes))),
-        ("max_length", "model", max(map(max, sizes))),
-    ):
-        if config[section][key] < longest:
-            given = f"{section}.{key}={config[section][key]}"
-            raise ConfigError(f"{given} is too small for the longest example: {longest} or more is right")
+    return max(map(sum, sizes)), max(map(max, sizes))
 
 
-def _check_optimizer(config: dict[str, Any]) -> None:
+@cache
+def _check_optimizer(optimizer: Choice) -> None:
     from torch import nn
 
     from normexp.training.optimizers import build_optimizer
 
     try:
-        build_optimizer(config, nn.Linear(1, 1))
+        build_optimizer(optimizer, nn.Linear(1, 1), lr=1e-3)
     except ConfigError:
         raise
     except Exception as error:
-        raise ConfigError(f"optimizer={config['optimizer']['name']} refuses its options: {error}") from error
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"optimizer={optimizer.name} does not accept its options: {reason}") from error

@@ -14,25 +14,25 @@ from rich.table import Table
 from normexp.records.folder import RunFolder
 
 ENDED = ("completed", "failed")
-LOOK_EVERY = 0.5  # seconds
-LINE_EVERY = 30.0  # seconds between plain lines when no cell changes its state
+POLL_EVERY = 0.5  # seconds
+LINE_EVERY = 30.0  # seconds between plain lines when no run changes its state
 
 
 class Progress:
-    """Shows cells done, running and failed, where each running one is, and the time left, off their folders.
+    """Shows how many runs are done, running and failed, the step of each running one, and the time left.
 
-    costs: of the runs, in any one unit; the time left is what the rest costs at the pace so far.
+    All of it is read from the run folders. costs: of the runs, in any unit; the time left assumes the pace so far.
     """
 
     def __init__(self, runs: Sequence[RunFolder], costs: Sequence[float]) -> None:
         self.runs, self.costs = runs, costs
-        self.steps = [run.config["steps"] for run in runs]  # read once: parsing YAML takes time from the workers
+        self.steps = [run.config.steps for run in runs]  # read once: parsing YAML takes time from the workers
         self.console = Console(stderr=True)
         self.started = time.monotonic()
         self.at_start = self._done(self._statuses())
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._said: dict[str, str] = {}
+        self._printed: dict[str, str] = {}
 
     def __enter__(self) -> "Progress":
         self._thread.start()
@@ -47,15 +47,15 @@ class Progress:
     def _watch(self) -> None:
         if not self.console.is_terminal:
             last = time.monotonic()
-            while not self._over.wait(LOOK_EVERY):
+            while not self._over.wait(POLL_EVERY):
                 late = time.monotonic() - last > LINE_EVERY
-                if self._say_changes() or late:
+                if self._print_changes() or late:
                     last = time.monotonic()
                     self.console.print(self._summary(self._statuses()), highlight=False, soft_wrap=True)
-            self._say_changes()
+            self._print_changes()
             return
         with Live(self._display(), console=self.console, refresh_per_second=4) as live:
-            while not self._over.wait(LOOK_EVERY):
+            while not self._over.wait(POLL_EVERY):
                 live.update(self._display())
             live.update(self._display())
 
@@ -63,7 +63,7 @@ class Progress:
         return [run.status for run in self.runs]
 
     def _done(self, statuses: Sequence[dict[str, Any]]) -> float:
-        """Cost of what is done, a running cell counted by its steps."""
+        """Cost of what is done; a running run counts by its steps."""
         return sum(
             cost * (1.0 if status["state"] in ENDED else (status.get("step") or 0) / max(1, steps))
             for cost, steps, status in zip(self.costs, self.steps, statuses, strict=True)
@@ -73,7 +73,7 @@ class Progress:
         states = [status["state"] for status in statuses]
         counts = {name: states.count(name) for name in ("completed", "running", "failed")}
         text = " · ".join(f"{count} {name}" for name, count in counts.items() if count or name == "completed")
-        return f"{len(states)} cells: {text}{self._left(statuses)}"
+        return f"{count_of(len(states))}: {text}{self._left(statuses)}"
 
     def _left(self, statuses: Sequence[dict[str, Any]]) -> str:
         done, elapsed = self._done(statuses), time.monotonic() - self.started
@@ -90,25 +90,31 @@ class Progress:
                 step = status.get("step") or 0
                 loss = f"loss {status['loss']:.3f}" if status.get("loss") is not None else ""
                 bar = ProgressBar(total=total, completed=step, width=24)
-                running.add_row(f"  {run.name}", bar, f"step {step}/{total}", loss)
+                at = f"step {step}/{total}" if total else "measuring"
+                running.add_row(f"  {run.name}", bar, at, loss)
             elif status["state"] == "failed":
                 running.add_row(f"  [red]{run.name}[/]", "[red]failed[/]", f"{run.log}")
         return Group(self._summary(statuses), running)
 
-    def _say_changes(self) -> bool:
+    def _print_changes(self) -> bool:
         changed = False
         for run, status in zip(self.runs, self._statuses(), strict=True):
             state = status["state"]
-            if state == self._said.get(run.name, "pending"):
+            if state == self._printed.get(run.name, "pending"):
                 continue
-            self._said[run.name], changed = state, True
+            self._printed[run.name], changed = state, True
             about = ""
-            if state == "completed" and "outcome" in status:  # a look at a model that is not trained has none
+            if state == "completed" and "outcome" in status:  # an untrained model that was only measured has none
                 about = f": {status['outcome']}, final loss {status['final_loss']:.3f}"
             elif state == "failed":
                 about = f": {status['error']} (log: {run.log})"
             self.console.print(f"{run.name} {state}{about}", highlight=False, markup=False, soft_wrap=True)
         return changed
+
+
+def count_of(runs: int) -> str:
+    """1 run, 9 runs."""
+    return f"{runs:,} run{'' if runs == 1 else 's'}"
 
 
 def clock(seconds: float) -> str:

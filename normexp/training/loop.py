@@ -1,12 +1,14 @@
-"""The loop, top to bottom: train, measure, evaluate, record, and leave a folder that can be taken up again."""
+"""The loop, top to bottom: train, measure, evaluate, record, and leave a folder that can be resumed."""
 
 import logging
 from typing import Any
 
+from normexp.config.schema import Config
 from normexp.data.batches import Batch, Batches
 from normexp.data.corpus import Corpus
 from normexp.errors import DivergedError
 from normexp.model.transformer import Translator
+from normexp.probes.probe_set import ProbeSet
 from normexp.records.folder import RunFolder
 from normexp.records.outcome import final_loss, judge
 from normexp.training import evaluate
@@ -16,10 +18,10 @@ from normexp.training.trainer import Trainer
 log = logging.getLogger("normexp")
 
 
-def train(folder: RunFolder, config: dict[str, Any], corpus: Corpus) -> None:
-    """Train the run of `folder` to its end, from its checkpoint where it has one, and record the result.
+def train(folder: RunFolder, config: Config, corpus: Corpus) -> None:
+    """Train the run of `folder` to its end, from its checkpoint if it has one, and record the result.
 
-    With steps=0 there is nothing to train: the probes look at the model as it starts.
+    With steps=0 nothing is trained: the probes measure the initial model.
     """
     trainer = Trainer(config, corpus)
     if folder.checkpoint.is_file():
@@ -27,91 +29,102 @@ def train(folder: RunFolder, config: dict[str, Any], corpus: Corpus) -> None:
         log.info("resumed after step %d", trainer.done)
     else:
         trainer.calibrate()
+    probes = ProbeSet(config)
     recorder = Recorder(folder, trainer)
-    if not config["steps"]:
-        return look(trainer, recorder, corpus)
-    valid = Batches(corpus.examples("valid", config["task"]["name"]), config["training"]["batch_tokens"]).epoch(None)
-    diverged: dict[str, Any] = {"diverged_at": None, "first_to_go": None}
+    if not config.steps:
+        return probe_untrained(trainer, probes, recorder, corpus)
+    valid = Batches(corpus.examples("valid", config.task.name), config.training.batch_tokens).epoch(None)
+    step, site = None, None
     try:
-        run_steps(trainer, recorder, valid)
-    except DivergedError as end:
-        log.info("%s", end)
+        run_steps(trainer, probes, recorder, valid)
+        if not trainer.finite:  # the last update broke the weights, which no training loss shows any more
+            step, site = config.steps, first_nonfinite(folder, config, corpus, config.steps + 1)
+    except DivergedError as error:
+        log.info("%s", error)
         recorder.write_tables()
-        diverged = {"diverged_at": end.step, "first_to_go": first_to_go(folder, config, corpus, end.step)}
-    recorder.finish(result(trainer, recorder, corpus) | diverged)
+        step, site = error.step, first_nonfinite(folder, config, corpus, error.step)
+    recorder.finish(result(trainer, recorder, corpus) | {"diverged_at": step, "first_to_go": site})
     log.info("completed: %s", folder.status["outcome"])
 
 
-def look(trainer: Trainer, recorder: Recorder, corpus: Corpus) -> None:
-    """Measure the model before its first update, and no more."""
-    batch, probes = next(trainer.data()), recorder.probes
-    if any(probe.reads_grad for probe in probes.probes.values()):
-        seen = trainer.look(batch, probes.measure)
+def probe_untrained(trainer: Trainer, probes: ProbeSet, recorder: Recorder, corpus: Corpus) -> None:
+    """Measure the model before its first update, and nothing else."""
+    batch = next(trainer.data())
+    if probes.read_grad:
+        loss = trainer.backward(batch)
+        context = trainer.probe_context(batch)
     else:
-        moment = trainer.probe_context(batch)
-        seen = moment.nll.detach(), probes.measure(moment)
-    recorder.add_step(1, *seen)
+        context = trainer.probe_context(batch)
+        loss = context.nll.detach()
+    recorder.add_step(1, loss, probes.measure(context))
     recorder.flush()
     recorder.write_tables()
-    recorder.finish({"baselines": corpus.baselines, "parameters": sum(p.numel() for p in trainer.model.parameters())})
+    recorder.finish({"baselines": corpus.baselines_for(trainer.config.task.name), "parameters": parameters(trainer)})
 
 
-def run_steps(trainer: Trainer, recorder: Recorder, valid: list[Batch]) -> None:
-    """From the trainer's step to the last."""
-    config = trainer.config["record"]
-    steps, data = trainer.config["steps"], trainer.data()
+def run_steps(trainer: Trainer, probes: ProbeSet, recorder: Recorder, valid: list[Batch]) -> None:
+    """Train from the trainer's step to the last. Raises DivergedError at the first loss that is not finite."""
+    every, steps, data = trainer.config.record, trainer.config.steps, trainer.data()
     while trainer.done < steps:
-        step = trainer.done + 1
-        measure = recorder.probes.measure if recorder.probes.due(step) else None
-        recorder.add_step(step, *trainer.step(next(data), measure))
+        step, batch = trainer.done + 1, next(data)
+        loss = trainer.backward(batch)
+        measured = probes.measure(trainer.probe_context(batch)) if probes.due(step) else None
+        trainer.update()
+        recorder.add_step(step, loss, measured)
 
-        def due(every: str, step: int = step) -> bool:
-            return step == steps or step % config[every] == 0
-
-        if due("flush_every") or due("checkpoint_every"):
+        last = step == steps
+        if last or step % every.flush_every == 0 or step % every.checkpoint_every == 0:
             recorder.flush()
-        if due("evaluate_every"):
+        if last or step % every.evaluate_every == 0:
             recorder.add_evaluation(step, evaluate.losses(trainer.model, valid, trainer.device))
-        if due("checkpoint_every"):
+        if last or step % every.checkpoint_every == 0:
             recorder.save()
 
 
 def result(trainer: Trainer, recorder: Recorder, corpus: Corpus) -> dict[str, Any]:
-    """The outcome and the numbers behind it, read off the tables."""
+    """The outcome and the numbers behind it, read from the tables."""
+    config = trainer.config
     curves = recorder.curves.frame()
     nll = curves[(curves["split"] == "train") & (curves["statistic"] == "nll")]["value"].tolist()
-    last = curves[(curves["split"] == "valid") & (curves["step"] == trainer.config["steps"])]
+    last = curves[(curves["split"] == "valid") & (curves["step"] == config.steps)]
     valid = dict(zip(last["statistic"], last["value"], strict=True))
     gap = valid["permuted_nll"] - valid["nll"] if "permuted_nll" in valid else None
+    baselines = corpus.baselines_for(config.task.name)
     out = {
-        "outcome": judge(trainer.config["task"]["name"], nll, corpus.baselines, gap),
+        "outcome": judge(config.task.name, nll, baselines, corpus.outputs, gap, valid.get("nll")),
         "final_loss": final_loss(nll),
-        "baselines": corpus.baselines,
-        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "baselines": baselines,
+        "parameters": parameters(trainer),
         "valid_loss": valid.pop("nll", None),
         "permuted_loss": valid.pop("permuted_nll", None),
         **valid,
     }
     if isinstance(trainer.model, Translator) and last.size:
-        examples = corpus.examples("test")[: trainer.config["record"]["sentences"]]
-        budget = 4 * trainer.config["training"]["batch_tokens"]  # no gradient is kept, so batches may be larger
+        examples = corpus.examples("test")[: config.record.sentences]
+        budget = 4 * config.training.batch_tokens  # no gradient is kept, so batches may be larger
         out |= evaluate.translation_scores(trainer.model, corpus, examples, budget, trainer.device)
     return out
 
 
-def first_to_go(folder: RunFolder, config: dict[str, Any], corpus: Corpus, step: int) -> str:
-    """Repeat the steps since the last checkpoint, which are the same to the bit, up to the one that diverged.
+def parameters(trainer: Trainer) -> int:
+    return sum(p.numel() for p in trainer.model.parameters())
 
-    A look at every layer at every step would cost more than this ever does.
+
+def first_nonfinite(folder: RunFolder, config: Config, corpus: Corpus, step: int) -> str:
+    """The first site with a non-finite value: replay from the last checkpoint, bit for bit, to the diverging step.
+
+    Checking every layer at every step would cost more than this ever does.
     """
     trainer = Trainer(config, corpus)
     if folder.checkpoint.is_file():
         trainer.load(folder.checkpoint)
-    else:
-        trainer.calibrate()
+    if not trainer.done or not trainer.finite:  # a checkpoint just after the step that broke the weights is no use
+        trainer = Trainer(config, corpus).calibrate()
     data = trainer.data()
     while trainer.done < step - 1:
-        _, gone = trainer.step(next(data), trainer.first_nonfinite_gradient)
-        if gone and not trainer.finite:  # that gradient broke the weights, and with them every later forward
-            return gone
+        trainer.backward(next(data))
+        site = trainer.first_nonfinite_gradient()
+        trainer.update()
+        if site and not trainer.finite:  # that gradient broke the weights, and with them every later forward
+            return site
     return trainer.first_nonfinite_activation(next(data))

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from normexp.config.schema import GROUPS
 from normexp.errors import DivergedError
 from normexp.probes.probe import KEY
-from normexp.probes.probe_set import Measurements, ProbeSet
+from normexp.probes.probe_set import Measurements
 from normexp.records.events import Events, curve_tag, layer_tag
 from normexp.records.folder import RunFolder
 from normexp.records.tables import Table
 from normexp.training.trainer import Trainer
 
 HPARAMS = ("depth", "lr", "warmup", "seed", "steps")
-HPARAM_GROUPS = ("task", "model", "variant", "norm", "init", "data", "optimizer", "schedule")
 METRICS = ("final_loss", "valid_loss")
 STATUS_SECONDS = 0.5  # at most so often is status.json rewritten
 
@@ -27,7 +27,6 @@ class Recorder:
 
     def __init__(self, folder: RunFolder, trainer: Trainer) -> None:
         self.folder, self.trainer = folder, trainer
-        self.probes = ProbeSet(trainer.config)
         self.curves, self.layers, self.timing = tables = [
             Table(folder.path, name) for name in ("curves", "layers", "timing")
         ]
@@ -39,7 +38,7 @@ class Recorder:
         timing = self.timing.frame()
         times = timing.loc[timing["statistic"] == "seconds", "value"]
         self._earlier = float(times.iloc[-1]) if len(times) else 0.0
-        self._started, self._told = time.perf_counter(), 0.0
+        self._started, self._updated = time.perf_counter(), 0.0
 
     @property
     def seconds(self) -> float:
@@ -59,8 +58,8 @@ class Recorder:
         losses = torch.stack([nll for _, nll, _ in waiting]).tolist() if waiting else []
         for (step, _, measured), loss in zip(waiting, losses, strict=True):
             rows = [("nll", loss)]
-            if self.trainer.config["steps"]:
-                rows.append(("lr", self.trainer.lr(step)))
+            if self.trainer.config.steps:
+                rows.append(("lr", self.trainer.config.lr * self.trainer.rate(step)))
             values: dict[str, float] = {}
             for frame in measured.frames() if measured else ():
                 self.layers.add(frame)
@@ -73,8 +72,8 @@ class Recorder:
             self.events.write(step, values | {curve_tag(name, "train"): value for name, value in rows})
             if not math.isfinite(loss):
                 raise DivergedError(step)
-        if losses and self.seconds - self._told > STATUS_SECONDS:
-            self._told = self.seconds
+        if losses and self.seconds - self._updated > STATUS_SECONDS:
+            self._updated = self.seconds
             self.folder.update(step=waiting[-1][0], loss=losses[-1], seconds=self.seconds)
 
     def add_evaluation(self, step: int, values: dict[str, float]) -> None:
@@ -107,8 +106,8 @@ class Recorder:
         config, events = self.trainer.config, Events(self.folder.path)
         stacks = self.trainer.model.stacks
         events.layout({s.shape.stack: list(s.variant.sites(1)) for s in stacks})
-        groups = {group: config[group]["name"] for group in HPARAM_GROUPS}
+        groups = {group: getattr(config, group).name for group in GROUPS}
         depths = {f"{s.shape.stack}_depth": s.shape.depth for s in stacks}
-        events.hparams({key: config[key] for key in HPARAMS} | groups | depths, METRICS)
+        events.hparams({key: getattr(config, key) for key in HPARAMS} | groups | depths, METRICS)
         events.replay(self.curves.frame(), self.layers.frame())
         return events

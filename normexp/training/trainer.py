@@ -1,22 +1,22 @@
-"""One model in training: the step, and everything that a checkpoint must hold to go on bit for bit."""
+"""One model in training: backward, update, and everything that a checkpoint needs to continue bit for bit."""
 
 import copy
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from normexp.config.choice import maker
-from normexp.config.schema import warmup_steps
+from normexp.config.schema import Config
+from normexp.config.validate import warmup_steps
 from normexp.data.batches import Batch, Batches
 from normexp.data.corpus import Corpus
 from normexp.model.build import Model, build
 from normexp.model.initialisers import fold_in
 from normexp.model.variant import Trace
 from normexp.probes.context import ProbeContext
+from normexp.records.atomic import replacing
 from normexp.training.evaluate import cross_entropy, logits
 from normexp.training.optimizers import build_optimizer
 
@@ -26,30 +26,31 @@ AMP = {"bf16": torch.bfloat16, "fp16": torch.float16}
 class Trainer:
     """Model, optimizer and data order at a step.
 
-    The order of the data is a function of (seed, epoch) and dropout one of (seed, step), so a checkpoint needs no
-    generator's state: weights, optimizer, scaler and the number of the step say it all.
+    The order of the data is a function of (seed, epoch), and dropout is one of (seed, step). So a checkpoint needs no
+    generator's state: weights, optimizer, scaler and the number of the step are enough.
     """
 
-    def __init__(self, config: dict[str, Any], corpus: Corpus) -> None:
-        self.config, self.settings, self.seed = config, config["training"], config["seed"]
-        self.corpus = corpus
-        self.device = torch.device(self.settings["device"])
-        self.model = build(config, len(corpus.vocabulary.tokens), len(corpus.classes)).to(self.device).train()
-        self.forward = torch.compile(self.model) if self.settings["compile"] else self.model
-        self.optimizer = build_optimizer(config, self.model)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.settings["amp"] == "fp16")
-        self.schedule = maker("schedule", config["schedule"])
-        self.warmup = warmup_steps(config["warmup"], config["steps"])
-        self.batches = Batches(corpus.examples("train", config["task"]["name"]), self.settings["batch_tokens"])
+    def __init__(self, config: Config, corpus: Corpus) -> None:
+        self.config, self.corpus = config, corpus
+        training = config.training
+        self.device = torch.device(training.device)
+        self.model = build(config, corpus).to(self.device).train()
+        self.forward = torch.compile(self.model) if training.compile else self.model
+        self.optimizer = build_optimizer(config.optimizer, self.model, config.lr)
+        self.peak_rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=training.amp == "fp16")
+        self.schedule = config.schedule.factory
+        self.warmup = warmup_steps(config.warmup, config.steps)
+        self.batches = Batches(corpus.examples("train", config.task.name), training.batch_tokens)
         self.done = 0  # steps
 
     def calibrate(self) -> "Trainer":
-        """Let the variants set what they take from data: one batch in training mode, a generator of its own."""
-        order = torch.Generator().manual_seed(fold_in(self.seed, "calibration"))
+        """Let the variants set their constants from one batch, in training mode, with a separate generator."""
+        order = torch.Generator().manual_seed(fold_in(self.config.seed, "calibration"))
         batch = self.batches.epoch(order)[0].to(self.device)
 
         def forward() -> None:
-            torch.manual_seed(fold_in(self.seed, "calibration", "dropout"))
+            torch.manual_seed(fold_in(self.config.seed, "calibration", "dropout"))
             logits(self.model, batch)
 
         with torch.no_grad():
@@ -61,40 +62,39 @@ class Trainer:
         """The batches from the next step on, without end."""
         epoch, position = divmod(self.done, len(self.batches))
         while True:
-            order = torch.Generator().manual_seed(fold_in(self.seed, "data", epoch))
+            order = torch.Generator().manual_seed(fold_in(self.config.seed, "data", epoch))
             for batch in self.batches.epoch(order)[position:]:
                 yield batch.to(self.device)
             epoch, position = epoch + 1, 0
 
-    def lr(self, step: int) -> float:
-        return self.config["lr"] * self.schedule(step, self.warmup, self.config["steps"])
+    def rate(self, step: int) -> float:
+        """The schedule's factor on the peak rates at a step, counted from 1."""
+        factor: float = self.schedule(step, self.warmup, self.config.steps)
+        return factor
 
-    def step(self, batch: Batch, measure: Callable[[ProbeContext], Any] | None = None) -> tuple[Tensor, Any]:
-        """One update: the batch's unsmoothed loss (on the device) and what `measure` saw between backward and clip."""
-        step = self.done + 1
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.lr(step)
-        seen = self.look(batch, measure)
-        if self.settings["clip"]:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings["clip"])
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.done = step
-        return seen
-
-    def look(self, batch: Batch, measure: Callable[[ProbeContext], Any] | None = None) -> tuple[Tensor, Any]:
-        """Forward and backward without an update: the batch's loss and what `measure` sees of the gradients."""
+    def backward(self, batch: Batch) -> Tensor:
+        """Gradients of the batch's loss, in .grad; returns the unsmoothed loss, on the device."""
         scores = self._logits(self.forward, batch)
         nll = cross_entropy(scores, batch.labels)
-        smoothing = self.settings["label_smoothing"]
+        smoothing = self.config.training.label_smoothing
         loss = cross_entropy(scores, batch.labels, smoothing) if smoothing else nll
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
-        return nll.detach(), measure(self.probe_context(batch)) if measure else None
+        return nll.detach()
+
+    def update(self) -> None:
+        """Clip the gradients and take the optimizer's step."""
+        self._set_rates()
+        if self.config.training.clip:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.training.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.done += 1
 
     def probe_context(self, batch: Batch) -> ProbeContext:
-        """What probes may look at before the step that comes next."""
+        """What probes may read before the step that comes next."""
+        self._set_rates()
         return ProbeContext(
             model=self.model,
             batch=batch,
@@ -104,27 +104,39 @@ class Trainer:
             updated_model=self.updated_model,
             initial_model=lambda: Trainer(self.config, self.corpus).calibrate().model,
             lr=self.optimizer.param_groups[0]["lr"],
-            seed=self.seed,
+            seed=self.config.seed,
+            coming_update=self.coming_update,
         )
 
     def updated_model(self) -> Model:
-        """A copy of the model after the update that its gradients ask for; neither it nor the optimizer changes."""
+        """A copy of the model after the update that its gradients give."""
+        return self.coming_update()[0]
+
+    def coming_update(self) -> tuple[Model, torch.optim.Optimizer]:
+        """Copies of model and optimizer after the update that the gradients give; neither original changes."""
         model = copy.deepcopy(self.model)
         for ours, its in zip(self.model.parameters(), model.parameters(), strict=True):
             its.grad = None if ours.grad is None else ours.grad.clone()
-        if self.settings["clip"]:
-            torch.nn.utils.clip_grad_norm_(model.parameters(), self.settings["clip"])
-        optimizer = build_optimizer(self.config, model)
+        if self.config.training.clip:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), self.config.training.clip)
+        optimizer = build_optimizer(self.config.optimizer, model, self.config.lr)
         optimizer.load_state_dict(copy.deepcopy(self.optimizer.state_dict()))  # it would share the state's tensors
         optimizer.step()
-        return model
+        return model, optimizer
+
+    def _set_rates(self) -> None:
+        """The rate of every parameter group for the step that comes next. Without training it is the peak rate."""
+        factor = self.rate(self.done + 1) if self.config.steps else 1.0
+        for group, peak in zip(self.optimizer.param_groups, self.peak_rates, strict=True):
+            group["lr"] = peak * factor
 
     def _logits(self, model: Any, batch: Batch, **more: Any) -> Tensor:
         """The forward of the step that comes next: with its dropout, its constants, its precision."""
-        torch.manual_seed(fold_in(self.seed, "dropout", self.done + 1))
+        torch.manual_seed(fold_in(self.config.seed, "dropout", self.done + 1))
         for stack in model.stacks:
             stack.variant.on_step_begin(self.done + 1)
-        with torch.autocast(self.device.type, AMP.get(self.settings["amp"]), self.settings["amp"] != "none"):
+        amp = self.config.training.amp
+        with torch.autocast(self.device.type, AMP.get(amp), amp != "none"):
             return logits(model, batch, **more)
 
     def first_nonfinite_activation(self, batch: Batch) -> str:
@@ -139,7 +151,7 @@ class Trainer:
         )
         return next(gone, "output")
 
-    def first_nonfinite_gradient(self, _: ProbeContext | None = None) -> str:
+    def first_nonfinite_gradient(self) -> str:
         """The first site, in the backward's order, whose gradient is not finite; empty where all of them are."""
         for site in reversed([site for stack in self.model.stacks for site in stack.sites]):
             if any(p.grad is not None and not p.grad.isfinite().all() for p in site.parameters()):
@@ -153,15 +165,14 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, atomically."""
-        temporary = path.with_suffix(".tmp")
         state = {
             "done": self.done,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
-        torch.save(state, temporary)
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            torch.save(state, temporary)
 
     def load(self, path: Path) -> None:
         """Go back to a checkpoint."""

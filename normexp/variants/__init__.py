@@ -1,8 +1,5 @@
-"""One small class per residual arrangement, its equation visible as one line of code.
+"""One small class per variant, its equation visible as one line of code. README.md here shows how to add one."""
 
-To add one: a subclass of `Variant` with a `join`, and a YAML file in configs/variant/ that names it.
-"""
+from normexp.model.variant import MakeNorm, Site, StackShape, Variant
 
-from normexp.model.variant import Site, StackShape, Variant
-
-__all__ = ["Site", "StackShape", "Variant"]
+__all__ = ["MakeNorm", "Site", "StackShape", "Variant"]

@@ -1,4 +1,4 @@
-"""Post-LN with a skip as heavy as the branches below it add up to: measured, or by a formula."""
+"""Post-LN whose skip weighs as much as the branches below it add up to: measured, or by a formula."""
 
 import math
 from collections.abc import Callable
@@ -8,18 +8,22 @@ import torch
 from torch import Tensor, nn
 
 from normexp.errors import ConfigError
-from normexp.variants import Site, Variant
+from normexp.model.replaced import replaced
+from normexp.variants import MakeNorm, Site, StackShape, Variant
 
 
 class Admin(Variant):
-    """x ← LN(ω ⊙ x + F(x)), ω from one batch, then learned   Liu et al. 2020
+    """Post-LN with a learned weight per channel on the skip, whose start is measured on one batch.
 
-    ω₁ = 1, and ω²ᵢ₊₁ = Var(ωᵢ x) + Var(F(x)) over all elements of the batch, padding included, in training mode, each
-    ω in effect while those above it are measured; every stack starts at 1. So the authors' code; the paper's formula,
-    ω²ᵢ = Σⱼ﹤ᵢ Var(Fⱼ) from memory, lacks the variance of the embedding.
+    ω₁ = 1 and ω²ᵢ₊₁ = Var(ωᵢ x) + Var(F(x)), over all elements of the batch, padding included, in training mode. Each ω
+    is already in effect while those above it are measured. Every stack starts at 1. The authors' code does it so; the
+    paper's formula, ω²ᵢ = Σⱼ﹤ᵢ Var(Fⱼ), has no term for the variance of the embedding.
     """
 
-    needs_norm = True  # each ω is as large as the stream below it: only a norm brings that back
+    equation = "x ← LN(ω ⊙ x + F(x)), ω from one batch, then learned"
+    paper = "liu2020"
+    verified = "authors' code, x-transformers; the paper's formula is from memory"
+    needs_norm = True  # each ω is as large as the stream below it: only a norm undoes that
 
     def build_site(self, site: Site) -> None:
         super().build_site(site)
@@ -31,33 +35,35 @@ class Admin(Variant):
     def calibrate(self, forward: Callable[[], Any]) -> None:
         omega = 1.0
 
-        def measured(x: Tensor, site: Site) -> Tensor:
+        def measure(x: Tensor, site: Site) -> Tensor:
             nonlocal omega
             site.omega.data.fill_(omega)
             skip, branch = site.omega * x, site.branch(x)
             omega = math.sqrt(skip.var(correction=0) + branch.var(correction=0))
             return site.norm(skip + branch)
 
-        self.join = measured  # type: ignore[method-assign]
-        try:
+        with replaced(self, join=measure):
             forward()
-        finally:
-            del self.join
 
 
 class AdminConstant(Variant):
-    """x ← LN(ωx + F(x)), ω² = (S + 1)/ln(S + 1) − 1 from the number S of sub-layers   Liu et al. 2022 (admin-torch)
+    """Post-LN with one constant factor on the skip, computed from the number S of sub-layers.
 
-    output_change is how much the output moves with the weights, as a function of S: log; constant, ω² = S; or linear,
-    ω = 1, which is Post-LN. S is this stack's own: 2N in an encoder, 3M in a decoder that reads one.
+    output_change: how much the output may move with the weights, as a function of S: log; constant, ω² = S; or linear,
+    ω = 1, which is Post-LN. S counts the sub-layers of this stack: 2N in an encoder, 3M in a decoder that reads one.
+    Raises ConfigError for any other output_change.
     """
 
-    def __init__(self, *shape_and_norm: Any, output_change: str = "log") -> None:
-        super().__init__(*shape_and_norm)
-        s = len(self.sites(1)) * self.shape.depth
+    equation = "x ← LN(ωx + F(x)), ω² = (S + 1)/ln(S + 1) − 1 from the number S of sub-layers"
+    paper = "liu2022_admin_torch"
+    verified = "authors' code, x-transformers"
+
+    def __init__(self, shape: StackShape, make_norm: MakeNorm, *, output_change: str = "log") -> None:
+        super().__init__(shape, make_norm)
+        s = len(self.sites(1)) * shape.depth
         squares = {"log": (s + 1) / math.log(s + 1) - 1, "constant": s, "linear": 1}
         if output_change not in squares:
-            raise ConfigError(f"variant.output_change={output_change}: one of {', '.join(squares)} is right")
+            raise ConfigError(f"variant.output_change must be one of {', '.join(squares)}; got {output_change}")
         self.omega = math.sqrt(squares[output_change])
 
     def join(self, x: Tensor, site: Site) -> Tensor:

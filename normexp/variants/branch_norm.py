@@ -1,25 +1,24 @@
-"""Post-LN whose branches are let in over the first steps of training."""
-
-from typing import Any
+"""Post-LN whose branches fade in over the first steps of training."""
 
 import torch
 from torch import Tensor
 
-from normexp.variants import Site, Variant
+from normexp.variants import MakeNorm, Site, StackShape, Variant
 
 
 class BranchNorm(Variant):
-    """x ← LN(x + αF(x)), α = min(1, t/T) at step t   Liu et al. 2023
+    """Post-LN with a factor α on every branch that rises linearly to 1 during training.
 
-    full_at is T, the step from which it is Post-LN. A model that has not been trained stands at step 1. That α rises
-    during training to Post-LN is read in the abstract and summaries; the straight line from 0 is from memory, not
-    checked against the paper.
+    full_at: T, the step from which on it is Post-LN. An untrained model has the α of step 1.
     """
 
+    equation = "x ← LN(x + αF(x)), α = min(1, t/T) at step t"
+    paper = "liu2023"
+    verified = "abstract and summaries; the linear ramp from 0 is from memory, not checked"
     alpha: Tensor
 
-    def __init__(self, *shape_and_norm: Any, full_at: int = 40) -> None:
-        super().__init__(*shape_and_norm)
+    def __init__(self, shape: StackShape, make_norm: MakeNorm, *, full_at: int = 40) -> None:
+        super().__init__(shape, make_norm)
         self.full_at = full_at
         self.register_buffer("alpha", torch.ones(()))
         self.on_step_begin(1)

@@ -1,4 +1,4 @@
-"""Pre-LN that reads the embedding as it is."""
+"""Pre-LN whose first sub-layer reads the embedding without a norm."""
 
 from torch import nn
 
@@ -7,11 +7,15 @@ from normexp.variants.pre_ln import PreLN
 
 
 class FirstNormFree(PreLN):
-    """x ← x + F(LN(x)), but x + F(x) at the first site, LN at the end   Gorishniy et al. 2021 (FT-Transformer)
+    """Pre-LN without the norm of the first attention of each stack (index 1).
 
-    Only the first attention of a stack goes without: its index is 1. Left out of the FT-Transformer: the gated
-    feed-forward, Kaiming weights in attention, and the ReLU between the last norm and the head.
+    Not included from the FT-Transformer: the gated feed-forward, Kaiming weights in attention, and the ReLU between the
+    last norm and the head.
     """
+
+    equation = "x ← x + F(LN(x)), but x + F(x) at the first site, LN at the end"
+    paper = "gorishniy2021"
+    verified = "authors' code (rtdl)"
 
     def build_site(self, site: Site) -> None:
         super().build_site(site)

@@ -1,11 +1,9 @@
-"""No norms: branches that start at 0 under weights scaled by depth, with scalar shifts and multipliers."""
-
-from typing import Any
+"""No norms: branches that start at 0 with weights scaled by depth, and scalar shifts and multipliers."""
 
 import torch
 from torch import Tensor, nn
 
-from normexp.variants import Site, Variant
+from normexp.variants import MakeNorm, Site, StackShape, Variant
 
 
 class Shift(nn.Module):
@@ -31,30 +29,33 @@ class Multiplier(nn.Module):
 
 
 class Fixup(Variant):
-    """x ← x + a F(x + b), F = 0 at the start; a shift at the end   Zhang et al. 2019 (Fixup)
+    """A plain residual sum without norms, whose branches start at 0 and have scalar shifts and multipliers.
 
-    With B residual branches in the whole model (2N + 3M) and m matrices in a branch, all but the last are scaled by
-    B^(−1/(2m−2)) and the last starts at 0: fc1 by B^(−1/2), query, key and value by B^(−1/6), fc2 and out by 0. Scalar
-    shifts stand before attention, fc1, the activation and fc2, a multiplier behind each branch; the encoder ends with
-    both, the decoder with a shift, as in the authors' code (Fixup, transformer_zero.py). Its matrices have no biases;
-    ours keep theirs, which start at 0 under every init but torch_default.
-    An output matrix of its own (model.tied=false) starts at 0 as in that code, a classifier as in the paper's residual
-    networks; all else then waits one step for its gradient. A tied one cannot. That code draws q, k and v as one
-    matrix, and leaves B = 12 at cross-attention whatever the depth; neither is taken over.
+    With B residual branches in the whole model (2N + 3M) and m matrices in a branch, all but the last matrix are scaled
+    by B^(−1/(2m−2)), and the last starts at 0: fc1 by B^(−1/2); query, key and value by B^(−1/6); fc2 and out by 0.
+    There is a scalar shift before attention, fc1, the activation and fc2, and a multiplier after each branch. The
+    encoder ends with both, the decoder with a shift, as in the authors' code (Fixup, transformer_zero.py). Its matrices
+    have no biases; ours keep theirs, which start at 0 under every init but torch_default.
+    An output matrix that is not tied (model.tied=false) starts at 0 as in that code, a classifier as in the paper's
+    residual networks; every other parameter then gets its first gradient one step later. A tied one cannot start at 0.
+    That code draws q, k and v as one matrix, and leaves B = 12 at cross-attention at any depth; we do neither.
     """
 
+    equation = "x ← x + a F(x + b), F = 0 at the start; a shift at the end"
+    paper = "zhang2019_fixup"
+    verified = "authors' code"
     uses_norm = False
     needs_feed_forward = True
 
-    def __init__(self, *shape_and_norm: Any) -> None:
-        super().__init__(*shape_and_norm)
-        encoder, decoder = self.shape.encoder_depth, self.shape.decoder_depth
+    def __init__(self, shape: StackShape, make_norm: MakeNorm) -> None:
+        super().__init__(shape, make_norm)
+        encoder, decoder = shape.encoder_depth, shape.decoder_depth
         self.branches = 2 * encoder + (3 if encoder else 2) * decoder
-        last = [Multiplier()] if self.shape.stack == "encoder" else []
+        last = [Multiplier()] if shape.stack == "encoder" else []
         self.end = nn.Sequential(Shift(), *last)
 
     def build_site(self, site: Site) -> None:
-        pass  # all that it owns at a site stands inside the branch
+        """Nothing outside the branch."""
 
     def branch_modules(self, site: Site) -> dict[str, nn.Module]:
         shifts = ("input", "hidden", "before_fc2") if site.kind == "feed_forward" else ("input",)

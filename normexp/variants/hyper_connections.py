@@ -1,12 +1,10 @@
 """Several copies of the stream with learned weights for reading, mixing and writing."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from normexp.norms.norm import as_weights
-from normexp.variants import Site
+from normexp.variants import MakeNorm, Site, StackShape
 from normexp.variants.pre_ln import PreLN
 
 
@@ -16,7 +14,7 @@ def read(a: Tensor, h: Tensor) -> Tensor:
 
 
 def mixed(mix: Tensor, h: Tensor) -> Tensor:
-    """AᵀH: the streams after they have mixed."""
+    """AᵀH: the streams after mixing."""
     return torch.einsum("...nm,...nd->...md", mix, h)
 
 
@@ -26,17 +24,21 @@ def written(b: Tensor, f: Tensor) -> Tensor:
 
 
 class StaticHyperConnections(PreLN):
-    """H ← AᵀH + b F(LN(aᵀH)), LN of H's sum at the end   Zhu et al. 2024
+    """n streams that each sub-layer reads, mixes and writes with learned weights, the same for all tokens.
 
-    H stacks n streams, each of them the embedding at first (batch, token, stream, width). A starts as the identity, b
-    as ones, and a reads stream k mod n alone, k the site from 0: equal to pre_ln at the start, but for a factor n
-    that the last norm takes away. Probes see the sum of the streams, which is what the end reads.
-    streams: n, 4 in most of the paper's runs. The paper also scales the output matrices by √n at the start; we could
-    not check in which direction, and leave it out, since it would end the equality with pre_ln.
+    H stacks the n streams, each of them the embedding at first (batch, token, stream, width). A starts as the identity,
+    b as ones, and a reads only stream k mod n, with k the site from 0. So it equals pre_ln at the start, up to a factor
+    n that the last norm removes. Probes see the sum of the streams, which is what the end reads.
+    streams: n, 4 in most of the paper's runs. The paper also scales the output matrices by √n at the start. That is not
+    included: it would end the equality with pre_ln.
     """
 
-    def __init__(self, *shape_and_norm: Any, streams: int = 4) -> None:
-        super().__init__(*shape_and_norm)
+    equation = "H ← AᵀH + b F(LN(aᵀH)), LN of H's sum at the end"
+    paper = "zhu2024"
+    verified = "a public port (lucidrains); the direction of the paper's √n on output matrices is not checked"
+
+    def __init__(self, shape: StackShape, make_norm: MakeNorm, *, streams: int = 4) -> None:
+        super().__init__(shape, make_norm)
         self.streams = streams
 
     def build_site(self, site: Site) -> None:
@@ -65,11 +67,15 @@ class StaticHyperConnections(PreLN):
 
 
 class HyperConnections(StaticHyperConnections):
-    """H ← AᵀH + b F(LN(aᵀH)), A, a, b = static + s tanh(LN(H) W), LN of H's sum at the end   Zhu et al. 2024
+    """Hyper-connections whose weights also depend on the token: its H adds to the static weights.
 
-    The dynamic form: each token's H adds to the static weights. W starts at 0 and s at 0.01, one s for a and A and one
-    for b; so it too equals pre_ln at the start. Static form and `streams`: see StaticHyperConnections.
+    W starts at 0 and s at 0.01, one s for a and A and one for b; so it equals pre_ln at the start too. Static form and
+    `streams`: see StaticHyperConnections.
     """
+
+    equation = "H ← AᵀH + b F(LN(aᵀH)), A, a, b = static + s tanh(LN(H) W), LN of H's sum at the end"
+    paper = "zhu2024"
+    verified = "a public port (lucidrains); the direction of the paper's √n on output matrices is not checked"
 
     def build_site(self, site: Site) -> None:
         super().build_site(site)

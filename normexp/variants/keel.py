@@ -1,22 +1,24 @@
-"""Post-LN with a skip as heavy as the stack is deep, and a norm inside the branch too."""
-
-from typing import Any
+"""Post-LN with a skip as heavy as the stack is deep, and a second norm on what the branch reads."""
 
 from torch import Tensor
 
-from normexp.variants import Site, Variant
+from normexp.variants import MakeNorm, Site, StackShape, Variant
 
 
 class Keel(Variant):
-    """x ← LN_out(αx + F(LN_in(x))), α = S, the number of sub-layers   Chen & Wei 2026
+    """Post-LN with a constant factor on the skip and a norm before each branch.
 
-    S is this stack's own: 2N in an encoder, 3M in a decoder that reads one. alpha sets another constant. Written from
-    public ports that agree with each other, not checked against the paper: whether its first layer is special is open.
+    S counts the sub-layers of this stack: 2N in an encoder, 3M in a decoder that reads one.
+    alpha: another constant than S.
     """
 
-    def __init__(self, *shape_and_norm: Any, alpha: float | None = None) -> None:
-        super().__init__(*shape_and_norm)
-        self.alpha = float(len(self.sites(1)) * self.shape.depth if alpha is None else alpha)
+    equation = "x ← LN_out(αx + F(LN_in(x))), α = S, the number of sub-layers"
+    paper = "chen2026"
+    verified = "public ports that agree, x-transformers; not checked: the paper, a special first layer"
+
+    def __init__(self, shape: StackShape, make_norm: MakeNorm, *, alpha: float | None = None) -> None:
+        super().__init__(shape, make_norm)
+        self.alpha = float(len(self.sites(1)) * shape.depth if alpha is None else alpha)
 
     def build_site(self, site: Site) -> None:
         site.norm_in, site.norm_out = self.make_norm(site.width), self.make_norm(site.width)

@@ -9,12 +9,16 @@ from normexp.variants.pre_ln import PreLN
 
 
 class LayerNormScaling(PreLN):
-    """x ← x + F(LN(x)/√l), LN at the end   Sun et al. 2025
+    """Pre-LN with the output of each norm divided by the root of its layer.
 
-    l is the layer from 1 in its own stack, the same for all its sub-layers; the last norm is not scaled. The authors
+    l is the layer in its own stack, from 1, the same for all its sub-layers. The last norm is not scaled. The authors
     advise against combining it with an init that shrinks output projections by 1/√(2L). The paper has decoders only;
-    that a cross-attention is scaled like its neighbours is ours.
+    that cross-attention is scaled like the other sub-layers is our choice.
     """
+
+    equation = "x ← x + F(LN(x)/√l), LN at the end"
+    paper = "sun2025"
+    verified = "authors' code; cross-attention is our choice"
 
     def join(self, x: Tensor, site: Site) -> Tensor:
         return x + site.branch(site.norm(x) / math.sqrt(site.layer))

@@ -1,28 +1,30 @@
 """Pre-LN with a small learned gain per channel on every branch."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from normexp.variants import Site
+from normexp.variants import MakeNorm, Site, StackShape
 from normexp.variants.pre_ln import PreLN
 
-STARTS = {18: 0.1, 24: 1e-5}  # up to so many layers
+STARTS = {18: 0.1, 24: 1e-5}  # up to that many layers
 DEEPEST = 1e-6
 
 
 class LayerScale(PreLN):
-    """x ← x + g ⊙ F(LN(x)), LN at the end; g small at the start   Touvron et al. 2021 (CaiT)
+    """Pre-LN with a learned gain g per channel on the output of every branch.
 
-    g starts at 0.1 in stacks of up to 18 layers, 1e-5 up to 24 and 1e-6 beyond, by the depth of its own stack; `start`
-    sets another value. The authors' code (deit, cait_models.py) has 1e-5 at 24 layers and 1e-6 at 36 and 48, and 1e-4
-    where nothing is said; 0.1 up to 18 is not checked against the paper.
+    g starts at 0.1 in stacks of up to 18 layers, at 1e-5 up to 24 and at 1e-6 beyond, by the depth of its own stack.
+    start: another value. The authors' code (deit, cait_models.py) has 1e-5 at 24 layers, 1e-6 at 36 and 48, and 1e-4 as
+    the default of the class. CaiT-XXS36 is an exception: it starts at 1e-5 with 36 layers.
     """
 
-    def __init__(self, *shape_and_norm: Any, start: float | None = None) -> None:
-        super().__init__(*shape_and_norm)
-        by_depth = next((value for most, value in STARTS.items() if self.shape.depth <= most), DEEPEST)
+    equation = "x ← x + g ⊙ F(LN(x)), LN at the end; g small at the start"
+    paper = "touvron2021"
+    verified = "authors' code, x-transformers; the 0.1 up to 18 layers is not checked"
+
+    def __init__(self, shape: StackShape, make_norm: MakeNorm, *, start: float | None = None) -> None:
+        super().__init__(shape, make_norm)
+        by_depth = next((value for most, value in STARTS.items() if shape.depth <= most), DEEPEST)
         self.start = by_depth if start is None else start
 
     def build_site(self, site: Site) -> None:

@@ -7,13 +7,16 @@ from normexp.variants.pre_ln import PreLN
 
 
 class Macaron(PreLN):
-    """x ← x + ½ FFN(LN(x)), x + A(LN(x)), x + ½ FFN'(LN(x)), LN at the end   Lu et al. 2019
+    """Pre-LN with half a feed-forward before attention and half of another one after it.
 
-    The two feed-forwards have weights of their own; cross-attention follows attention. The norms stand where the
-    authors' training scripts put them. They halve the hidden width, so that a layer keeps its size: set
-    model.feed_forward to half for that.
+    The two feed-forwards have separate weights; cross-attention follows attention. The norms are where the authors'
+    training scripts put them. The authors halve the hidden width, so that a layer keeps its size: for that, set
+    model.feed_forward to half.
     """
 
+    equation = "x ← x + ½ FFN(LN(x)), x + A(LN(x)), x + ½ FFN'(LN(x)), LN at the end"
+    paper = "lu2019"
+    verified = "authors' training scripts, x-transformers"
     needs_feed_forward = True
 
     def sites(self, layer: int) -> dict[str, str]:

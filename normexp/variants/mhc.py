@@ -1,20 +1,18 @@
 """Hyper-connections whose mixing matrix is kept doubly stochastic."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from normexp.norms import Norm
 from normexp.norms.norm import as_weights
-from normexp.variants import Site
+from normexp.variants import MakeNorm, Site, StackShape
 from normexp.variants.hyper_connections import StaticHyperConnections
 
 CLOSE = 4.0  # logit of a weight that starts near 1: σ(4) = 0.982
 
 
 class Sinkhorn(Norm):
-    """exp, then columns and rows in turn divided by their sums: nearly doubly stochastic.   Sinkhorn & Knopp 1967"""
+    """exp, then columns and rows divided by their sums in turn: nearly doubly stochastic (Sinkhorn & Knopp 1967)."""
 
     symbol = "Sinkhorn"
     produces_weights = True
@@ -24,23 +22,27 @@ class Sinkhorn(Norm):
         self.rounds = rounds
 
     def forward(self, logits: Tensor) -> Tensor:
-        for _ in range(self.rounds):  # on logarithms, for a row of which exp leaves nothing has no sum to divide by
+        for _ in range(self.rounds):  # on logarithms: where exp underflows in a whole row there is no sum to divide by
             logits = logits.log_softmax(dim=-2).log_softmax(dim=-1)
         return logits.exp()
 
 
 class MHC(StaticHyperConnections):
-    """H ← Sinkhorn(A) H + 2σ(b) F(LN(σ(a)ᵀH)), A, a, b = static + s LN(vec H) W, LN of the sum   Xie et al. 2025
+    """Hyper-connections whose mixing matrix is doubly stochastic and whose reading and writing weights are positive.
 
-    As hyper_connections, but A H never grows (rows and columns sum to 1), and nothing is read or written with a minus
-    sign; weights depend on all streams of a token at once, without a tanh. Three scales s start at 0.01; Sinkhorn runs
-    `rounds` = 20 rounds, columns first, as in the paper; its RMSNorm of vec H is the run's norm here.
-    The paper leaves open where static parts and W start: W at 0, 2σ(b) = 1, and logits of ±4 that bring σ(a) near
-    stream k mod n alone and Sinkhorn(A) near the identity, so near pre_ln, are ours.
+    As in hyper_connections, but A H never grows (rows and columns sum to 1), and nothing is read or written with a
+    minus sign. The weights depend on all streams of a token at once, without a tanh. Three scales s start at 0.01.
+    Sinkhorn runs `rounds` = 20 rounds, columns first, as in the paper; the paper's RMSNorm of vec H is the run's norm
+    here. The paper leaves open where the static parts and W start. Ours: W at 0, 2σ(b) = 1, and logits of ±4, which
+    bring σ(a) near reading only stream k mod n and Sinkhorn(A) near the identity, so that it starts near pre_ln.
     """
 
-    def __init__(self, *shape_and_norm: Any, streams: int = 4, rounds: int = 20) -> None:
-        super().__init__(*shape_and_norm, streams=streams)
+    equation = "H ← Sinkhorn(A) H + 2σ(b) F(LN(σ(a)ᵀH)), A, a, b = static + s LN(vec H) W, LN of the sum"
+    paper = "xie2025"
+    verified = "paper; the start of the static parts and of W is our choice"
+
+    def __init__(self, shape: StackShape, make_norm: MakeNorm, *, streams: int = 4, rounds: int = 20) -> None:
+        super().__init__(shape, make_norm, streams=streams)
         self.sinkhorn = Sinkhorn(rounds)
 
     def build_site(self, site: Site) -> None:

@@ -1,4 +1,4 @@
-"""Arrangements that are made of others."""
+"""Variants that are made of others."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -9,7 +9,7 @@ from normexp.variants import Site, Variant
 
 
 class Mixed(Variant, ABC):
-    """Every site is joined by the variant that `at` gives it."""
+    """A base class: every site is joined by the variant that `at` returns for it."""
 
     @abstractmethod
     def at(self, site: Site) -> Variant: ...

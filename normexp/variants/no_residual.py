@@ -1,4 +1,4 @@
-"""Norm without a residual connection: the control for what the skip does."""
+"""Norms without a residual connection."""
 
 from torch import Tensor
 
@@ -6,7 +6,11 @@ from normexp.variants import Site, Variant
 
 
 class NoResidual(Variant):
-    """x ← LN(F(x))   control, after Dong et al. 2021"""
+    """The norm of each branch and nothing else, a control for what the skip does."""
+
+    equation = "x ← LN(F(x))"
+    paper = "dong2021"
+    verified = "a control of ours, after the paper"
 
     def join(self, x: Tensor, site: Site) -> Tensor:
         return site.norm(site.branch(x))

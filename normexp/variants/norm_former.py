@@ -1,11 +1,9 @@
 """Pre-LN with norms and gains inside the branches."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from normexp.variants import Site
+from normexp.variants import MakeNorm, Site, StackShape
 from normexp.variants.pre_ln import PreLN
 
 
@@ -25,18 +23,21 @@ class HeadGain(Gain):
 
 
 class NormFormer(PreLN):
-    """x ← x + LN(A(LN(x))), heads of A gained; x ← x + W₂ LN(act(W₁ LN(x))), LN at the end   Shleifer et al. 2021
+    """Pre-LN with a gain per head, a norm on attention's output and a norm before fc2.
 
-    A gain per head, starting at 1, before the output projection, as the paper's equation has it; the authors' fairseq
-    code puts it behind that projection instead. The norm of the attention's output comes before dropout.
-    Cross-attention is plain Pre-LN, as in their code.
+    The head gains start at 1 and come before the output projection, as in the paper's equation; the authors' fairseq
+    code has them after that projection. The norm of the attention's output comes before dropout. Cross-attention is
+    plain Pre-LN, as in their code.
     residual_gain: a gain per channel, starting at 1, on the skip of every feed-forward.
     """
 
+    equation = "x ← x + LN(A(LN(x))), heads of A gained; x ← x + W₂ LN(act(W₁ LN(x))), LN at the end"
+    paper = "shleifer2021"
+    verified = "paper's equation; the authors' code has the head gains after the output projection"
     needs_feed_forward = True
 
-    def __init__(self, *shape_and_norm: Any, residual_gain: bool = False) -> None:
-        super().__init__(*shape_and_norm)
+    def __init__(self, shape: StackShape, make_norm: MakeNorm, *, residual_gain: bool = False) -> None:
+        super().__init__(shape, make_norm)
         self.residual_gain = residual_gain
 
     def branch_modules(self, site: Site) -> dict[str, nn.Module]:

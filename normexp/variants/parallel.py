@@ -7,12 +7,15 @@ from normexp.variants.pre_ln import PreLN
 
 
 class Parallel(PreLN):
-    """x ← x + A(LN(x)) + FFN(LN(x)), one LN for both, LN at the end   Wang & Komatsuzaki 2021, Chowdhery et al. 2022
+    """Pre-LN whose branches of one layer all read the layer's normed input.
 
-    GPT-J and PaLM are decoders on their own; a cross-attention is one more term of the sum here. GPT-NeoX gives each
-    branch a norm of its own, which is left out.
+    GPT-J and PaLM are decoders without an encoder; here a cross-attention is one more term of the sum. GPT-NeoX gives
+    each branch a separate norm, which is not included.
     """
 
+    equation = "x ← x + A(LN(x)) + FFN(LN(x)), one LN for both, LN at the end"
+    paper: str | tuple[str, ...] = ("wang2021_gpt_j", "chowdhery2022")
+    verified = "PaLM's equation as others quote it; cross-attention is our choice"
     needs_feed_forward = True
 
     def build_site(self, site: Site) -> None:

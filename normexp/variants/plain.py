@@ -6,8 +6,10 @@ from normexp.variants import Site, Variant
 
 
 class Plain(Variant):
-    """x ← F(x)   control"""
+    """The branches alone, one after the other: a control for what norm and skip do together."""
 
+    equation = "x ← F(x)"
+    verified = "a control of ours"
     uses_norm = False
 
     def join(self, x: Tensor, site: Site) -> Tensor:

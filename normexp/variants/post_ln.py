@@ -6,7 +6,11 @@ from normexp.variants import Site, Variant
 
 
 class PostLN(Variant):
-    """x ← LN(x + F(x))   Vaswani et al. 2017"""
+    """The original Transformer: a norm after each residual sum."""
+
+    equation = "x ← LN(x + F(x))"
+    paper = "vaswani2017"
+    verified = "torch.nn (norm_first=False)"
 
     def join(self, x: Tensor, site: Site) -> Tensor:
         return site.norm(x + site.branch(x))

@@ -1,21 +1,17 @@
-"""Norm inside the branch; the identity path is left alone."""
-
-from typing import Any
+"""Norm inside the branch, none on the identity path."""
 
 from torch import Tensor
 
-from normexp.variants import Site, Variant
+from normexp.variants import Site
+from normexp.variants.final_norm import FinalNorm
 
 
-class PreLN(Variant):
-    """x ← x + F(LN(x)), LN at the end   Wang et al. 2019, Xiong et al. 2020"""
+class PreLN(FinalNorm):
+    """A norm on what each branch reads, and one after the last layer."""
 
-    def __init__(self, *shape_and_norm: Any) -> None:
-        super().__init__(*shape_and_norm)
-        self.final_norm = self.make_norm(self.shape.width)
+    equation = "x ← x + F(LN(x)), LN at the end"
+    paper: str | tuple[str, ...] = ("wang2019", "xiong2020")
+    verified = "paper (Xiong et al.), torch.nn (norm_first=True)"
 
     def join(self, x: Tensor, site: Site) -> Tensor:
         return x + site.branch(site.norm(x))
-
-    def finish_stream(self, stream: Tensor) -> Tensor:
-        return self.final_norm(stream)

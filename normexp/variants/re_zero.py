@@ -1,25 +1,27 @@
 """A learned scalar on the branches of a layer instead of norms."""
 
-from typing import Any
-
 from torch import Tensor, nn
 
-from normexp.variants import Site
+from normexp.variants import MakeNorm, Site, StackShape
 from normexp.variants.skip_init import SkipInit
 
 
 class ReZero(SkipInit):
-    """x ← x + α F(x), one α per layer, α = 0 at the start   Bachlechner et al. 2020
+    """The residual sum with one learned scalar per layer on its branches.
 
-    A layer's sub-layers share one α, as in the authors' code (rezero, rztx.py); per_sublayer gives each its own, which
-    is SkipInit. Gradient tables have a shared α at the layer's first site.
-    Whether the paper's text shares it is not checked.
+    The sub-layers of a layer share one α, as in the authors' code (rezero, rztx.py). Gradient tables list a shared α at
+    the layer's first site.
+    per_sublayer: each sub-layer has a separate α, which is SkipInit.
     """
 
-    def __init__(self, *shape_and_norm: Any, per_sublayer: bool = False) -> None:
-        super().__init__(*shape_and_norm)
+    equation = "x ← x + α F(x), one α per layer, α = 0 at the start"
+    paper = "bachlechner2020"
+    verified = "authors' code; whether the paper's text shares α is not checked"
+
+    def __init__(self, shape: StackShape, make_norm: MakeNorm, *, per_sublayer: bool = False) -> None:
+        super().__init__(shape, make_norm)
         self.per_sublayer = per_sublayer
-        self.shared: dict[int, nn.Parameter] = {}  # by layer; a plain dict, so that its sites alone own it
+        self.shared: dict[int, nn.Parameter] = {}  # by layer; a plain dict, so that only its sites own it
 
     def build_site(self, site: Site) -> None:
         super().build_site(site)

@@ -1,21 +1,22 @@
-"""Post-LN that adds its input again, norm after norm."""
-
-from typing import Any
+"""Post-LN that adds its input several times, with a norm after each."""
 
 from torch import Tensor, nn
 
-from normexp.variants import Site, Variant
+from normexp.variants import MakeNorm, Site, StackShape, Variant
 
 
 class RecursiveSkip(Variant):
-    """y₁ = LN₁(x + F(x)), yₖ = LNₖ(x + yₖ₋₁), x ← y_λ   Liu et al. 2021
+    """Post-LN that adds the input of a sub-layer λ times, each time followed by a norm with separate weights.
 
-    skips is λ, the number of times that x is added; 1 is Post-LN. Each norm has weights of its own; whether the
-    paper shares one among them was not checked.
+    skips: λ, the number of times that x is added; 1 is Post-LN.
     """
 
-    def __init__(self, *shape_and_norm: Any, skips: int = 2) -> None:
-        super().__init__(*shape_and_norm)
+    equation = "y₁ = LN₁(x + F(x)), yₖ = LNₖ(x + yₖ₋₁), x ← y_λ"
+    paper = "liu2021"
+    verified = "from memory, no official code found; whether its norms share weights is not checked"
+
+    def __init__(self, shape: StackShape, make_norm: MakeNorm, *, skips: int = 2) -> None:
+        super().__init__(shape, make_norm)
         self.skips = skips
 
     def build_site(self, site: Site) -> None:

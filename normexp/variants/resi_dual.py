@@ -1,27 +1,28 @@
-"""A Post-LN and a Pre-LN stream side by side, fed by one branch."""
-
-from typing import Any
+"""A Post-LN and a Pre-LN stream that one branch feeds."""
 
 from torch import Tensor
 
-from normexp.variants import Site, Variant
+from normexp.variants import MakeNorm, Site, StackShape
+from normexp.variants.final_norm import FinalNorm
 
 Streams = tuple[Tensor, Tensor]
 
 
-class ResiDual(Variant):
-    """p ← LN(p + f), q ← q + c f, f = F(p); output p + LN(q)   Xie et al. 2023
+class ResiDual(FinalNorm):
+    """Two streams: a Post-LN stream that the branches read, and a plain sum of all branches.
 
-    p and q both start as the embedding, q times c. The branches read p, which is what probes call the stream; q
-    carries the gradient past the norms.
-    scale: c, 1 in the authors' code; smaller values keep a deep q within half precision (how small: not checked
-    against the paper). Their last norm has eps 1e-7; ours has the eps of every norm of the run.
+    p and q both start as the embedding, q times c. Probes call p the stream; q carries the gradient past the norms.
+    scale: c, 1 in the authors' code; smaller values keep a deep q within the range of half precision. Their last norm
+    has eps 1e-7; ours has the eps of every norm of the run.
     """
 
-    def __init__(self, *shape_and_norm: Any, scale: float = 1.0) -> None:
-        super().__init__(*shape_and_norm)
+    equation = "p ← LN(p + f), q ← q + c f, f = F(p); output p + LN(q)"
+    paper = "xie2023"
+    verified = "authors' code; how small c is for half precision is not checked"
+
+    def __init__(self, shape: StackShape, make_norm: MakeNorm, *, scale: float = 1.0) -> None:
+        super().__init__(shape, make_norm)
         self.scale = scale
-        self.final_norm = self.make_norm(self.shape.width)
 
     def start_stream(self, x: Tensor) -> Streams:
         return x, self.scale * x

@@ -1,18 +1,20 @@
 """Norm on both sides of the branch."""
 
-from typing import Any
-
 from torch import Tensor
 
-from normexp.variants import Site
+from normexp.variants import MakeNorm, Site, StackShape
 from normexp.variants.pre_ln import PreLN
 
 
 class Sandwich(PreLN):
-    """x ← x + LN_out(F(LN_in(x))), LN at the end   Ding et al. 2021 (CogView)
+    """Pre-LN with a second norm on the output of each branch.
 
-    CogView divides a norm's input by its largest entry first, which changes nothing but the weight of eps: left out.
+    CogView first divides a norm's input by its largest entry. That changes only the weight of eps and is not included.
     """
+
+    equation = "x ← x + LN_out(F(LN_in(x))), LN at the end"
+    paper = "ding2021"
+    verified = "authors' code, x-transformers"
 
     def build_site(self, site: Site) -> None:
         site.norm_in, site.norm_out = self.make_norm(site.width), self.make_norm(site.width)
@@ -22,15 +24,18 @@ class Sandwich(PreLN):
 
 
 class PeriLN(Sandwich):
-    """x₀ = LN(embedding), x ← x + LN_out(F(LN_in(x))), LN at the end   Kim et al. 2025
+    """The sandwich with a norm on the embedding, which the paper calls optional.
 
-    The sandwich with a norm on the embedding, which the paper calls optional; Gemma 2 and 3 are the sandwich without.
-    That it is optional is read in summaries, not checked against the paper.
+    Gemma 2 and 3 are the sandwich without that norm.
     """
 
-    def __init__(self, *shape_and_norm: Any) -> None:
-        super().__init__(*shape_and_norm)
-        self.embedding_norm = self.make_norm(self.shape.width)
+    equation = "x₀ = LN(embedding), x ← x + LN_out(F(LN_in(x))), LN at the end"
+    paper = "kim2025"
+    verified = "summaries; that the norm on the embedding is optional is not checked"
+
+    def __init__(self, shape: StackShape, make_norm: MakeNorm) -> None:
+        super().__init__(shape, make_norm)
+        self.embedding_norm = make_norm(shape.width)
 
     def start_stream(self, x: Tensor) -> Tensor:
         return self.embedding_norm(x)

@@ -1,21 +1,23 @@
 """Post-LN with a constant factor on the skip."""
 
-from typing import Any
-
 from torch import Tensor
 
-from normexp.variants import Site, Variant
+from normexp.variants import MakeNorm, Site, StackShape, Variant
 
 
 class ScaledSkip(Variant):
-    """x ← LN(λx + F(x))   Liu et al. 2021, after He et al. 2016
+    """Post-LN with one constant factor on every skip, the same at every depth.
 
-    skip is λ, the same at every depth; 1 is Post-LN. He et al. study λx + F(x) without the norm, where λⁿ decides over
-    the gradient; with it λ is only the weight of the skip against the branch.
+    skip: λ; 1 is Post-LN. He et al. study λx + F(x) without the norm, where λⁿ decides over the gradient; with the norm
+    λ is only the weight of the skip against the branch.
     """
 
-    def __init__(self, *shape_and_norm: Any, skip: float = 2.0) -> None:
-        super().__init__(*shape_and_norm)
+    equation = "x ← LN(λx + F(x))"
+    paper: str | tuple[str, ...] = ("liu2021", "he2016")
+    verified = "x-transformers; the paper's λ is from memory"
+
+    def __init__(self, shape: StackShape, make_norm: MakeNorm, *, skip: float = 2.0) -> None:
+        super().__init__(shape, make_norm)
         self.skip = skip
 
     def join(self, x: Tensor, site: Site) -> Tensor:

@@ -1,27 +1,30 @@
 """A normed and an un-normed stream that share every branch."""
 
 import math
-from typing import Any
 
 from torch import Tensor
 
-from normexp.variants import Site, Variant
+from normexp.variants import MakeNorm, Site, StackShape, Variant
 
 Streams = tuple[Tensor, Tensor]
 
 
 class SiameseNorm(Variant):
-    """a ← LN(a) + f/√(2l), b ← b + f, f = F(LN(LN(a) + LN(b))); output LN(LN(a) + LN(b))   Li et al. 2026
+    """Two streams, one normed at every sub-layer and one never, read together and fed by the same branches.
 
-    a and b both start as the embedding; the three norms of a site have weights of their own. l is the layer from 1 in
-    its own stack, the same for all its sub-layers. Probes call b the stream: it is the identity path.
-    Written from the authors' ViT code, not checked against the paper; their language model replaces the norm of a
-    before attention by a learned gain. A cross-attention, which they do not have, is joined like the others.
+    a and b both start as the embedding; the three norms of a site have separate weights. l is the layer in its own
+    stack, from 1, the same for all its sub-layers. Probes call b the stream: it is the identity path.
+    The authors' language model replaces the norm of a before attention by a learned gain. Its code has no
+    cross-attention; here one is joined like the other sub-layers.
     """
 
-    def __init__(self, *shape_and_norm: Any) -> None:
-        super().__init__(*shape_and_norm)
-        self.post_norm, self.pre_norm, self.final_norm = (self.make_norm(self.shape.width) for _ in range(3))
+    equation = "a ← LN(a) + f/√(2l), b ← b + f, f = F(LN(LN(a) + LN(b))); output LN(LN(a) + LN(b))"
+    paper = "li2026"
+    verified = "authors' ViT code; the paper is not checked, cross-attention is our choice"
+
+    def __init__(self, shape: StackShape, make_norm: MakeNorm) -> None:
+        super().__init__(shape, make_norm)
+        self.post_norm, self.pre_norm, self.final_norm = (make_norm(shape.width) for _ in range(3))
 
     def build_site(self, site: Site) -> None:
         site.post_norm, site.pre_norm, site.norm = (self.make_norm(site.width) for _ in range(3))

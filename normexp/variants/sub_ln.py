@@ -9,14 +9,16 @@ from normexp.variants.pre_ln import PreLN
 
 
 class SubLN(PreLN):
-    """x ← x + W LN(f(LN(x))), W the branch's last matrix, LN at the end   Wang et al. 2022 (Magneto)
+    """Pre-LN with a norm before the output projection and before fc2, and larger initial weights.
 
-    The inner norm stands before the output projection and before fc2. value, out, fc1 and fc2 start larger by a factor
-    that grows with depth: √ln(2N) in an encoder alone, √ln(2M) in a decoder alone; in an encoder-decoder
-    √(ln(3M) ln(2N)/3) in the encoder and √ln(3M) in the decoder. Cross-attention gets neither inner norm nor factor, as
-    in the authors' torchscale.
+    value, out, fc1 and fc2 start larger by a factor that grows with depth: √ln(2N) in an encoder alone, √ln(2M) in a
+    decoder alone; in an encoder-decoder √(ln(3M) ln(2N)/3) in the encoder and √ln(3M) in the decoder. Cross-attention
+    gets neither inner norm nor factor, as in the authors' torchscale.
     """
 
+    equation = "x ← x + W LN(f(LN(x))), W the branch's last matrix, LN at the end"
+    paper = "wang2022_magneto"
+    verified = "authors' code (torchscale)"
     needs_feed_forward = True
 
     def branch_modules(self, site: Site) -> dict[str, nn.Module]:

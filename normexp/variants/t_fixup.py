@@ -1,4 +1,4 @@
-"""No norms: initial weights small enough that the sums do not need any."""
+"""No norms: initial weights so small that the sums do not need any."""
 
 from torch import Tensor
 
@@ -6,15 +6,19 @@ from normexp.variants import Site, Variant
 
 
 class TFixup(Variant):
-    """x ← x + F(x), value, out, fc1, fc2 and embedding scaled by depth   Huang et al. 2020
+    """The plain residual sum, with initial weights scaled by depth.
 
-    Encoder of N layers: × 0.67 N^(−1/4); decoder of M layers: × (9M)^(−1/4), cross-attention too; query and key as the
-    init draws them. The embedding is × (9N)^(−1/4), and with it a tied output matrix; source and target share it (a
-    decoder on its own: (9M)^(−1/4)). The paper has one N for both stacks; N and M apart are the authors' code's
-    (transformer_layer.py), whose √2 on value only undoes a gain of fairseq's. Derived for encoder-decoders on Xavier
-    weights without warm-up; that an encoder or a decoder on its own takes the same constants is ours.
+    Encoder of N layers: × 0.67 N^(−1/4). Decoder of M layers: × (9M)^(−1/4), cross-attention included. Query and key
+    start as the init draws them. The embedding is × (9N)^(−1/4), and with it a tied output matrix; source and target
+    share it (in a decoder alone: (9M)^(−1/4)). The paper has one N for both stacks; separate N and M are from the
+    authors' code (transformer_layer.py), whose √2 on value only undoes a gain of fairseq's. Derived for
+    encoder-decoders with Xavier weights and no warm-up; that an encoder or a decoder alone takes the same constants is
+    our choice.
     """
 
+    equation = "x ← x + F(x), value, out, fc1, fc2 and embedding scaled by depth"
+    paper = "huang2020"
+    verified = "authors' code; a stack alone is our choice"
     uses_norm = False
     needs_feed_forward = True
 

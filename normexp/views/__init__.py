@@ -1,1 +1,1 @@
-"""What a person looks at: the table of runs, the figures and TensorBoard. Reads run folders only."""
+"""Tables, figures and TensorBoard. Views read run folders and nothing else."""

@@ -1,4 +1,4 @@
-"""The figures of a sweep, drawn from the tables in its run folders and from nothing else."""
+"""The figures of a sweep, drawn from the tables in its run folders."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,54 +7,54 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.errors import ConfigError
-from normexp.records.folder import made
+from normexp.records.folder import ensure_writable_dir
 from normexp.views import probe_figures, style
 from normexp.views.gradient_norms import SITE_NORM, gradient_norms
-from normexp.views.grid import colours, combinations, roles
+from normexp.views.grid import assign_axes, colours, combinations
 from normexp.views.loss_curves import TRAIN_NLL, loss_curves
 from normexp.views.runs import load_runs, load_table, split_sweeps
 
 
 def draw(folder: Path | str, out: Path | str | None = None) -> list[Path]:
-    """Draw the loss curves of the runs in `folder` and what probes read, layer by layer; return the files, PNG and SVG.
+    """Draw the loss curves of the runs in `folder` and what their probes measured; return the files.
 
-    They go to `out`, by default to figures/ in the folder. Where the folder holds several sweeps, each is
-    drawn by itself. What is not recorded yet is left out; ConfigError if nothing is.
+    The files (PNG, SVG and PDF) go to `out`, by default to figures/ in the folder. If the folder contains several
+    sweeps, each has its own figures. Runs without tables are left out; ConfigError if nothing is recorded yet.
     """
     folder = Path(folder)
     sweeps = split_sweeps(load_runs(folder))
     files = []
     for sweep, runs in sweeps.items():
         if len(sweeps) == 1:
-            place = Path(out) if out else folder / "figures"
+            target = Path(out) if out else folder / "figures"
         else:
-            place = Path(out) / sweep.name if out else sweep / "figures"
+            target = Path(out) / sweep.name if out else sweep / "figures"
         with style.context():
             for name, figure in _figures(runs):
-                files += style.save(figure, made(place, "--out") / name)
+                files += style.save(figure, ensure_writable_dir(target, "--out") / name)
     if not files:
-        raise ConfigError(f"nothing to draw in {folder}: no run has recorded a loss or a reading of its layers yet")
+        raise ConfigError(f"nothing to draw in {folder}: no run has recorded a loss or a probe yet")
     return files
 
 
 def _figures(runs: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
-    """Yield each figure and its name; keys for which it has no room make one figure per combination."""
-    part = roles(runs)
-    # Line styles can tell a second key's values apart only if they do not tell variants apart already.
-    plain = all(look.line == "-" for look in colours(runs, part.colour).values())
-    dashed = part.rest[1] if len(part.rest) > 1 and plain and runs[part.rest[1]].nunique() <= 4 else None
-    apart = [key for key in part.rest[1:] if key != dashed]
-    curves = load_table(runs[runs["steps"] != 0], "curves", TRAIN_NLL)  # without training there is one loss, no curve
-    for ending, some in combinations(runs, apart):
-        seen = curves[curves["folder"].isin(some["folder"])]
-        if len(seen):
-            rest = [key for key in part.rest if key not in apart]
-            yield f"loss_curves{ending}", loss_curves(some, seen, part._replace(rest=rest), dashed)
+    """Yield each figure with its name; keys that do not fit into a figure give one figure per combination."""
+    axes = assign_axes(runs)
+    # Line styles can distinguish the values of a second key only where they do not distinguish variants already.
+    solid = all(style.line == "-" for style in colours(runs, axes.colour).values())
+    dashed = axes.rest[1] if len(axes.rest) > 1 and solid and runs[axes.rest[1]].nunique() <= 4 else None
+    separate = [key for key in axes.rest[1:] if key != dashed]
+    curves = load_table(runs[runs["steps"] != 0], "curves", TRAIN_NLL)  # without training there is no curve
+    for ending, some in combinations(runs, separate):
+        rows = curves[curves["folder"].isin(some["folder"])]
+        if len(rows):
+            rest = [key for key in axes.rest if key not in separate]
+            yield f"loss_curves{ending}", loss_curves(some, rows, axes._replace(rest=rest), dashed)
     layers = load_table(runs, "layers", SITE_NORM)
-    for ending, some in combinations(runs, part.rest):
-        seen = layers[layers["folder"].isin(some["folder"])]
-        if len(seen):
-            yield f"gradient_norms{ending}", gradient_norms(some, seen, part)
-    for ending, some in combinations(runs, part.rest):
+    for ending, some in combinations(runs, axes.rest):
+        rows = layers[layers["folder"].isin(some["folder"])]
+        if len(rows):
+            yield f"gradient_norms{ending}", gradient_norms(some, rows, axes)
+    for ending, some in combinations(runs, axes.rest):
         for name, figure in probe_figures.figures(some):
             yield f"{name}{ending}", figure

@@ -1,4 +1,4 @@
-"""How numbers and settings are written in titles, tables and figures."""
+"""Numbers, settings and outcomes as text for titles, tables and figures."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ import pandas as pd
 
 
 def number(value: object) -> str:
-    """Write a swept value or a setting: 1e-3 for 0.001, none for None."""
+    """A swept value or a setting as text: 1e-3 for 0.001, none for None."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "none"
     if isinstance(value, float) and 0 < abs(value) < 0.01:
@@ -17,14 +17,14 @@ def number(value: object) -> str:
 
 
 def warm_up(value: object) -> str:
-    """Write a warm-up: a share as 10 %, a number as steps."""
+    """A warm-up as text: 10 % for a share, 40 steps for a number."""
     if isinstance(value, str) and value.rstrip().endswith("%"):
         return value.replace(" ", "").replace("%", " %")
     return "none" if value in (0, None, "0") else f"{number(value)} steps"
 
 
 def setting(key: str, value: object) -> str:
-    """Write one key and its value as it stands in a title or a legend."""
+    """One key and its value, as in a title or a legend."""
     match key:
         case "init":
             return f"{value} init"
@@ -38,20 +38,20 @@ def setting(key: str, value: object) -> str:
             return f"{key} {number(value)}"
 
 
-def letters(outcomes: Iterable[object]) -> str:
-    """Write outcomes as their first letters: one where all agree, one for each where they differ, ? for none."""
+def outcome_initials(outcomes: Iterable[object]) -> str:
+    """First letters of the outcomes of several seeds: one letter if all agree, else one per seed; ? for no outcome."""
     firsts = [outcome[:1].upper() if isinstance(outcome, str) else "?" for outcome in outcomes]
     return firsts[0] if len(set(firsts)) == 1 else "".join(firsts)
 
 
 def unit(frame: pd.DataFrame) -> str:
-    """Return the unit of these runs' losses: a classifier makes one guess per example, not per token."""
+    """The unit of these runs' losses: a classifier predicts once per example, not per token."""
     classes = "baseline.class_prior" in frame and frame["baseline.class_prior"].notna().any()
     return "nats" if classes else "nats per token"
 
 
 def heading(frame: pd.DataFrame, swept: Sequence[str]) -> str:
-    """Name the settings that these runs share, `swept` keys with one value too, and the number of seeds.
+    """The settings that these runs share, including `swept` keys with one value, and the number of seeds.
 
     e.g. "xavier_uniform init · layer_norm · tiny · translation · 400 steps · lr 1e-3 · n = 3 seeds"
     """
@@ -68,19 +68,19 @@ def heading(frame: pd.DataFrame, swept: Sequence[str]) -> str:
         "warmup",
     )
     keys += tuple(key for key in swept if key not in keys and key != "seed")
-    if "steps" in frame and not frame["steps"].any():  # no training: nothing of it was read
+    if "steps" in frame and not frame["steps"].any():  # without training these keys have no effect
         keys = tuple(key for key in keys if key not in ("steps", "lr", "warmup"))
     shared = [
         setting(key, frame[key].iloc[0]) for key in keys if key in frame and frame[key].nunique(dropna=False) == 1
     ]
-    return " · ".join([*shared, seeds(frame, swept)])
+    return " · ".join(filter(None, [*shared, seeds(frame, swept)]))
 
 
 def seeds(frame: pd.DataFrame, swept: Sequence[str]) -> str:
-    """Say how many completed seeds stand behind each cell: "n = 3 seeds", or a range where cells differ."""
+    """The number of completed seeds per configuration: "n = 3 seeds", or a range if configurations differ."""
     done = frame[frame["state"] == "completed"]
     frame = done if len(done) else frame
-    cell = [key for key in swept if key != "seed"]
-    counts = frame.groupby(cell, dropna=False).size() if cell else pd.Series([len(frame)])
+    keys = [key for key in swept if key != "seed"]
+    counts = frame.groupby(keys, dropna=False).size() if keys else pd.Series([len(frame)])
     low, high = int(counts.min()), int(counts.max())
     return f"n = {low} seed{'s' * (low > 1)}" if low == high else f"n = {low}–{high} seeds"

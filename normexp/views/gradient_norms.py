@@ -1,4 +1,4 @@
-"""Gradient norm by layer, at initialisation and at the last step: a row per stack, a column per depth or other key."""
+"""Gradient norm by layer, at initialisation and at the last step: one row per stack, one column per depth."""
 
 from typing import Any
 
@@ -7,27 +7,38 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator
 
 from normexp.views import formatting
-from normexp.views.grid import Roles, colours, frame_in, panel_titles, panels, values_of, where
+from normexp.views.grid import (
+    KeyAxes,
+    add_titles_and_legend,
+    colours,
+    panel_titles,
+    panels,
+    tick_places,
+    values_of,
+    where,
+)
 from normexp.views.runs import swept_keys
-from normexp.views.style import Look
+from normexp.views.seeds import Drawn, caption_of, draw_seeds
+from normexp.views.style import LineStyle
 
 DECADES = 8
+DOTTED = (0, (1, 1.2))
 SITES = {"feed_forward": "a feed-forward", "attention": "an attention"}
 SITE_NORM = [("statistic", "==", "grad_norm"), ("site", "in", list(SITES)), ("parameter", "==", "")]
 
 
-def gradient_norms(runs: pd.DataFrame, layers: pd.DataFrame, roles: Roles) -> Figure:
-    """Draw the gradient norm of the feed-forward sub-layers of these runs, of the attentions where a run has none.
+def gradient_norms(runs: pd.DataFrame, layers: pd.DataFrame, keys: KeyAxes) -> Figure:
+    """Draw the gradient norm of the feed-forward sub-layers of these runs, or of attention in runs without any.
 
-    `layers` holds these norms only. Zeros, and what lies more than DECADES below the largest, stand as open markers
-    on a line of their own at the bottom, values that are not finite as crosses at the top: a logarithmic axis has
-    room for neither, and a stack that passes nothing down would flatten all others.
+    layers: the rows of these norms only. Zeros, and values more than DECADES below the largest, are open markers on a
+    line at the bottom; values that are not finite are crosses at the top. A logarithmic axis can show neither, and a
+    stack that passes no gradient down would flatten all others.
     """
     runs = runs[runs["folder"].isin(layers["folder"])]
-    layers = _one_site(layers).merge(_moments(runs, layers), on=["folder", "step"])
+    layers = _one_site(layers).merge(_first_and_last(runs, layers), on=["folder", "step"])
     positive = layers.loc[(layers["value"] > 0) & np.isfinite(layers["value"]), "value"]
     low, high = (float(positive.min()), float(positive.max())) if len(positive) else (1e-3, 1.0)
     lowest = round(np.log10(high)) - DECADES
@@ -36,88 +47,73 @@ def gradient_norms(runs: pd.DataFrame, layers: pd.DataFrame, roles: Roles) -> Fi
     layers["value"] = layers["value"].where(~(layers["value"] < low), 0.0)
     floor, ceiling = low / 10, high * 10
     stacks = [stack for stack in ("encoder", "decoder") if stack in set(layers["stack"])]
-    columns = values_of(runs, roles.column)
-    look = colours(runs, roles.colour)
+    columns = values_of(runs, keys.column)
+    styles = colours(runs, keys.colour)
     figure, grid = panels(len(stacks), len(columns), row_height=2.0)
-    panel_titles(grid[0], roles.column, columns)
+    panel_titles(grid[0], keys.column, columns)
+    drawn: list[Drawn] = []
     for axes, stack in zip(grid, stacks, strict=True):
         axes[0].set_ylabel(f"{stack}\ngradient norm")
         for axis, column in zip(axes, columns, strict=True):
             axis.set_yscale("log")
-            panel = runs if roles.column is None else where(runs, **{roles.column: column})
-            for value, one in look.items():
-                cell = where(panel, **{roles.colour: value}) if roles.colour else panel
-                rows = layers[layers["folder"].isin(cell["folder"]) & (layers["stack"] == stack)]
-                for moment in ("last", "first"):
-                    _curve(axis, rows[rows["moment"] == moment], one, moment, floor, ceiling)
+            panel = runs if keys.column is None else where(runs, **{keys.column: column})
+            for value, style in styles.items():
+                some = where(panel, **{keys.colour: value}) if keys.colour else panel
+                rows = layers[layers["folder"].isin(some["folder"]) & (layers["stack"] == stack)]
+                for when in ("last", "first"):
+                    drawn.append(_curve(axis, rows[rows["when"] == when], style, when, floor, ceiling))
             here = layers[layers["folder"].isin(panel["folder"]) & (layers["stack"] == stack)]
-            _mark(axis, here, floor, ceiling, f"< $10^{{{lowest}}}$" if hidden else "0")
+            _label_edges(axis, here, floor, ceiling, f"< $10^{{{lowest}}}$" if hidden else "0")
     has_zero, has_gone = bool((layers["value"] == 0).any()), not np.isfinite(layers["value"]).all()
     grid[0][0].set_ylim(floor / 2.5 if has_zero else low / 2, ceiling * 2.5 if has_gone else high * 2)
     for axis in grid[-1]:
         axis.set_xlabel("layer")
 
-    several = len(runs) > runs.groupby([key for key in swept_keys(runs) if key != "seed"] or "state").ngroups
-    drawn = " or ".join(name for site, name in SITES.items() if site in set(layers["site"]))
-    caption = f"Norm of the gradient of all parameters of {drawn} sub-layer, before clipping."
-    if several:
-        caption += " Lines: geometric mean over the seeds. Bands: smallest to largest seed."
+    sites = " or ".join(name for site, name in SITES.items() if site in set(layers["site"]))
+    caption = f"Norm of the gradient of all parameters of {sites} sub-layer, before clipping. "
+    caption += caption_of(drawn, geometric=True)
     if has_zero:
-        caption += " Open circles: 0 or below the axis, left out of the lines."
-    title = "Gradient norm by layer"
-    frame_in(figure, title, formatting.heading(runs, swept_keys(runs)), caption, _handles(look, roles, layers))
+        caption += " Open markers: 0 or below the axis."
+    if has_gone:
+        caption += " Crosses: not finite."
+    heading = formatting.heading(runs, swept_keys(runs))
+    add_titles_and_legend(figure, "Gradient norm by layer", heading, caption, _handles(styles, keys, layers, drawn))
     return figure
 
 
 def _one_site(layers: pd.DataFrame) -> pd.DataFrame:
-    """Return one site per layer: the feed-forward, or the attention in a run that has no feed-forward."""
+    """One site per layer: the feed-forward, or attention in a run without feed-forwards."""
     feed_forward = layers["site"] == "feed_forward"
     return layers[feed_forward | ~layers["folder"].isin(layers.loc[feed_forward, "folder"])]
 
 
-def _moments(runs: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
-    """Return each run's first and last recorded step; the last only once the run is done."""
+def _first_and_last(runs: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
+    """The first and the last recorded step of each run; the last only of completed runs."""
     steps = layers.groupby("folder")["step"].agg(first="min", last="max").reset_index()
     done = set(runs.loc[runs["state"] == "completed", "folder"])
-    first = steps[["folder", "first"]].rename(columns={"first": "step"}).assign(moment="first")
-    last = steps[["folder", "last"]].rename(columns={"last": "step"}).assign(moment="last")
+    first = steps[["folder", "first"]].rename(columns={"first": "step"}).assign(when="first")
+    last = steps[["folder", "last"]].rename(columns={"last": "step"}).assign(when="last")
     ended = (steps["last"] > steps["first"]) & steps["folder"].isin(done)
     return pd.concat([first, last[ended]], ignore_index=True)
 
 
-def _curve(axis: Axes, rows: pd.DataFrame, look: Look, moment: str, floor: float, ceiling: float) -> None:
-    first = moment == "first"
-    marker: dict[str, Any] = {
-        "ls": "",
-        "marker": look.marker,
-        "color": look.colour,
-        "clip_on": False,
-        "zorder": 4,
-        "ms": 3.5,
-    }
+def _curve(axis: Axes, rows: pd.DataFrame, style: LineStyle, when: str, floor: float, ceiling: float) -> Drawn:
+    edge: dict[str, Any] = {"ls": "", "color": style.colour, "clip_on": False, "zorder": 4, "ms": 3.5}
     zero = rows.loc[rows["value"] == 0, "layer"].unique()
     gone = rows.loc[~np.isfinite(rows["value"]), "layer"].unique()
-    # An empty line outside the clipping box has no place, and the layout would break over it.
+    # An empty line outside the clipping box has no position, which breaks the layout.
     if len(zero):
-        axis.plot(zero, np.full(len(zero), floor), **{**marker, "mfc": "white"})
+        axis.plot(zero, np.full(len(zero), floor), marker=style.marker, mfc="white", label="_below", **edge)
     if len(gone):
-        axis.plot(gone, np.full(len(gone), ceiling), **{**marker, "marker": "x"})
-    held = rows[(rows["value"] > 0) & np.isfinite(rows["value"])].groupby("layer")["value"]
-    layer = np.arange(1, int(rows["layer"].max()) + 1) if len(rows) else np.array([])
-    # Layers that are zero or gone in all seeds leave a gap: a line across it would invent values.
-    mean = held.agg(lambda values: float(np.exp(np.log(values).mean()))).reindex(layer)
-    low, high = held.min().reindex(layer), held.max().reindex(layer)
-    style: dict[str, Any] = (
-        {"ls": "-", "lw": 1.3, "marker": look.marker, "ms": 2.2} if first else {"ls": (0, (1, 1.2)), "lw": 1.3}
-    )
-    axis.plot(layer, mean, color=look.colour, zorder=3, **style)
-    if (high > low).any():
-        axis.fill_between(layer, low, high, color=look.colour, alpha=0.16 if first else 0.1, lw=0, zorder=2)
+        axis.plot(gone, np.full(len(gone), ceiling), marker="x", label="_gone", **edge)
+    line: dict[str, Any] = {"marker": style.marker, "ms": 2.2} if when == "first" else {"ls": DOTTED}
+    return draw_seeds(axis, rows, "layer", seed="folder", log=True, marks=False, color=style.colour, **line)
 
 
-def _mark(axis: Axes, rows: pd.DataFrame, floor: float, ceiling: float, below: str) -> None:
-    axis.set_xlim(0.5, max(1, rows["layer"].max() if len(rows) else 1) + 0.5)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
+def _label_edges(axis: Axes, rows: pd.DataFrame, floor: float, ceiling: float, below: str) -> None:
+    last = max(1, int(rows["layer"].max())) if len(rows) else 1
+    axis.set_xlim(0.5, last + 0.5)
+    axis.xaxis.set_major_locator(FixedLocator(tick_places(1, last)))
     note: dict[str, Any] = {
         "fontsize": 6.5,
         "color": "0.35",
@@ -132,25 +128,15 @@ def _mark(axis: Axes, rows: pd.DataFrame, floor: float, ceiling: float, below: s
         axis.text(1.01, ceiling, "not finite", **note)
 
 
-def _handles(look: dict[object, Look], roles: Roles, layers: pd.DataFrame) -> list[Line2D]:
-    grey: dict[str, Any] = {"color": "0.3", "lw": 1.3}
-    moments = layers.groupby("moment")["step"]
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=one.colour,
-            marker=one.marker,
-            ms=3,
-            lw=1.3,
-            label=formatting.setting(str(roles.colour), value),
-        )
-        for value, one in look.items()
-        if roles.colour
-    ]
-    names = {"first": ("initialisation", "-"), "last": ("end", (0, (1, 1.2)))}
-    for moment, steps in moments:
-        name, style = names[str(moment)]
-        when = f"{steps.min()}" if steps.min() == steps.max() else f"{steps.min()} to {steps.max()}"
-        handles.append(Line2D([], [], **grey, ls=style, label=f"step {when} ({name})"))
+def _handles(styles: dict[object, LineStyle], keys: KeyAxes, layers: pd.DataFrame, drawn: list[Drawn]) -> list[Line2D]:
+    markers = any(each.markers for each in drawn)
+    handles = []
+    for value, style in styles.items() if keys.colour else ():
+        shown: dict[str, Any] = {"color": style.colour, "marker": style.marker if markers else "", "ms": 3, "lw": 1.3}
+        handles.append(Line2D([], [], **shown, label=formatting.setting(str(keys.colour), value)))
+    names = {"first": ("initialisation", "-"), "last": ("end", DOTTED)}
+    for when, steps in layers.groupby("when")["step"]:
+        name, dashes = names[str(when)]
+        step = f"{steps.min()}" if steps.min() == steps.max() else f"{steps.min()} to {steps.max()}"
+        handles.append(Line2D([], [], color="0.3", lw=1.3, ls=dashes, label=f"step {step} ({name})"))
     return handles

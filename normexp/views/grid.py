@@ -1,4 +1,4 @@
-"""A figure as a grid of panels: which key makes the columns, the colours, the rest; and what frames it."""
+"""The grid of panels of a figure: which swept key is drawn as what, and titles, caption and legend around it."""
 
 import math
 import re
@@ -15,21 +15,21 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from normexp.views import formatting
 from normexp.views.runs import swept_keys
-from normexp.views.style import Look, looks
+from normexp.views.style import LineStyle, line_styles
 
 
-class Roles(NamedTuple):
-    """Which swept key is drawn as what: `column` and `colour`, and the `rest` in the order of the sweep."""
+class KeyAxes(NamedTuple):
+    """Which swept keys are the `column` and the `colour` of a figure, and the `rest` in the order of the sweep."""
 
     column: str | None
     colour: str | None
     rest: list[str]
 
 
-def roles(frame: pd.DataFrame) -> Roles:
-    """Give each swept key its place: depth the columns, variant (else the first other key) the colours.
+def assign_axes(frame: pd.DataFrame) -> KeyAxes:
+    """Assign the swept keys: depth to the columns, variant (else the first other key) to the colours.
 
-    Where depth does not vary, the first key left over makes the columns: side by side is easier to compare.
+    If depth does not vary, the first remaining key makes the columns: panels in one row are easier to compare.
     """
     varied = [key for key in swept_keys(frame) if key != "seed" and frame[key].nunique(dropna=False) > 1]
     others = [key for key in varied if key != "depth"]
@@ -38,23 +38,23 @@ def roles(frame: pd.DataFrame) -> Roles:
     column = "depth" if "depth" in frame else None
     if "depth" not in varied and rest:
         column = rest.pop(0)
-    return Roles(column, colour if colour in frame else None, rest)
+    return KeyAxes(column, colour if colour in frame else None, rest)
 
 
 def values_of(frame: pd.DataFrame, key: str | None) -> list[Any]:
-    """Return a key's values in the order of the axes: numbers ascending, words as the sweep had them."""
+    """The values of a key in drawing order: numbers ascending, words in the order of the sweep."""
     if key is None:
         return [None]
     values = list(frame[key].drop_duplicates())
     if key == "stack":
-        return sorted(values, reverse=True)  # the encoder first, as the forward has it
+        return sorted(values, reverse=True)  # the encoder first, as in the forward
     if all(isinstance(value, int | float | np.number) for value in values):
         return sorted(values)
     return values
 
 
 def where(frame: pd.DataFrame, **keys: Any) -> pd.DataFrame:
-    """Return the rows that have these values; a missing value matches a missing value."""
+    """The rows that have these values; a missing value matches a missing value."""
     kept = pd.Series(True, index=frame.index)
     for key, value in keys.items():
         kept &= frame[key].isna() if value is None or value != value else frame[key] == value
@@ -62,7 +62,7 @@ def where(frame: pd.DataFrame, **keys: Any) -> pd.DataFrame:
 
 
 def combinations(frame: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield an ending for the file's name and the runs, for each combination of the keys' values."""
+    """Yield the suffix of a file name and the runs, for each combination of the keys' values."""
     if not keys:
         yield "", frame
         return
@@ -71,34 +71,47 @@ def combinations(frame: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[str
         yield "-" + re.sub(r"[^\w=.,+-]", "", ending.replace("%", "pct")), runs.reset_index(drop=True)
 
 
-def colours(frame: pd.DataFrame, key: str | None) -> dict[Any, Look]:
-    """Return the look of each value of the colour key."""
+def colours(frame: pd.DataFrame, key: str | None) -> dict[Any, LineStyle]:
+    """The line style of each value of the colour key."""
     values = values_of(frame, key)
-    named = looks(formatting.number(value) for value in values)
+    named = line_styles(formatting.number(value) for value in values)
     return {value: named[formatting.number(value)] for value in values}
 
 
 def panel_titles(axes: Sequence[Axes], key: str | None, values: Sequence[Any]) -> None:
-    """Write the key's value above each column."""
+    """Write the value of the key above each column."""
     for axis, value in zip(axes, values, strict=True):
-        if key and len(values) > 1:  # a single value stands in the figure's heading
+        if key and len(values) > 1:  # a single value is in the heading of the figure
             axis.set_title(formatting.setting(key, value), loc="left")
 
 
+def tick_places(first: int, last: int, most: int = 7) -> list[float]:
+    """About `most` round numbers from `first` to `last`, both of which are always among them.
+
+    e.g. 1 to 18 → 1, 3, 6, 9, 12, 15, 18
+    """
+    span = max(last - first, 1)
+    steps = (base * 10**power for power in range(12) for base in (1, 2, 3, 5))
+    step = next(step for step in steps if span / step <= most - 1)
+    inner = range((first // step + 1) * step, last, step)
+    kept = [place for place in inner if place - first >= step / 2 and last - place >= step / 2]
+    return [float(place) for place in dict.fromkeys([first, *kept, last])]
+
+
 def panels(rows: int, columns: int, row_height: float, shared: bool = True) -> tuple[Figure, np.ndarray]:
-    """Return a figure with rows × columns panels, which share their axes or not; `frame_in` then frames it."""
+    """A figure with rows × columns panels, which share their axes or not; see `add_titles_and_legend`."""
     width = 4.6 if columns == 1 else 1.1 + 2.35 * columns
     figure = Figure(figsize=(width, row_height * rows))
     return figure, figure.subplots(rows, columns, sharex="col" if shared else False, sharey=shared, squeeze=False)
 
 
 def per_row(count: int) -> int:
-    """Return how many of `count` panels stand beside each other: few large, many small."""
+    """The number of panels in one row, for `count` panels: few large ones or many small ones."""
     return min(count, 3 if count <= 6 else 5)
 
 
-def frame_in(figure: Figure, title: str, settings: str, caption: str, handles: Sequence[Artist]) -> None:
-    """Put title, settings and caption above the panels and the legend below, each in room of its own."""
+def add_titles_and_legend(figure: Figure, title: str, settings: str, caption: str, handles: Sequence[Artist]) -> None:
+    """Add title, settings and caption above the panels and the legend below; the figure grows to fit them."""
     width, height = figure.get_size_inches()
     lines = [(line, 9.5, "bold", "black") for line in _wrap(title, int(width / 0.088))]
     lines += [(line, 7.5, "normal", "black") for line in _wrap_settings(settings, int(width / 0.0635))]
@@ -130,19 +143,20 @@ def frame_in(figure: Figure, title: str, settings: str, caption: str, handles: S
 
 
 def _wrap(text: str, width: int) -> list[str]:
-    """Break at spaces only: Pre-LN and warm-up stay in one line."""
+    """Break lines at spaces only, so that "Pre-LN" is not split."""
     return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 def _wrap_settings(settings: str, width: int) -> list[str]:
-    """Break between settings only: "lr 1e-3" stays in one line, and no line begins with a dot."""
-    parts = [part.replace(" ", "\N{NO-BREAK SPACE}") for part in settings.split(" · ")]
-    lines = _wrap("\N{NO-BREAK SPACE}· ".join(parts), width)
-    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
+    """Break lines between settings only, so that "lr 1e-3" is not split; no line starts or ends with a separator."""
+    parts = [part.strip(" ·") for part in settings.split(" · ")]
+    glued = [part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts if part]
+    lines = _wrap("\N{NO-BREAK SPACE}· ".join(glued), width)
+    return [line.replace("\N{NO-BREAK SPACE}", " ").removesuffix(" ·") for line in lines]
 
 
 def _legend_columns(labels: Sequence[str], width: float) -> int:
-    """Return how many columns of the legend, filled one by one as matplotlib does, fit in `width` inches."""
+    """The number of legend columns, filled one by one as matplotlib does, that fit in `width` inches."""
     for columns in range(len(labels), 1, -1):
         split = np.array_split([0.62 + 0.068 * len(label) for label in labels], columns)
         if sum(part.max() for part in split) < width:

@@ -1,4 +1,4 @@
-"""How a value is spread over the layers: a histogram per variant, on a logarithmic axis."""
+"""Histogram of a value over the layers, one panel per variant, on a logarithmic axis."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from normexp.views import formatting
-from normexp.views.grid import colours, frame_in, panels, per_row, values_of, where
+from normexp.views.grid import add_titles_and_legend, colours, panels, per_row, values_of, where
 
 
 def histogram(
@@ -20,35 +20,35 @@ def histogram(
     column: str = "variant",
     bins: int = 24,
 ) -> Figure:
-    """Draw where the rows' `value` falls how often, a panel per `column`, outlines of `colour`.
+    """Draw the distribution of the rows' `value`, one panel per `column` and one outline per `colour`.
 
-    Values of 0, which a logarithmic axis has no place for, are counted in the lowest bin; those that are not finite
-    are left out.
-    title, settings, caption: see grid.frame_in.
+    Values of 0, which a logarithmic axis cannot show, are counted in the lowest bin. Values that are not finite are
+    left out. title, settings, caption: see grid.add_titles_and_legend.
     """
-    columns, look = values_of(rows, column), colours(rows, colour)
+    columns, styles = values_of(rows, column), colours(rows, colour)
     rows = rows[np.isfinite(rows["value"])]
     positive = rows.loc[rows["value"] > 0, "value"]
     edges = np.geomspace(max(positive.min(), positive.max() * 1e-8), positive.max() * 1.0001, bins + 1)
-    beside = per_row(len(columns))
-    figure, grid = panels(-(-len(columns) // beside), beside, row_height=1.7)
+    in_row = per_row(len(columns))
+    figure, grid = panels(-(-len(columns) // in_row), in_row, row_height=1.7)
     for axis in grid.flat[len(columns) :]:
         axis.set_visible(False)
     for axis, key in zip(grid.flat, columns, strict=False):
         axis.set_xscale("log")
-        for one, drawn in look.items():
-            part = where(rows, **{column: key, colour: one})["value"].clip(lower=edges[0] * 1.0001)
+        for value, style in styles.items():
+            part = where(rows, **{column: key, colour: value})["value"].clip(lower=edges[0] * 1.0001)
             share = np.histogram(part, edges)[0] / max(1, len(part))
-            axis.stairs(share, edges, color=drawn.colour, fill=True, alpha=0.25)
-            axis.stairs(share, edges, color=drawn.colour, lw=1.2)
+            axis.stairs(share, edges, color=style.colour, fill=True, alpha=0.25)
+            axis.stairs(share, edges, color=style.colour, lw=1.2)
         axis.set_title(formatting.setting(column, key), loc="left")
-    for axis in grid.flat[max(0, len(columns) - beside) : len(columns)]:  # those with none below them
+    for axis in grid.flat[max(0, len(columns) - in_row) : len(columns)]:  # the lowest panel of each column
         axis.set_xlabel(label)
         axis.tick_params(axis="x", which="both", labelbottom=True)
     for axes in grid:
         axes[0].set_ylabel("share of the sites")
     handles = [
-        Line2D([], [], color=one.colour, lw=1.3, label=formatting.setting(colour, key)) for key, one in look.items()
+        Line2D([], [], color=style.colour, lw=1.3, label=formatting.setting(colour, value))
+        for value, style in styles.items()
     ]
-    frame_in(figure, title, settings, caption, handles)
+    add_titles_and_legend(figure, title, settings, caption, handles)
     return figure

@@ -1,4 +1,4 @@
-"""One value against one number, a panel per value of a key: the figure that most papers draw."""
+"""A value over a number, one panel per value of a key: the figure that most papers draw."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,11 +8,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from normexp.views import formatting
-from normexp.views.grid import colours, frame_in, panels, values_of, where
-from normexp.views.style import Look
+from normexp.views.grid import add_titles_and_legend, colours, panels, tick_places, values_of, where
+from normexp.views.seeds import Drawn, caption_of, draw_seeds
 
 Curve = Callable[[np.ndarray], np.ndarray]
 
@@ -23,7 +23,7 @@ def line_plot(
     *,
     title: str,
     settings: str,
-    caption: str,
+    caption: str = "",
     label: str,
     x_label: str | None = None,
     colour: str = "variant",
@@ -34,27 +34,31 @@ def line_plot(
     lines: Mapping[str, Curve] | None = None,
     names: Mapping[float, str] | None = None,
 ) -> Figure:
-    """Draw `value` over x: mean over the seeds as a line, smallest to largest seed as a band.
+    """Draw `value` over x: the mean over the seeds, with thin lines for up to five seeds and a band for more.
 
     rows: one per measurement, with the columns value, x, `colour`, `column`, `row` and seed.
-    log: "", "x", "y" or "xy"; on a logarithmic y the mean is geometric, and what is 0 or negative is left out. Values
-    that are not finite stand as crosses at the top edge.
-    shared: one y axis for all panels. lines: curves of theory by name, thin and grey in every panel. names: what stands
-    at places of the x axis. title, settings, caption: see grid.frame_in.
+    log: "", "x", "y" or "xy". On a logarithmic y the mean is geometric.
+    Seeds: see seeds.draw_seeds. The band is the 95 % t-interval of the mean, from six seeds on. No mean is drawn where
+    a seed diverged or is off the axis. The caption ends with what was drawn: do not repeat it in `caption`.
+    shared: one y axis for all panels. lines: curves of theory by name, thin and grey in every panel. names: labels for
+    places of the x axis. title, settings, caption: see grid.add_titles_and_legend.
     """
     columns, down = values_of(rows, column), values_of(rows, row)
-    look = colours(rows, colour)
+    styles = colours(rows, colour)
     figure, grid = panels(len(down), len(columns), row_height=2.2, shared=shared)
-    for place, (axes, level) in enumerate(zip(grid, down, strict=True)):
+    drawn: dict[Any, list[Drawn]] = {key: [] for key in styles}
+    for place, (axes, row_value) in enumerate(zip(grid, down, strict=True)):
         for axis, value in zip(axes, columns, strict=True):
             part = rows if column is None else where(rows, **{column: value})
-            part = part if row is None else where(part, **{row: level})
+            part = part if row is None else where(part, **{row: row_value})
             if "x" in log:
                 axis.set_xscale("log")
             if "y" in log:
                 axis.set_yscale("log")
-            for key, one in look.items():
-                _line(axis, where(part, **{colour: key}), x, one, geometric="y" in log)
+            for key, style in styles.items():
+                curve_rows = where(part, **{colour: key})
+                line: dict[str, Any] = {"color": style.colour, "ls": style.line, "marker": style.marker}
+                drawn[key].append(draw_seeds(axis, curve_rows, x, log="y" in log, **line))
             measured = np.array(sorted(part[x].unique()), dtype=float)
             for curve in (lines or {}).values():
                 axis.plot(measured, curve(measured), color="0.45", lw=0.8, ls=(0, (4, 2)), zorder=1)
@@ -66,49 +70,23 @@ def line_plot(
                 axis.set_xticks(list(names), list(names.values()))
             else:
                 _ticks(axis, measured.tolist(), "x" in log)
-        axes[0].set_ylabel(label if row is None else f"{level}\n{label}")
+        axes[0].set_ylabel(label if row is None else f"{row_value}\n{label}")
     if "y" in log:
         for axis in grid.flat:
             _plain_numbers(axis)
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=one.colour,
-            ls=one.line,
-            marker=one.marker,
-            ms=3,
-            lw=1.3,
-            label=formatting.setting(colour, key),
-        )
-        for key, one in look.items()
-    ]
+    handles = []
+    for key, style in styles.items():
+        marker = style.marker if any(each.markers for each in drawn[key]) else ""
+        shown: dict[str, Any] = {"color": style.colour, "ls": style.line, "marker": marker, "ms": 3, "lw": 1.3}
+        handles.append(Line2D([], [], **shown, label=formatting.setting(colour, key)))
     handles += [Line2D([], [], color="0.45", lw=0.8, ls=(0, (4, 2)), label=name) for name in lines or {}]
-    frame_in(figure, title, settings, caption, handles)
+    caption = f"{caption} {caption_of([each for some in drawn.values() for each in some], 'y' in log)}".strip()
+    add_titles_and_legend(figure, title, settings, caption, handles)
     return figure
 
 
-def _line(axis: Axes, rows: pd.DataFrame, x: str, look: Look, geometric: bool) -> None:
-    finite = rows[np.isfinite(rows["value"])]
-    finite = finite[finite["value"] > 0] if geometric else finite
-    gone = sorted(rows.loc[~np.isfinite(rows["value"]), x].unique())
-    groups = finite.groupby(x, sort=True)["value"]
-
-    def centre(values: pd.Series) -> float:
-        return float(np.exp(np.log(values).mean())) if geometric else float(values.mean())
-
-    mean = groups.agg(centre)
-    # A marker at every point tells measured places; over many of them it would hide the line.
-    marker = look.marker if len(mean) <= 24 else ""
-    axis.plot(mean.index, mean, color=look.colour, ls=look.line, marker=marker, ms=3, lw=1.3, zorder=3)
-    if (groups.max() > groups.min()).any():
-        axis.fill_between(mean.index, groups.min(), groups.max(), color=look.colour, alpha=0.16, lw=0, zorder=2)
-    for place in gone:
-        axis.plot([place], [0.98], "x", color=look.colour, ms=5, transform=axis.get_xaxis_transform(), clip_on=False)
-
-
 def _plain_numbers(axis: Axes) -> None:
-    """0.5, 1, 2, 5 on a logarithmic axis that spans little, where powers of ten would be few or clumsy."""
+    """Label 0.5, 1, 2, 5 on a logarithmic axis of less than two decades, where powers of ten would be few."""
     low, high = axis.get_ylim()
     if high < 60 * low and 0.01 < low < high < 10_000:
         axis.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
@@ -116,12 +94,15 @@ def _plain_numbers(axis: Axes) -> None:
             set_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def _ticks(axis: Axes, values: Sequence[Any], log: bool) -> None:
-    """A tick at every measured place where there is room for it."""
+def _ticks(axis: Axes, values: Sequence[float], log: bool) -> None:
+    """A tick at every measured place if there are at most 8; else at round numbers and at the first and last place."""
     if len(values) <= 8:
-        axis.xaxis.set_major_locator(FixedLocator([float(value) for value in values]))
-        axis.xaxis.set_minor_locator(NullLocator())
-        if not log or all(float(value) >= 1 for value in values):
-            axis.xaxis.set_major_formatter(ScalarFormatter())
-    elif not log and all(float(value).is_integer() for value in values):
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        axis.xaxis.set_major_locator(FixedLocator(values))
+    elif log:
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    elif all(float(value).is_integer() for value in values):
+        axis.xaxis.set_major_locator(FixedLocator(tick_places(int(min(values)), int(max(values)))))
+    else:
+        return
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: formatting.number(float(value))))

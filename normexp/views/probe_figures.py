@@ -1,4 +1,4 @@
-"""What probes read, as a figure per statistic, layer by layer."""
+"""One figure per probe statistic, layer by layer."""
 
 import re
 from collections.abc import Iterator
@@ -8,21 +8,21 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.views import formatting
-from normexp.views.grid import roles
+from normexp.views.grid import assign_axes
 from normexp.views.line_plot import line_plot
-from normexp.views.probe_table import readings
+from normexp.views.probe_table import layer_values, statistics_of
 from normexp.views.runs import swept_keys
 
-SPAN = 30  # largest over smallest value from which an axis is logarithmic
+SPAN = 30  # an axis is logarithmic if largest / smallest value exceeds this
 
 
 def figures(runs: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
-    """Yield a figure per statistic that has layers: stacks below each other, depths beside each other.
+    """Yield one figure per statistic with layers: one row per stack, one column per depth.
 
-    The gradient norm has a figure of its own, see gradient_norms.
+    The gradient norm has its own figure, see gradient_norms. Captions say what the statistic measures.
     """
-    rows = readings(runs)
-    part = roles(runs)
+    rows, meanings = layer_values(runs), statistics_of(runs)
+    axes = assign_axes(runs)
     for statistic, some in rows[rows["layer"] > 0].groupby("statistic", sort=False):
         if statistic == "grad_norm" or not np.isfinite(some["value"]).any():
             continue
@@ -31,18 +31,19 @@ def figures(runs: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         sites = "/".join(kind.replace("_", "-") for kind in dict.fromkeys(some["site"]))
         steps = sorted(some["step"].unique())
         when = "at initialisation" if steps == [1] else f"at step {formatting.number(steps[-1])}"
+        meaning = meanings.get(str(statistic), "")
+        said = f"{meaning[0].upper()}{meaning[1:]}. " if meaning else ""
         yield (
             f"probe_{re.sub('[^A-Za-z0-9]+', '_', str(statistic))}",
             line_plot(
                 some,
                 "layer",
-                colour=part.colour or "variant",
-                column=part.column if part.column and some[part.column].nunique() > 1 else None,
+                colour=axes.colour or "variant",
+                column=axes.column if axes.column and some[axes.column].nunique() > 1 else None,
                 row="stack",
                 title=str(statistic).replace("_", " "),
                 settings=formatting.heading(runs, swept_keys(runs)),
-                caption=f"Behind the {sites} of every layer, {when}. Lines: {'geometric ' * wide}mean over the seeds. "
-                "Bands: smallest to largest seed.",
+                caption=f"{said}At the {sites} of every layer, {when}.",
                 label=str(statistic),
                 log="y" if wide else "",
             ),

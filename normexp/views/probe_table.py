@@ -1,5 +1,7 @@
-"""What probes read, as tables of the first and the last layer, and what looking cost."""
+"""Probe values at the first and the last layer as tables, and the time that probes took."""
 
+import importlib
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -8,21 +10,49 @@ import pandas as pd
 from normexp.views import formatting
 from normexp.views.runs import load_table, swept_keys
 
-KINDS = ("feed_forward", "attention", "cross_attention")  # which site of a layer stands for it, the first that is there
+KINDS = ("feed_forward", "attention", "cross_attention")  # the first of these that a layer has represents it
 
 
 class ProbeTable(NamedTuple):
-    """One statistic: a row per cell, what was swept and then the means over the seeds, as written."""
+    """The table of one statistic: one row per configuration, with swept values and means over seeds, as text."""
 
     statistic: str
+    measures: str  # what the statistic means; "" where its probe does not say
     columns: list[str]
-    keys: int  # so many of the columns name the cell
+    keys: int  # the number of columns with swept values
     rows: list[list[str]]
 
+    @property
+    def title(self) -> str:
+        return f"{self.statistic} ({self.measures})" if self.measures else self.statistic
 
-def readings(runs: pd.DataFrame) -> pd.DataFrame:
-    """What stands for a layer or a whole stack at the last measured step of every run, with the swept keys, variant and
-    depth joined."""
+
+def statistics_of(runs: pd.DataFrame) -> dict[str, str]:
+    """What each statistic means that the probes of these runs write, as the probes' classes say.
+
+    A probe whose class cannot be imported here, such as one from a user's folder, is left out.
+    """
+    columns = [str(column) for column in runs if _TARGET.fullmatch(str(column))]
+    meanings: dict[str, str] = {}
+    for column in columns:
+        for target in runs[column].dropna().unique():
+            module, _, name = str(target).rpartition(".")
+            try:
+                probe = getattr(importlib.import_module(module), name)
+            except (ImportError, AttributeError, ValueError):
+                continue
+            meanings |= {column.split(".")[1]: getattr(probe, "measures", "")} | dict(getattr(probe, "statistics", {}))
+    return {statistic: meaning for statistic, meaning in meanings.items() if meaning}
+
+
+_TARGET = re.compile(r"probes\.[^.]+\._target_")
+
+
+def layer_values(runs: pd.DataFrame) -> pd.DataFrame:
+    """The rows that represent a layer or a whole stack at the last measured step of every run.
+
+    The swept keys, variant and depth are joined.
+    """
     rows = load_table(runs, "layers", [("parameter", "==", "")], keys=("variant", "depth"))
     rows = rows[rows["step"] == rows.groupby("folder")["step"].transform("max")]
     if not len(rows):
@@ -34,35 +64,36 @@ def readings(runs: pd.DataFrame) -> pd.DataFrame:
 
 def tables(runs: pd.DataFrame) -> Iterator[ProbeTable]:
     """One table per statistic: at the first and the last layer of every stack, or for the whole stack."""
+    meanings = statistics_of(runs)
     keys = [key for key in swept_keys(runs) if key != "seed"]
-    for statistic, rows in readings(runs).groupby("statistic", sort=False):
+    for statistic, rows in layer_values(runs).groupby("statistic", sort=False):
         in_layers = rows[rows["layer"] > 0]
         rows = in_layers if len(in_layers) else rows
-        stacks = sorted(rows["stack"].unique(), reverse=True)  # the encoder first, as the forward has it
+        stacks = sorted(rows["stack"].unique(), reverse=True)  # the encoder first, as in the forward
         ends = ("first layer", "last layer") if len(in_layers) else ("",)
         columns = [*keys, *(f"{stack} {end}".strip() for stack in stacks for end in ends)]
         groups = rows.groupby(keys, sort=False, dropna=False) if keys else [((), rows)]
-        cells = []
-        for values, cell in groups:
-            by_stack = [cell[cell["stack"] == stack] for stack in stacks]
-            cells.append([*map(formatting.number, values), *(_mean(some, end) for some in by_stack for end in ends)])
-        yield ProbeTable(str(statistic), columns, len(keys), cells)
+        lines = []
+        for values, group in groups:
+            by_stack = [group[group["stack"] == stack] for stack in stacks]
+            lines.append([*map(formatting.number, values), *(_mean(some, end) for some in by_stack for end in ends)])
+        yield ProbeTable(str(statistic), meanings.get(str(statistic), ""), columns, len(keys), lines)
 
 
 def _mean(rows: pd.DataFrame, end: str) -> str:
-    """The mean at the first or at the last layer that has a value."""
+    """The mean at the first or the last layer that has a value; nan where a seed is not finite."""
     layer = rows["layer"].max() if end == "last layer" else rows["layer"].min()
     values = rows.loc[rows["layer"] == layer, "value"]
-    return f"{values.mean():.4g}" if len(values) else "–"
+    return f"{values.mean(skipna=False):.4g}" if len(values) else "–"
 
 
 def probe_cost(frame: pd.DataFrame) -> str:
-    """Say what the probes of these runs cost; empty where none of them had to wait for an answer."""
+    """The time that the probes of these runs took; empty if none of them had to wait for the device."""
     timing = load_table(frame, "timing")
-    looks = timing[timing["statistic"].astype(str).str.startswith("probe.")]
-    if not len(looks):
+    probes = timing[timing["statistic"].astype(str).str.startswith("probe.")]
+    if not len(probes):
         return ""
     total = timing[timing["statistic"] == "seconds"].groupby("folder")["value"].max().sum()
-    means = looks.groupby(looks["statistic"].str.removeprefix("probe."), sort=False)["value"].mean()
+    means = probes.groupby(probes["statistic"].str.removeprefix("probe."), sort=False)["value"].mean()
     each = ", ".join(f"{name} {seconds:.2g} s" for name, seconds in means.sort_values(ascending=False).items())
-    return f"probes: {looks['value'].sum() / total:.0%} of the time; one look by {each}"
+    return f"probes: {probes['value'].sum() / total:.0%} of the time; per measurement: {each}"

@@ -1,4 +1,4 @@
-"""The runs under a folder as one data frame: what was asked for, what came out, and where it lies."""
+"""The runs in a folder as one data frame: their config, their results and their paths."""
 
 import json
 from collections.abc import Hashable, Sequence
@@ -10,7 +10,7 @@ import yaml
 
 from normexp.errors import ConfigError
 
-# Keys that name or place a run but say nothing about what it computes.
+# Keys that do not change what a run computes.
 HOUSEKEEPING = (
     *("name", "results", "config_dirs", "launcher", "jobs", "console", "hydra", "threads", "device"),
     *("probe", "probes"),
@@ -20,7 +20,7 @@ STATUS = (
     *("bleu", "chrf", "parameters", "diverged_at", "first_to_go"),
     *("step", "loss", "seconds", "attempts", "error"),
 )
-# The parser in C, where PyYAML has it, reads a large sweep ten times faster.
+# The C parser, where PyYAML has it, is ten times faster on a large sweep.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 TABLES = {
     "curves": ("step", "split", "statistic", "value"),
@@ -30,14 +30,14 @@ TABLES = {
 
 
 def load_runs(folder: Path | str) -> pd.DataFrame:
-    """Return one row per run found in `folder` or below it, in the order of its sweep.
+    """One row per run found in `folder` or below it, in the order of its sweep.
 
-    Of a sweep these are the cells of its last command: a run that an edited variant or a changed default has left
-    behind stays on disk, but would pass for another seed of the new one.
+    A run is a folder with config.yaml and status.json. Columns: the config keys, flattened with dots, where a group
+    has the name of its choice (`variant`, not `variant.name`); the fields of status.json, with the baselines as
+    `baseline.unigram` and so on; `folder`, the path of the run. Raises ConfigError if there is no run.
 
-    A run is a folder with config.yaml and status.json. Columns: the config keys, flattened with dots, where a
-    group goes by its name (`variant`, not `variant.name`); the fields of status.json, with the levels as
-    `level.unigram` and so on; `folder`, the run's path. Raises ConfigError if there is no run.
+    Of a sweep, these are the runs of its last command. Runs from before a variant or a default was edited stay on
+    disk, but are left out: they would look like another seed of the new ones.
     """
     folder = Path(folder)
     found = [path.parent for path in folder.rglob("config.yaml") if (path.parent / "status.json").is_file()]
@@ -55,10 +55,10 @@ def load_runs(folder: Path | str) -> pd.DataFrame:
 
 
 def swept_keys(frame: pd.DataFrame) -> list[str]:
-    """Return the keys by which these runs differ: what sweep.json says, else every config key that varies.
+    """The keys by which these runs differ: those in sweep.json, else every config key that varies.
 
-    A nested key that follows from another (`model.encoder_depth` from `depth`, an option of a variant from
-    its name) is left out.
+    A nested key that another key determines (`model.encoder_depth` by `depth`, an option of a variant by its name) is
+    left out.
     """
     sweeps = [_sweep(Path(parent)) for parent in dict.fromkeys(_parents(frame))]
     declared = list(dict.fromkeys(key for sweep in sweeps for key in sweep.get("swept", ())))
@@ -71,8 +71,7 @@ def swept_keys(frame: pd.DataFrame) -> list[str]:
 
 
 def split_sweeps(frame: pd.DataFrame) -> dict[Path, pd.DataFrame]:
-    """Return the runs of each sweep by its folder; runs outside any sweep stay together, under their
-    common parent."""
+    """The runs of each sweep, by its folder; runs outside a sweep are together, under their common parent."""
     parents = pd.Series(_parents(frame), index=frame.index)
     is_sweep = parents.map({parent: bool(_sweep(Path(parent))) for parent in parents.unique()})
     parts = {
@@ -82,7 +81,7 @@ def split_sweeps(frame: pd.DataFrame) -> dict[Path, pd.DataFrame]:
     loose = frame[~is_sweep]
     if len(loose):
         paths = [Path(parent).parts for parent in dict.fromkeys(parents[~is_sweep])]
-        shared = [level[0] for level in zip(*paths, strict=False) if len(set(level)) == 1]
+        shared = [names[0] for names in zip(*paths, strict=False) if len(set(names)) == 1]
         parts[Path(*shared)] = loose.reset_index(drop=True)
     return parts
 
@@ -93,10 +92,10 @@ def load_table(
     filters: Sequence[tuple[str, str, Any]] | None = None,
     keys: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Return the runs' tables of this name (see TABLES) as one, with the swept keys, `state` and `folder` joined.
+    """The runs' tables of this name (see TABLES) as one, with the swept keys, `state` and `folder` joined.
 
-    `filters` are pyarrow's, e.g. [("statistic", "==", "nll")], applied while reading. `keys` are joined too, swept
-    or not. Runs that have not written the table yet are left out.
+    filters: pyarrow filters such as [("statistic", "==", "nll")], applied while reading. keys: further keys to join,
+    swept or not. Runs that have not written the table yet are left out.
     """
     keys = list(dict.fromkeys([*swept_keys(frame), *(key for key in keys if key in frame), "state", "folder"]))
     parts = []
@@ -111,10 +110,10 @@ def load_table(
 
 
 def _in_order(sweep: Path, runs: list[Path]) -> list[Path]:
-    cells = _sweep(sweep).get("cells")
-    if cells is None:
+    names = _sweep(sweep).get("cells")
+    if names is None:
         return runs
-    return sorted((run for run in runs if run.name in cells), key=lambda run: cells.index(run.name))
+    return sorted((run for run in runs if run.name in names), key=lambda run: names.index(run.name))
 
 
 def _sweep(folder: Path) -> dict[str, Any]:
@@ -128,8 +127,8 @@ def _parents(frame: pd.DataFrame) -> list[str]:
 
 def _row(run: Path) -> dict[str, Any]:
     status = json.loads((run / "status.json").read_text())
-    levels = status.pop("baselines", None) or {}
-    outcome = {**status, **{f"baseline.{name}": value for name, value in levels.items()}, "folder": str(run)}
+    baselines = status.pop("baselines", None) or {}
+    outcome = {**status, **{f"baseline.{name}": value for name, value in baselines.items()}, "folder": str(run)}
     config = _flat(yaml.load((run / "config.yaml").read_text(), Loader=LOADER) or {})
     return {**{f"config.{key}" if key in outcome else key: value for key, value in config.items()}, **outcome}
 

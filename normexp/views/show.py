@@ -1,57 +1,53 @@
-"""What a config means before anything runs: its graph, its size, its price."""
+"""What a config means before anything runs: its keys, its graph, its size."""
 
-import time
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 import yaml
-from rich.console import RenderableType
-from rich.markup import escape
-from rich.table import Table
 
-from normexp.config.choice import locate, maker
-from normexp.config.compose import Composer
-from normexp.config.schema import depths
+from normexp.config.schema import Config, to_dict
 from normexp.data.corpus import load_corpus
 from normexp.model.build import Model, build
 from normexp.model.initialisers import Init
 from normexp.model.stack import Stack
 from normexp.model.variant import Site, Variant
 from normexp.norms import Norm
+from normexp.papers import papers_of
 from normexp.probes.graph import BRANCHES, graph
-from normexp.sweep.plan import Sweep
-from normexp.sweep.progress import clock
-from normexp.training.trainer import Trainer
 
-STRIDE = 3  # layers between the two depths that an estimate measures
 ROLES = ("query", "key", "value", "out", "fc1", "fc2")
 
 
-def describe(config: dict[str, Any]) -> str:
+def describe(config: Config) -> str:
     """The resolved config, then what it builds: equations, constants at this depth, parameters."""
-    corpus = load_corpus(config)
-    model = build(config, len(corpus.vocabulary), len(corpus.classes))
-    equation = type(model.stacks[0].variant).equation()
-    lines = [yaml.safe_dump(config, sort_keys=False, allow_unicode=True)]
-    paper = f"   ({equation.paper})" if equation.paper else ""
-    lines += [f"{config['variant']['name']}: {equation.text}{paper}", ""]
+    corpus = load_corpus(config.data)
+    model = build(config, corpus)
+    lines = [yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)]
+    lines += [*_source(config.variant.name, type(model.stacks[0].variant)), ""]
     letters = ", ".join(f"{letter} {kind.replace('_', '-')}" for kind, letter in BRANCHES.items())
     lines += [f"The graph, with {letters}:"]
     for part in graph(model):
         lines += [f"  {part.stack} {part.where}", *(f"    {line}" for line in part.lines)]
     lines += [f"  {s.shape.stack}: {remark}" for s in model.stacks for remark in s.variant.warnings()]
     lines += [f"  {s.shape.stack}: {leak}" for s in model.stacks for leak in _leaks(s)]
-    constants = list(_constants(model, maker("init", config["init"])()))
+    constants = list(_constants(model, config.init.build()))
     lines += ["", "Constants at this depth:", *(f"  {line}" for line in constants or ["none"])]
-    levels = " · ".join(f"{name} {value:.3f}" for name, value in corpus.baselines.items())
+    baselines = " · ".join(f"{name} {value:.3f}" for name, value in corpus.baselines_for(config.task.name).items())
     total = sum(p.numel() for p in model.parameters())
-    lines += ["", f"Parameters: {total:,}", f"Levels of {config['data']['name']}: {levels} (nats)"]
+    lines += ["", f"Parameters: {total:,}", f"Baselines of {config.data.name}: {baselines} (nats)"]
     return "\n".join(lines)
 
 
+def _source(name: str, variant: type[Variant]) -> list[str]:
+    """The variant's equation, its papers and what it was checked against."""
+    lines = [f"{name}: {variant.equation or '(no equation stated)'}"]
+    for paper in papers_of(variant.paper):
+        lines.append(f"  {paper.citation}, {paper.title}" + (f", {paper.link}" if paper.link else ""))
+    return [*lines, f"  verified: {variant.verified}"] if variant.verified else lines
+
+
 def _leaks(stack: Stack) -> list[str]:
-    """By which norms a token of a causal stack learns of later ones."""
+    """The norms through which a token of a causal stack depends on later tokens."""
     norms = {
         module.symbol: module.causality_note
         for module in stack.modules()
@@ -61,7 +57,7 @@ def _leaks(stack: Stack) -> list[str]:
 
 
 def _constants(model: Model, init: Init) -> Iterator[str]:
-    """What the variant owns beside norms, where it starts, and its and the init's factors on initial weights."""
+    """The variant's parameters other than norms, their initial values, and all factors on initial weights."""
     for stack in model.stacks:
         name, variant = stack.shape.stack, stack.variant
         profiled = type(variant).calibrate is not Variant.calibrate
@@ -97,75 +93,3 @@ def _gains(name: str, sites: list[Site], variant: Variant, init: Init) -> Iterat
 def _range(values: list[float]) -> str:
     low, high = min(values), max(values)
     return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
-
-
-def list_variants(composer: Composer) -> RenderableType:
-    """Name, equation and paper of every variant that the config folders offer."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("variant", "equation", "paper"):
-        table.add_column(column, no_wrap=column == "variant")
-    for name in composer.options("variant"):
-        node = composer.compose([f"variant={name}"]).variant
-        equation = locate("variant", {"name": name, **node}).equation()
-        table.add_row(name, escape(equation.text), escape(equation.paper))
-    return table
-
-
-def estimate(sweep: Sweep, jobs: int) -> RenderableType:
-    """The cells, each with its parameters, steps and time, and the time of all of them on `jobs` cores.
-
-    The time is measured: a few steps at depth 1 and 4 with the cell's own sizes, drawn out to its depth. That of probes
-    is not known before they are run.
-    """
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("cell", "parameters", "steps", "time", "state"):
-        table.add_column(column, justify="left" if column in ("cell", "state") else "right", no_wrap=True)
-    todo = longest = 0.0
-    measured: dict[str, tuple[float, float]] = {}
-    for cell in sweep.cells:
-        config, seconds = cell.config, 0.0
-        if steps := config["steps"]:
-            shallow, deeper = _at_depth(config, 1), _at_depth(config, 1 + STRIDE)
-            free = ("depth", "seed", "lr", "warmup", "steps")
-            key = yaml.safe_dump({k: v for k, v in shallow.items() if k not in free})
-            if key not in measured:
-                measured[key] = _seconds_per_step(shallow, deeper)
-            one, more = measured[key]
-            layers = [depth for depth in depths(config) if depth]
-            depth = sum(layers) / len(layers)
-            seconds = steps * (one + max(more - one, 0) / STRIDE * (depth - 1))
-        folder = sweep.folder(cell)
-        done = folder.path.is_dir() and folder.finished
-        todo, longest = (todo, longest) if done else (todo + seconds, max(longest, seconds))
-        state = "complete" if done else "to do"
-        table.add_row(cell.name, f"{_parameters(config):,}", str(steps), clock(seconds) if steps else "–", state)
-    total = f"; to do: about {clock(max(longest, todo / jobs))} with {jobs} at a time" if measured else ""
-    table.caption = f"{len(sweep.cells)} cells in {sweep.path}{total}"
-    table.caption_justify = "left"
-    return table
-
-
-def _at_depth(config: dict[str, Any], depth: int) -> dict[str, Any]:
-    return {**config, "model": {**config["model"], "encoder_depth": depth, "decoder_depth": depth}}
-
-
-def _parameters(config: dict[str, Any]) -> int:
-    corpus = load_corpus(config)
-    with torch.device("meta"):
-        model = build(config, len(corpus.vocabulary), len(corpus.classes))
-    return sum(p.numel() for p in model.parameters())
-
-
-def _seconds_per_step(shallow: dict[str, Any], deeper: dict[str, Any]) -> tuple[float, float]:
-    """The quickest of a few training steps of two models, taken in turn, so that noise hits both alike."""
-    torch.set_num_threads(shallow["training"]["threads"])
-    trainers = [Trainer(config, load_corpus(config)) for config in (shallow, deeper)]
-    times: list[list[float]] = [[], []]
-    data = trainers[0].data()
-    for _ in range(8):
-        batch = next(data)
-        for trainer, own in zip(trainers, times, strict=True):
-            start = time.perf_counter()
-            float(trainer.step(batch)[0])  # waits for the device
-            own.append(time.perf_counter() - start)
-    return min(times[0]), min(times[1])

@@ -1,4 +1,4 @@
-"""How every figure looks: one colour per variant everywhere, and output that is the same byte for byte."""
+"""The style of the figures: one colour per variant everywhere, and files that are reproducible byte for byte."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import matplotlib
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart, without its yellow (too pale on white).
+# The palette of Okabe and Ito, safe for colour-blind readers, without its yellow (too pale on white).
 COLOURS = ("#D55E00", "#0072B2", "#000000", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINES: tuple[Any, ...] = (
     "-",
@@ -19,7 +19,7 @@ LINES: tuple[Any, ...] = (
 )
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
-# The order is for ever: a variant's place here is its colour in every figure. New ones go at the end.
+# Append only: the index of a variant fixes its colour in every figure.
 VARIANTS = (
     *("post_ln", "pre_ln", "no_residual", "deep_norm", "admin", "b2t", "plain"),
     *("res_post_norm", "t5", "no_norm", "sandwich", "peri_ln", "keel", "admin_constant"),
@@ -29,7 +29,7 @@ VARIANTS = (
     *("first_norm_free", "hyper_connections", "dlcl_pre", "hybrid_norm_star", "static_hyper_connections"),
 )
 RC: dict[str, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that figures agree between machines
+    "font.family": "DejaVu Sans",  # ships with matplotlib, so that figures agree between machines
     "font.size": 8.0,
     "axes.titlesize": 8.5,
     "axes.labelsize": 8.0,
@@ -45,48 +45,50 @@ RC: dict[str, Any] = {
     "ytick.major.width": 0.6,
     "lines.solid_capstyle": "round",
     "svg.hashsalt": "normexp",
+    "pdf.fonttype": 42,  # TrueType, which journals ask for
 }
 
 
-class Look(NamedTuple):
-    """Colour, line style and marker of one variant (or of another key's value, where no variant varies)."""
+class LineStyle(NamedTuple):
+    """Colour, dashes and marker of one variant (or of one value of another key, where the variant does not vary)."""
 
     colour: str
     line: Any
     marker: str
 
 
-def looks(names: Iterable[str]) -> dict[str, Look]:
-    """Return a look for each name: a known variant's own, a free one for any other name."""
+def line_styles(names: Iterable[str]) -> dict[str, LineStyle]:
+    """A line style for each name: a fixed one for the package's variants, an unused one for any other name."""
     names = list(dict.fromkeys(names))
     places = {name: VARIANTS.index(name) for name in names if name in VARIANTS}
     free = (place for place in range(len(names) + len(VARIANTS)) if place not in places.values())
     places |= {name: next(free) for name in names if name not in places}
-    return {name: _look(places[name]) for name in names}
+    return {name: _style_at(places[name]) for name in names}
 
 
-def ink(face: Sequence[float]) -> str:
-    """Return the colour, black or white, in which text is read on a cell of this colour (red, green, blue, …)."""
+def text_colour(face: Sequence[float]) -> str:
+    """Black or white, whichever is readable on this background (red, green, blue, …)."""
     red, green, blue = face[:3]
     return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.55 else "black"
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write the figure as PNG (200 dpi) and SVG; the same figure gives the same bytes."""
+    """Write the figure as PNG (200 dpi), SVG and PDF; the same figure gives the same bytes."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    png, svg = (stem.parent / f"{stem.name}.{kind}" for kind in ("png", "svg"))
+    png, svg, pdf = (stem.parent / f"{stem.name}.{kind}" for kind in ("png", "svg", "pdf"))
     figure.savefig(png, dpi=200)
     figure.savefig(svg, metadata={"Date": None})
-    return [png, svg]
+    figure.savefig(pdf, metadata={"CreationDate": None})
+    return [png, svg, pdf]
 
 
 def context() -> Any:
-    """Return the context in which figures are made and saved; a user's own matplotlibrc has no say."""
+    """The context in which figures are made and saved; it ignores the user's matplotlibrc."""
     default: dict[Any, Any] = {key: value for key, value in matplotlib.rcParamsDefault.items() if "backend" not in key}
     default.update(RC)
     return matplotlib.rc_context(default)
 
 
-def _look(place: int) -> Look:
+def _style_at(place: int) -> LineStyle:
     turn = place // len(COLOURS)
-    return Look(COLOURS[place % len(COLOURS)], LINES[turn % len(LINES)], MARKERS[turn % len(MARKERS)])
+    return LineStyle(COLOURS[place % len(COLOURS)], LINES[turn % len(LINES)], MARKERS[turn % len(MARKERS)])

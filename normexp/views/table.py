@@ -1,4 +1,4 @@
-"""The results table: one row per cell, seeds gathered as mean ± standard deviation."""
+"""The results table: one row per configuration, with mean ± standard deviation over its seeds."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,7 +14,7 @@ from normexp.views import formatting
 from normexp.views.probe_table import ProbeTable, probe_cost, tables
 from normexp.views.runs import split_sweeps, swept_keys
 
-# Status field, heading, and how a value is written.
+# Field of the status, heading, format.
 RESULTS = (
     ("final_loss", "final loss", "{:.3f}"),
     ("valid_loss", "valid loss", "{:.3f}"),
@@ -26,14 +26,14 @@ COLOURS = {
     **{"trained": "green", "partial": "yellow", "stuck": "red", "diverged": "magenta"},
     **{"completed": "green", "running": "cyan", "pending": "dim", "failed": "bold red", "killed": "red"},
 }
-LEVELS = {
+BASELINES = {
     **{"unigram": "unigram", "position_only": "position-only", "target_bigram": "target bigram"},
     **{"class_prior": "class prior"},
 }
 
 
-class Cell(NamedTuple):
-    """One row of the table: its swept values, its results as written, and the outcomes and states counted."""
+class Row(NamedTuple):
+    """One configuration over its seeds: swept values, results as text, and the counts of outcomes and states."""
 
     keys: list[str]
     n: int
@@ -46,13 +46,12 @@ MACHINE = ("results", "config_dirs", "pid", "host", "heartbeat", "measured")
 
 
 def table(frame: pd.DataFrame) -> RenderableType:
-    """Return the table of each sweep among these runs, ready for a rich console: its results, or, where nothing was
-    trained, what probes read."""
+    """The table of each sweep among these runs, for a rich console: results or, without training, probe values."""
     return Group(*(_one(folder, part) for folder, part in split_sweeps(frame).items()))
 
 
 def csv(frame: pd.DataFrame) -> str:
-    """Return every run as one row as CSV: all that was asked for and all that came out, nothing of this machine."""
+    """CSV with one row per run: its config and its results, without what belongs to this machine."""
     folders = [Path(folder) for folder in frame["folder"]]
     kept = frame.drop(columns=[column for column in MACHINE if column in frame])
     kept["folder"] = [f"{folder.parent.name}/{folder.name}" for folder in folders]
@@ -60,14 +59,14 @@ def csv(frame: pd.DataFrame) -> str:
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """Return the table of each sweep as Markdown, to be kept beside its figures."""
+    """The table of each sweep as Markdown, to be kept with its figures."""
     parts = []
     for folder, part in split_sweeps(frame).items():
         if _trained(part):
-            columns, cells = cells_of(part)
-            shown = f"{levels_line(part)}\n\n{_pipes(columns, map(_texts, cells))}"
+            columns, rows = rows_of(part)
+            shown = f"{baselines_line(part)}\n\n{_pipes(columns, map(_texts, rows))}"
         else:
-            shown = "\n".join(f"{read.statistic}:\n\n{_pipes(read.columns, read.rows)}" for read in tables(part))
+            shown = "\n".join(f"{each.title}:\n\n{_pipes(each.columns, each.rows)}" for each in tables(part))
         parts.append(
             f"**{folder.resolve().name}**: {formatting.heading(part, swept_keys(part))}\n\n{shown}"
             + "".join(f"\n- {note}" for note in notes(part))
@@ -83,10 +82,10 @@ def _trained(frame: pd.DataFrame) -> bool:
     return "steps" not in frame or bool(frame["steps"].any())
 
 
-def cells_of(frame: pd.DataFrame) -> tuple[list[str], list[Cell]]:
-    """Return the table's column names and its rows: one per cell, with all seeds of a cell in one row.
+def rows_of(frame: pd.DataFrame) -> tuple[list[str], list[Row]]:
+    """The column names of the table and its rows, one per configuration with all of its seeds.
 
-    A swept key with one value stands in the heading instead of a column.
+    A swept key with a single value is in the heading and has no column.
     """
     keys = [key for key in swept_keys(frame) if key != "seed" and frame[key].nunique(dropna=False) > 1]
     shown = [(field, form) for field, _, form in RESULTS if frame[field].notna().any()]
@@ -94,8 +93,8 @@ def cells_of(frame: pd.DataFrame) -> tuple[list[str], list[Cell]]:
     groups: Iterable[tuple[object, pd.DataFrame]] = (
         frame.groupby(keys, sort=False, dropna=False) if keys else [((), frame)]
     )
-    cells = [
-        Cell(
+    rows = [
+        Row(
             keys=[formatting.number(value) for value in (group if isinstance(group, tuple) else (group,))],
             n=len(runs),
             results=[_spread(runs[field], form) for field, form in shown],
@@ -104,22 +103,22 @@ def cells_of(frame: pd.DataFrame) -> tuple[list[str], list[Cell]]:
         )
         for group, runs in groups
     ]
-    return [*keys, "n", *names, "outcome", "state"], cells
+    return [*keys, "n", *names, "outcome", "state"], rows
 
 
-def levels_line(frame: pd.DataFrame) -> str:
-    """Return the levels in one line, with the range where they differ between the runs' data."""
-    levels = [
-        f"{LEVELS.get(name, name)} {_range(frame[column].dropna())}"
+def baselines_line(frame: pd.DataFrame) -> str:
+    """The baselines in one line, with a range where they differ between the runs' data."""
+    baselines = [
+        f"{BASELINES.get(name, name)} {_range(frame[column].dropna())}"
         for column in map(str, frame.columns)
         if column.startswith("baseline.") and (name := column.removeprefix("baseline.")) and frame[column].notna().any()
     ]
     within = f"outcomes within {_steps(frame)}" if "steps" in frame else "outcomes"
-    return f"levels ({formatting.unit(frame)}): {' · '.join(levels) or 'not known yet'}; {within}"
+    return f"baselines ({formatting.unit(frame)}): {' · '.join(baselines) or 'not known yet'}; {within}"
 
 
 def notes(frame: pd.DataFrame) -> list[str]:
-    """Return a line for each run that diverged (where it began) or failed (why, and where its log lies)."""
+    """One line for each run that diverged (step and first site) or failed (error and path of the log)."""
     lines = []
     for run in frame.to_dict("records"):
         folder = Path(run["folder"])
@@ -135,53 +134,53 @@ def notes(frame: pd.DataFrame) -> list[str]:
 def _one(folder: Path, frame: pd.DataFrame) -> RenderableType:
     title = Text.assemble((folder.resolve().name, "bold"), ": ", formatting.heading(frame, swept_keys(frame)))
     if _trained(frame):
-        shown: list[RenderableType] = [Text(levels_line(frame)), _results(frame)]
+        shown: list[RenderableType] = [Text(baselines_line(frame)), _results(frame)]
     else:
-        shown = [_coloured(_count(frame["state"]), len(frame), terse=True), *map(_read, tables(frame))]
-    # Paths in the notes are for copying: fold them, never cut them.
+        shown = [_coloured(_count(frame["state"]), len(frame), terse=True), *map(_probe_table, tables(frame))]
+    # Paths in the notes are for copying: fold them, do not cut them.
     below = [note for note in (*notes(frame), probe_cost(frame)) if note]
     return Group(title, *shown, *[Text(note, overflow="fold") for note in below])
 
 
-def _read(read: ProbeTable) -> Table:
-    drawn = Table(title=read.statistic, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
-    for index, column in enumerate(read.columns):
-        drawn.add_column(column, justify="left" if index < read.keys else "right")
-    for row in read.rows:
+def _probe_table(probe: ProbeTable) -> Table:
+    drawn = Table(title=probe.title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    for index, column in enumerate(probe.columns):
+        drawn.add_column(column, justify="left" if index < probe.keys else "right")
+    for row in probe.rows:
         drawn.add_row(*row)
     return drawn
 
 
 def _results(frame: pd.DataFrame) -> Table:
-    columns, cells = cells_of(frame)
+    columns, rows = rows_of(frame)
     drawn = Table(box=SIMPLE_HEAD, header_style="bold", show_edge=False, padding=(0, 1, 0, 0))
     settled = len(columns) - 2
-    keys = len(cells[0].keys)
+    keys = len(rows[0].keys)
     for index, column in enumerate(columns):
-        # On a narrow terminal numbers wrap at their ±; what names a cell and its outcome stays whole.
+        # On a narrow terminal numbers wrap at their ±; the names of a row and its outcome do not.
         name, outcome = index <= keys, index >= settled
         drawn.add_column(
             column,
             justify="left" if outcome or index < keys else "right",
             no_wrap=name,
-            min_width=min(12, max(len(_texts(cell)[index]) for cell in cells)) if outcome else None,
+            min_width=min(12, max(len(_texts(row)[index]) for row in rows)) if outcome else None,
         )
-    for cell in cells:
+    for row in rows:
         drawn.add_row(
-            *[Text(text) for text in _texts(cell)[:settled]],
-            _coloured(cell.outcomes, cell.n),
-            _coloured(cell.states, cell.n, terse=True),
+            *[Text(text) for text in _texts(row)[:settled]],
+            _coloured(row.outcomes, row.n),
+            _coloured(row.states, row.n, terse=True),
         )
     return drawn
 
 
-def _texts(cell: Cell) -> list[str]:
-    outcome, state = _coloured(cell.outcomes, cell.n), _coloured(cell.states, cell.n, terse=True)
-    return [*cell.keys, str(cell.n), *cell.results, outcome.plain, state.plain]
+def _texts(row: Row) -> list[str]:
+    outcome, state = _coloured(row.outcomes, row.n), _coloured(row.states, row.n, terse=True)
+    return [*row.keys, str(row.n), *row.results, outcome.plain, state.plain]
 
 
 def _coloured(counts: dict[str, int], n: int, terse: bool = False) -> Text:
-    """Write "stuck" for one run, "stuck 2/3, partial 1/3" for several; `terse` drops the count of all."""
+    """ "stuck" for one run, "stuck 2/3, partial 1/3" for several; `terse` omits the count if all agree."""
     parts = [
         Text(name if n == 1 or (terse and count == n) else f"{name} {count}/{n}", style=COLOURS.get(name, ""))
         for name, count in counts.items()
@@ -195,7 +194,7 @@ def _count(values: pd.Series) -> dict[str, int]:
 
 
 def _spread(values: pd.Series, form: str) -> str:
-    """Write mean ± sample standard deviation; where runs lack a finite value, say how many have one."""
+    """Mean ± sample standard deviation; if some runs have no finite value, the number of those that have one."""
     numbers = pd.to_numeric(values, errors="coerce").replace([float("inf"), -float("inf")], float("nan"))
     finite = numbers.dropna()
     if finite.empty:

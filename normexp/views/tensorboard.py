@@ -1,4 +1,4 @@
-"""TensorBoard on a folder of runs."""
+"""Serve TensorBoard on a folder of runs."""
 
 import socket
 import subprocess
@@ -13,10 +13,10 @@ from normexp.errors import ConfigError
 
 
 def serve(folder: Path | str, port: int = 6006, host: str = "127.0.0.1", open_browser: bool = True) -> int:
-    """Serve TensorBoard on the runs in `folder` until it is stopped, and return its exit code.
+    """Serve TensorBoard on the runs in `folder` until it is stopped; return its exit code.
 
-    Each run shows once, under its folder's name (with the sweep's before it, where `folder` holds several).
-    Port 0 takes a free one. Raises ConfigError if no run in the folder has written events.
+    Each run appears once, under the name of its folder, with the name of the sweep in front if there are several.
+    Port 0 means any free port. Raises ConfigError if no run in the folder has written events.
     """
     folder = Path(folder).resolve()
     if not any(folder.rglob("events.out.tfevents.*")):
@@ -37,7 +37,7 @@ def serve(folder: Path | str, port: int = 6006, host: str = "127.0.0.1", open_br
         try:
             return server.wait()
         except KeyboardInterrupt:
-            server.terminate()  # Ctrl-C is how it is meant to end.
+            server.terminate()  # Ctrl-C is the normal way to stop it.
             server.wait()
             return 0
         finally:
@@ -46,7 +46,7 @@ def serve(folder: Path | str, port: int = 6006, host: str = "127.0.0.1", open_br
 
 
 def _logdir(folder: Path, temporary: Path) -> Path:
-    """Return the folder itself, or a folder around it if it is a run, which TensorBoard would call "."."""
+    """The folder, or for a single run a folder around it, because TensorBoard would name the run "."."""
     if not (folder / "config.yaml").is_file():
         return folder
     (temporary / folder.name).symlink_to(folder, target_is_directory=True)
@@ -60,13 +60,13 @@ def _free_port(host: str) -> int:
 
 
 def _open(server: subprocess.Popen[bytes], host: str, port: int) -> None:
-    """Open the page as soon as the server answers: a browser that comes too early shows an error."""
+    """Open the page once the server accepts connections; a browser that is too early shows an error."""
     while server.poll() is None:
         try:
             socket.create_connection((host, port), timeout=1).close()
         except OSError:
             time.sleep(0.2)
         else:
-            # The first page would open on hundreds of gradient norms; this one has the losses at the top.
+            # The default page starts with hundreds of gradient norms; this one has the losses at the top.
             webbrowser.open(f"http://{host}:{port}/#custom_scalars")
             return

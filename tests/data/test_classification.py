@@ -16,7 +16,11 @@ def test_the_default_is_balanced_and_short(languages):
     for split in ("train", "valid", "test"):
         counts = np.bincount([e.target for e in languages.examples(split)], minlength=20)
         assert counts.min() == counts.max()
-    assert languages.baselines == {"class_prior": pytest.approx(np.log(20))}
+    prior = pytest.approx(np.log(20))
+    assert languages.baselines == {"class_prior": prior, "blind": prior, "floor": 0}
+    assert languages.baselines_for("classification")["bar"] == pytest.approx(np.log(20) / 3)
+    assert set(languages.methods) == {"blind", "floor"}
+    assert languages.outputs == 20
     assert languages.classes == LANGUAGES == tuple(languages.splits["train"].features["target"].names)
     assert np.mean([len(e.source) for e in languages.examples("train")]) < 35
 
@@ -34,7 +38,7 @@ def test_no_phrase_reads_the_same_twice(languages):
     assert len(set(texts)) == len(texts) == 10_000
 
 
-def test_one_token_does_not_solve_it_and_a_bag_of_tokens_does_not_either(languages):
+def test_neither_one_token_nor_a_bag_of_them_solves_it(languages):
     """Accuracy on test: the best single character, and naive Bayes over all of them."""
     train, test = (_counts(languages, split) for split in ("train", "test"))
 
@@ -68,9 +72,9 @@ def test_it_is_a_function_of_its_options():
     ("options", "sentence"),
     [
         ({"languages": ["en", "xx"]}, "data.languages must be a CLDR language code"),
-        ({"languages": ["en", "en"]}, "data.languages must be at least two different languages, not en, en."),
-        ({"kinds": ["names"]}, "data.kinds must name some of"),
-        ({"phrases": 100, "kinds": "time"}, "data.phrases asks for 100 distinct phrases"),
+        ({"languages": ["en", "en"]}, "data.languages must be at least two different languages; got en, en"),
+        ({"kinds": ["names"]}, "data.kinds must be one or more of"),
+        ({"phrases": 100, "kinds": "time"}, "data.phrases must be at most the number of distinct phrases"),
     ],
 )
 def test_bad_options_get_one_sentence(options, sentence):

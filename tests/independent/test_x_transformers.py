@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, nn
 from x_transformers import Decoder, Encoder
 
-from normexp.config.compose import Composer
-from normexp.model.build import build
-from tests.support.configs import small_config
+from tests.support.configs import node_of, small_config
+from tests.support.models import built
 
 DEPTH, WIDTH, HEADS = 3, 16, 4
 S = 2 * DEPTH  # sub-layers
@@ -44,9 +43,9 @@ NORMS = {"norm_in": 0, "norm_out": 1, "norm": 0}
 
 def ours_of(variant: str, task: str) -> nn.Module:
     """Float64, gains and scalars off their start, biases at 0 where x-transformers has none."""
-    node = Composer("train", []).resolve([f"variant={variant}"])["variant"]
+    node = node_of("variant", variant)
     config = small_config(variant=node, task={"name": task}, model={"encoder_depth": DEPTH, "decoder_depth": DEPTH})
-    model = build(config, vocabulary=20, classes=4).double()
+    model = built(config).double()
     stack = model.stacks[0]
     generator = torch.Generator().manual_seed(0)
     for name, parameter in stack.named_parameters():

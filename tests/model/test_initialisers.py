@@ -2,16 +2,15 @@
 
 import inspect
 import math
-from typing import Any
 
 import pytest
 import torch
 
-from normexp.config.choice import locate
+from normexp.config.choice import Choice
 from normexp.config.compose import Composer
-from normexp.model.build import build
 from normexp.views.show import describe
-from tests.support.configs import small_config, variant_node
+from tests.support.configs import small_config
+from tests.support.models import built, model_of, node
 from tests.support.runs import tiny_config
 
 INITS = {
@@ -30,9 +29,9 @@ INITS = {
 
 @pytest.mark.parametrize("name", INITS)
 def test_variance_of_every_matrix(name):
-    node, variance = INITS[name]
+    init, variance = INITS[name]
     size = {"width": 128, "feed_forward": 512, "encoder_depth": 1, "decoder_depth": 1}
-    model = build(small_config(init={"name": name, **node}, model=size), vocabulary=200)
+    model = built(small_config(init={"name": name, **init}, model=size), vocabulary=200)
     matrices = [(n, m) for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)]
     assert len(matrices) == 4 + 2 + 8 + 2
     for n, m in matrices:
@@ -43,11 +42,11 @@ def test_variance_of_every_matrix(name):
 
 
 def test_learned_positions_start_like_words():
-    model = build(small_config(model={"positions": "learned", "width": 128}), vocabulary=20)
+    model = built(small_config(model={"positions": "learned", "width": 128}), vocabulary=20)
     assert model.embedding.positions.var().item() == pytest.approx(1 / 128, rel=0.05)
 
 
-# -- inits that know where a matrix stands ---------------------------------------------------------------------------
+# -- inits that depend on the place of a matrix ----------------------------------------------------------------------
 
 ENCODER_DEPTH, DECODER_DEPTH = 3, 5
 
@@ -86,26 +85,21 @@ BY_PLACE = {
 }
 
 
-def init_node(name: str) -> dict[str, Any]:
-    """The init's group as its YAML has it."""
-    return Composer("train", []).resolve([f"init={name}"])["init"]
-
-
 def test_every_init_is_tested():
-    assert sorted([*INITS, *BY_PLACE]) == sorted(Composer("train", []).options("init"))
+    assert sorted([*INITS, *BY_PLACE]) == sorted(Composer("train").options("init"))
 
 
 @pytest.mark.parametrize("name", [*INITS, *BY_PLACE])
 def test_its_yaml_says_its_defaults(name):
-    options = {k: v for k, v in init_node(name).items() if k not in ("name", "_target_")}
-    parameters = inspect.signature(locate("init", init_node(name))).parameters
+    options = {k: v for k, v in node(name, "init").items() if k not in ("name", "_target_")}
+    parameters = inspect.signature(Choice.of("init", node(name, "init")).cls).parameters
     assert options == {k: p.default for k, p in parameters.items()}
 
 
 @pytest.mark.parametrize("name", BY_PLACE)
 def test_deviation_of_every_matrix_at_its_place(name):
     size = {"width": 64, "feed_forward": 192, "encoder_depth": ENCODER_DEPTH, "decoder_depth": DECODER_DEPTH}
-    model = build(small_config(init=init_node(name), model=size), vocabulary=200)
+    model = built(small_config(init=node(name, "init"), model=size), vocabulary=200)
     seen = 0
     for stack in model.stacks:
         for site in stack.sites:
@@ -122,28 +116,25 @@ def test_deviation_of_every_matrix_at_its_place(name):
 def test_ds_init_is_uniform_and_the_others_normal():
     size = {"width": 128, "encoder_depth": 2, "decoder_depth": 2}
     for name, widest in (("ds_init", math.sqrt(3)), ("post_ln_init", 3.5), ("small", 3.5), ("gpt2", 3.5)):
-        weight = build(small_config(init=init_node(name), model=size), 20).encoder.sites[2].sublayer.query.weight
+        weight = built(small_config(init=node(name, "init"), model=size), 20).encoder.sites[2].sublayer.query.weight
         largest = (weight.abs().max() / weight.std()).item()
         assert largest == pytest.approx(widest, rel=0.01) if name == "ds_init" else largest > widest
 
 
 def test_ds_inits_alpha_scales_every_layer():
-    half, whole = (build(small_config(init=init_node("ds_init") | {"alpha": a}), 20) for a in (0.5, 1.0))
+    half, whole = (built(small_config(init=node("ds_init", "init") | {"alpha": a}), 20) for a in (0.5, 1.0))
     for a, b in zip(half.encoder.sites, whole.encoder.sites, strict=True):
         assert all(torch.allclose(p, b.sublayer.get_parameter(k) / 2) for k, p in a.sublayer.named_parameters())
 
 
 def test_an_encoder_on_its_own_counts_two_branches_a_layer():
-    config = small_config(init=init_node("gpt2"), task={"name": "classification"}, model={"width": 128})
-    out = build(config, vocabulary=20, classes=4).encoder.sites[0].sublayer.out.weight
+    config = small_config(init=node("gpt2", "init"), task={"name": "classification"}, model={"width": 128})
+    out = built(config).encoder.sites[0].sublayer.out.weight
     assert out.std().item() == pytest.approx(0.02 / math.sqrt(6), rel=0.05)
 
 
 def test_a_variants_gain_and_the_inits_factor_multiply():
-    node = {"name": "t_fixup", "_target_": "normexp.variants.t_fixup.TFixup"}
-    plain, scaled = (
-        build(small_config(init=init_node("post_ln_init"), variant=v), 20) for v in (variant_node("post_ln"), node)
-    )
+    plain, scaled = (model_of(name, init=node("post_ln_init", "init")) for name in ("post_ln", "t_fixup"))
     a, b = (m.encoder.sites[0].sublayer.value.weight for m in (scaled, plain))
     assert torch.allclose(a, 0.67 * 3**-0.25 * b)
 

@@ -6,19 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from normexp.config.compose import Composer
 from normexp.data.corpus import load_corpus
-from normexp.model.build import build
 from normexp.training.trainer import Trainer
-from tests.support.configs import small_config, variant_node
+from tests.support.configs import config_of
+from tests.support.models import model_of
 from tests.support.runs import TINY, normexp
 
 SMALL = [key for key in TINY if not key.startswith("record.sentences")]  # of translation alone
 
 
-def model_of(variant):
-    config = small_config(variant=variant_node(variant), task={"name": "language_modelling"})
-    return build(config, vocabulary=20).double().eval()
+def language_model(variant):
+    return model_of(variant, task="language_modelling").double().eval()
 
 
 @pytest.fixture
@@ -46,7 +44,7 @@ def torch_twin(stack, norm_first):
 
 @pytest.mark.parametrize("variant", ["post_ln", "pre_ln"])
 def test_it_equals_torchs_encoder_under_a_causal_mask(variant):
-    stack = model_of(variant).decoder
+    stack = language_model(variant).decoder
     generator = torch.Generator().manual_seed(1)
     for parameter in stack.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
@@ -63,8 +61,9 @@ def test_it_equals_torchs_encoder_under_a_causal_mask(variant):
 
 
 @pytest.mark.parametrize("variant", ["post_ln", "pre_ln", "no_residual"])
-def test_no_token_is_told_before_its_turn(variant, tokens):
-    model = model_of(variant)
+def test_causality(variant, tokens):
+    """Changing a target token changes no prediction before it, and some after it."""
+    model = language_model(variant)
     changed = tokens.clone()
     changed[:, 4] = 4 + (changed[:, 4] - 3) % 16
     before, after = model(None, None, tokens), model(None, None, changed)
@@ -73,23 +72,23 @@ def test_no_token_is_told_before_its_turn(variant, tokens):
 
 
 def test_padding_changes_nothing(tokens):
-    model = model_of("pre_ln")
+    model = language_model("pre_ln")
     alone = model(None, None, tokens[:1, :5])
     assert torch.allclose(model(None, None, tokens)[:1, :5], alone, atol=1e-12)
 
 
 def test_batches_hold_targets_alone():
-    config = Composer("train", []).resolve([*SMALL, "task=language_modelling"])
-    corpus = load_corpus(config)
+    config = config_of(*SMALL, "task=language_modelling")
+    corpus = load_corpus(config.data)
     trainer = Trainer(config, corpus)
     batch = next(trainer.data())
     assert batch.source.shape[1] == 0
     assert batch.source_mask is None
-    assert batch.target.numel() <= config["training"]["batch_tokens"]
+    assert batch.target.numel() <= config.training.batch_tokens
     assert sum(len(b.labels) for b in trainer.batches.epoch(None)) == len(corpus.examples("train"))
 
 
-def test_a_run_ends_with_a_verdict_and_without_a_translation(tmp_path):
+def test_a_run_has_an_outcome_and_no_translation(tmp_path):
     done = normexp("train", *SMALL, "task=language_modelling", "steps=20", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (path,) = tmp_path.glob("results/train/*/status.json")
@@ -105,10 +104,10 @@ def test_a_run_ends_with_a_verdict_and_without_a_translation(tmp_path):
     [
         ("model.encoder_depth=3", "set task=translation or task=classification"),
         ("record.sentences=3", "set task=translation"),
-        ("data=cldr_languages", "needs other data"),
+        ("data=cldr_languages", "cannot be used with task=language_modelling"),
     ],
 )
-def test_what_it_does_not_read_is_refused(key, right, tmp_path):
+def test_keys_that_it_does_not_read_are_errors(key, right, tmp_path):
     done = normexp("train", "task=language_modelling", key, cwd=tmp_path)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from normexp.model.build import build
-from tests.support.configs import small_config, variant_node
+from tests.support.configs import small_config
+from tests.support.models import built, model_of
 
+SMALLEST = {"width": 8, "heads": 2, "feed_forward": 8}
 TORCH_NAMES = {"attention": "self_attn", "cross_attention": "multihead_attn"}
 
 
@@ -74,7 +75,7 @@ def randomised(model, seed=1):
 
 @pytest.mark.parametrize("variant", ["post_ln", "pre_ln"])
 def test_encoder_and_decoder_equal_torch(variant):
-    model = randomised(build(small_config(variant=variant_node(variant)), vocabulary=20))
+    model = randomised(model_of(variant))
     encoder, decoder = (torch_twin(stack, variant == "pre_ln") for stack in model.stacks)
     x, y = torch.randn(3, 7, 16, dtype=torch.float64), torch.randn(3, 5, 16, dtype=torch.float64)
     mask = torch.ones(3, 7, dtype=torch.bool)
@@ -103,7 +104,7 @@ def test_encoder_and_decoder_equal_torch(variant):
 
 
 def test_the_decoder_cannot_see_what_it_will_predict(tokens):
-    model = build(small_config(), vocabulary=20)
+    model = built(small_config(), vocabulary=20)
     before = model(**tokens)
     tokens["target"][:, 3] = 19 - tokens["target"][:, 3]
     after = model(**tokens)
@@ -112,16 +113,16 @@ def test_the_decoder_cannot_see_what_it_will_predict(tokens):
 
 
 def test_padding_changes_nothing(tokens):
-    model = build(small_config(), vocabulary=20)
+    model = built(small_config(), vocabulary=20)
     alone = model(tokens["source"][1:2, :4], None, tokens["target"][1:2])
     assert torch.allclose(model(**tokens)[1:2], alone, atol=1e-5)
-    classifier = build(small_config(task={"name": "classification"}), vocabulary=20, classes=4)
+    classifier = built(small_config(task={"name": "classification"}), vocabulary=20, classes=4)
     alone = classifier(tokens["source"][1:2, :4])
     assert torch.allclose(classifier(tokens["source"], tokens["source_mask"])[1:2], alone, atol=1e-5)
 
 
-def testsites_by_layer_differ_at_the_start():
-    for stack in build(small_config(), vocabulary=20).stacks:
+def test_layers_differ_at_the_start():
+    for stack in built(small_config(), vocabulary=20).stacks:
         seen = [p for site in stack.sites for p in site.sublayer.parameters() if p.dim() == 2]
         same_size = [(a, b) for i, a in enumerate(seen) for b in seen[:i] if a.shape == b.shape]
         assert len(same_size) >= 72
@@ -129,25 +130,29 @@ def testsites_by_layer_differ_at_the_start():
 
 
 def test_variants_share_initial_weights_by_name():
-    post, pre, none = (
-        dict(build(small_config(variant=variant_node(v)), vocabulary=20).named_parameters())
-        for v in ("post_ln", "pre_ln", "no_residual")
-    )
+    post, pre, none = (dict(model_of(v).named_parameters()) for v in ("post_ln", "pre_ln", "no_residual"))
     shared = set(post) & set(pre) & set(none)
     assert len(shared) == len(post)
     assert all(torch.equal(post[n], pre[n]) and torch.equal(post[n], none[n]) for n in shared)
-    other = dict(build(small_config(seed=1), vocabulary=20).named_parameters())
+    other = dict(built(small_config(seed=1), vocabulary=20).named_parameters())
     assert not torch.equal(post["embedding.words.weight"], other["embedding.words.weight"])
 
 
-def test_depth_changes_no_weight_of_thesites_by_layer_below():
-    shallow = dict(build(small_config(), vocabulary=20).named_parameters())
-    deep = dict(build(small_config(model={"encoder_depth": 5, "decoder_depth": 7}), vocabulary=20).named_parameters())
+@pytest.mark.parametrize(("depths", "deeper"), [((3, 3), (5, 7)), ((99, 1), (101, 2))])
+def test_depth_changes_no_initial_weight_below(depths, deeper):
+    """A layer has the same name, and so the same weights, in a stack of any depth: 07 in one of 101 layers too."""
+    shallow, deep = (dict(model_of("post_ln", *each, model=SMALLEST).named_parameters()) for each in (depths, deeper))
     assert all(torch.equal(p, deep[name]) for name, p in shallow.items())
 
 
+def test_layers_have_two_digits_and_more_where_needed():
+    names = [name for name, _ in model_of("post_ln", 101, 1, model=SMALLEST).encoder.layers.named_children()]
+    assert names == [f"{layer:02d}" for layer in range(1, 102)]
+    assert names[6] == "07"
+
+
 def test_greedy_translation_is_capped_and_equals_step_by_step(tokens):
-    model = build(small_config(), vocabulary=20).eval()
+    model = built(small_config(), vocabulary=20).eval()
     out = model.translate(tokens["source"], tokens["source_mask"], begin=1, end=2)
     assert all(len(words) <= 2 * 7 + 10 for words in out)
     row, written = 1, [1]

@@ -10,19 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from normexp import norms
-from normexp.config.choice import locate, maker
+from normexp.config.choice import Choice
 from normexp.config.compose import Composer
 from normexp.data.corpus import load_corpus
 from normexp.errors import ConfigError
-from normexp.model.build import build
 from normexp.model.variant import Context
 from normexp.training.trainer import Trainer
 from normexp.views.show import describe
-from tests.support.configs import small_config
+from tests.support.configs import config_of
+from tests.support.models import node, pre_ln_under
 from tests.support.runs import TINY, tiny_config
+from tests.support.steps import take_step
 
 WIDTH = 6
-NORMS = sorted(Composer("train", []).options("norm"))
+NORMS = sorted(Composer("train").options("norm"))
 POOLED = ["batch_norm", "instance_norm", "power_norm"]
 CAUSAL = [name for name in NORMS if name != "instance_norm"]
 
@@ -30,12 +31,12 @@ CAUSAL = [name for name in NORMS if name != "instance_norm"]
 def resolved(task: str, *line: str) -> dict[str, Any]:
     """A tiny run's config for either task."""
     small = TINY if task == "translation" else [word for word in TINY if not word.startswith(("data.", "record."))]
-    return Composer("train", []).resolve([*small, f"task={task}", *line])
+    return config_of(*small, f"task={task}", *line)
 
 
-def node(name: str) -> dict[str, Any]:
-    """The norm's group as its YAML has it."""
-    return Composer("train", []).resolve([f"norm={name}", "task=classification"])["norm"]
+def norm_of(name: str) -> Any:
+    """A new norm of the width of these tests, with the options of its YAML."""
+    return Choice.of("norm", node(name, "norm")).build(WIDTH)
 
 
 def moved(norm: nn.Module) -> nn.Module:
@@ -94,13 +95,13 @@ SCALARS = ("scale", "alpha")
 
 @pytest.mark.parametrize("name", NORMS)
 def test_it_is_its_formula(name, x):
-    norm = moved(maker("norm", node(name))(WIDTH))
+    norm = moved(norm_of(name))
     assert torch.allclose(norm(x), FORMULAS[name](norm, x), rtol=1e-4, atol=1e-4 if name == "power_norm" else 1e-5)
 
 
 @pytest.mark.parametrize("name", NORMS)
 def test_it_starts_as_it_says(name):
-    norm = maker("norm", node(name))(WIDTH)
+    norm = norm_of(name)
     found = dict(norm.named_parameters())
     assert set(found) == set(STARTS[name])
     for key, start in STARTS[name].items():
@@ -110,14 +111,14 @@ def test_it_starts_as_it_says(name):
 
 @pytest.mark.parametrize("name", NORMS)
 def test_its_yaml_says_its_defaults(name):
-    options = {k: v for k, v in node(name).items() if k not in ("name", "_target_")}
-    parameters = inspect.signature(locate("norm", node(name))).parameters
+    options = {k: v for k, v in node(name, "norm").items() if k not in ("name", "_target_")}
+    parameters = inspect.signature(Choice.of("norm", node(name, "norm")).cls).parameters
     assert options == {k: p.default for k, p in parameters.items() if k != "width"}
 
 
 @pytest.mark.parametrize("name", NORMS)
 def test_half_precision_goes_in_and_numbers_come_out(name):
-    norm = maker("norm", node(name))(WIDTH)
+    norm = norm_of(name)
     with torch.autocast("cpu", torch.bfloat16):
         x = nn.Linear(WIDTH, WIDTH)(torch.randn(3, 5, WIDTH))
         norm(x).float().sum().backward()
@@ -152,7 +153,7 @@ def twin(name: str) -> tuple[nn.Module, nn.Module, bool]:
         "batch_norm": nn.BatchNorm1d(WIDTH),
         "instance_norm": nn.InstanceNorm1d(WIDTH, affine=True),
     }[name]
-    ours = moved(maker("norm", node(name))(WIDTH))
+    ours = moved(norm_of(name))
     theirs.double().load_state_dict(ours.state_dict(), strict=False)
     return ours, theirs, name in POOLED
 
@@ -210,7 +211,7 @@ def test_instance_norm_is_torchs_over_each_texts_real_tokens(x, mask):
 def test_padding_changes_nothing(name, training, x, mask):
     outs, grads, states = [], [], []
     for padding in (0.0, 100.0):
-        norm = seeing(moved(maker("norm", node(name))(WIDTH)), mask).train(training)
+        norm = seeing(moved(norm_of(name)), mask).train(training)
         filled = torch.where(mask[..., None], x, padding).requires_grad_()
         for _ in range(2):
             out = norm(filled)[mask]
@@ -224,9 +225,9 @@ def test_padding_changes_nothing(name, training, x, mask):
 
 @pytest.mark.parametrize("name", POOLED)
 def test_split_heads_and_several_streams_pool_over_their_tokens(name, x, mask):
-    one = seeing(moved(maker("norm", node(name))(WIDTH)), mask)
+    one = seeing(moved(norm_of(name)), mask)
     heads, streams = copy.deepcopy(one), copy.deepcopy(one)
-    heads.token_dim = 2  # as attention tells it
+    heads.token_dim = 2  # as attention sets it
     expected = one(x)[mask]
     assert torch.allclose(heads(torch.stack([x, x], dim=1))[:, 1][mask], expected)
     assert torch.allclose(streams(torch.stack([x, x], dim=2))[:, :, 1][mask], expected)
@@ -286,46 +287,43 @@ def test_power_norms_running_gradient_share_is_the_papers(x):
 # -- in a model ----------------------------------------------------------------------------------------------------
 
 
-def model(name: str, **size: Any) -> Any:
-    return build(small_config(norm=node(name), model=size, variant=PRE_LN), vocabulary=20).double()
-
-
-PRE_LN = {"name": "pre_ln", "_target_": "normexp.variants.pre_ln.PreLN"}
-
-
 @pytest.mark.parametrize("attention_norm", ["none", "qkv"])
 @pytest.mark.parametrize("name", CAUSAL)
-def test_padding_of_source_and_target_changes_no_real_logit_in_training(name, attention_norm, tokens):
+def test_padding_changes_no_real_logit_in_training(name, attention_norm, tokens):
     real = torch.ones(3, 5, dtype=torch.bool)
     real[0, 3:] = False
     outs = []
     for padding in (4, 9):
         source = torch.where(tokens["source_mask"], tokens["source"], padding)
         target = torch.where(real, tokens["target"], padding)
-        one = model(name, attention_norm=attention_norm).train()
+        one = pre_ln_under(name, attention_norm=attention_norm).train()
         outs.append(one(source, tokens["source_mask"], target, target_mask=real)[real])
     assert torch.allclose(*outs)
 
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("name", CAUSAL)
-def test_only_norms_that_say_so_show_later_tokens_and_only_in_training(name, training, tokens):
-    one = model(name).train(training)
+def test_later_tokens_are_seen_only_as_noted(name, training, tokens):
+    """Only under a norm with a causality_note, and only in training."""
+    one = pre_ln_under(name).train(training)
     before = one(**tokens)
     tokens["target"][:, 3] = 19 - tokens["target"][:, 3]
-    one = model(name).train(training)
+    one = pre_ln_under(name).train(training)
     leaks = not torch.allclose(before[:, :3], one(**tokens)[:, :3])
-    assert leaks == (training and bool(locate("norm", node(name)).causality_note))
+    assert leaks == (training and bool(Choice.of("norm", node(name, "norm")).cls.causality_note))
 
 
-def test_a_norm_that_shows_later_tokens_at_evaluation_is_refused_in_a_causal_stack():
-    with pytest.raises(ConfigError, match=r"^norm=instance_norm: in a causal stack .* task=classification is right"):
+def test_instance_norm_is_refused_in_a_causal_stack():
+    """There a token would see later ones in evaluation too."""
+    with pytest.raises(
+        ConfigError, match=r"^norm=instance_norm cannot be used in a causal stack .* use task=classification"
+    ):
         tiny_config("norm=instance_norm")
     assert "IN(x + A(x))" in describe(resolved("classification", "norm=instance_norm"))
 
 
-def test_show_says_that_a_norm_shows_later_tokens():
-    assert "decoder: BN: in training its statistics hold later tokens" in describe(tiny_config("norm=batch_norm"))
+def test_show_warns_of_later_tokens():
+    assert "decoder: BN: in training its statistics include later tokens" in describe(tiny_config("norm=batch_norm"))
     assert "later tokens" not in describe(tiny_config("norm=rms_norm"))
 
 
@@ -335,87 +333,13 @@ def test_show_says_that_a_norm_shows_later_tokens():
 )
 def test_a_run_resumes_bit_for_bit_with_its_statistics(name, task, tmp_path):
     config = resolved(task, f"norm={name}")
-    first, second = (Trainer(config, load_corpus(config)) for _ in range(2))
+    first, second = (Trainer(config, load_corpus(config.data)) for _ in range(2))
     data = first.data()
     for _ in range(2):
-        first.step(next(data))
+        take_step(first, next(data))
     first.save(tmp_path / "checkpoint")
     second.load(tmp_path / "checkpoint")
     batch = next(data)
-    assert float(first.step(batch)[0]) == float(second.step(batch)[0])
+    assert float(take_step(first, batch)[0]) == float(take_step(second, batch)[0])
     assert all(torch.equal(v, second.model.state_dict()[k]) for k, v in first.model.state_dict().items())
     assert first.finite
-
-
-# -- the model's own switches --------------------------------------------------------------------------------------
-
-
-def test_fix_norm_uses_directions_alone(tokens):
-    one = model("scale_norm", fix_norm=True)
-    words = one.embedding.words
-    assert torch.allclose(words.vectors.norm(dim=-1), torch.ones(20).double())
-    assert torch.equal(words.weight.float(), model("scale_norm").embedding.words.weight.float())
-    before = one(**tokens)
-    words.weight.data *= torch.linspace(0.5, 2, 20)[:, None]
-    assert torch.allclose(one(**tokens), before)
-    assert before.abs().max() <= 4 + 1e-6  # g cos(w, x), g = √width at the start
-    entered = one.embedding(tokens["source"]) - one.embedding.positions[:7]
-    assert torch.allclose(entered.norm(dim=-1), torch.full((3, 7), 4.0).double())
-
-
-def test_fix_norm_leaves_a_matrix_of_its_own_alone(tokens):
-    one = model("layer_norm", fix_norm=True, tied=False)
-    assert torch.equal(one(**tokens), one.head(one.decoder(one.embedding(tokens["target"]), None, one.encode(
-        tokens["source"], tokens["source_mask"]), tokens["source_mask"])))  # fmt: skip
-
-
-@pytest.mark.parametrize(("switch", "slots"), [("none", ""), ("qk", "query key"), ("qkv", "query key value")])
-def test_attention_norms_stand_in_every_attention_and_nowhere_else(switch, slots):
-    for stack in model("rms_norm", attention_norm=switch).stacks:
-        for site in stack.sites:
-            inside = site.sublayer.inside
-            assert list(inside) == ([] if site.kind == "feed_forward" else slots.split())
-            assert all(isinstance(norm, norms.RMSNorm) and norm.weight.shape == (4,) for norm in inside.values())
-            assert len({id(norm) for norm in inside.values()}) == len(inside)
-
-
-@pytest.mark.parametrize("site", [0, 1])
-def test_qk_norm_is_attention_over_normed_heads(site, tokens):
-    one = model("layer_norm", attention_norm="qk").decoder.sites[site].sublayer
-    for parameter in one.parameters():
-        parameter.data += 0.1 * torch.randn_like(parameter)
-    x, memory = torch.randn(3, 5, 16).double(), torch.randn(3, 7, 16).double()
-    source = memory if one.cross else x
-
-    def heads(linear: nn.Linear, of: Tensor, norm: Any) -> Tensor:
-        split = linear(of).view(3, -1, 4, 4).transpose(1, 2)
-        return split if norm is None else norm.weight * standardised(split, -1, 1e-5) + norm.bias
-
-    q, k = heads(one.query, x, one.inside["query"]), heads(one.key, source, one.inside["key"])
-    scores = q @ k.transpose(-1, -2) / 2
-    if not one.cross:
-        scores = scores.masked_fill(torch.ones(5, 5, dtype=torch.bool).triu(1), -torch.inf)
-    expected = one.out((scores.softmax(-1) @ heads(one.value, source, None)).transpose(1, 2).flatten(2))
-    assert torch.allclose(one(x, Context(memory=memory)), expected)
-
-
-def test_a_variants_own_norm_in_a_slot_stands():
-    hybrid = {"name": "x", "_target_": "tests.norms.test_norms.OwnQuery"}
-    one = build(small_config(variant=hybrid, model={"attention_norm": "qk"}), vocabulary=20)
-    inside = one.encoder.sites[0].sublayer.inside
-    assert isinstance(inside["query"], nn.Identity)
-    assert isinstance(inside["key"], norms.LayerNorm)
-
-
-class OwnQuery(locate("variant", PRE_LN)):  # type: ignore[misc]
-    """x ← x + F(LN(x))   test"""
-
-    def branch_modules(self, site: Any) -> dict[str, nn.Module]:
-        return {"query": nn.Identity()} if site.kind == "attention" else {}
-
-
-def test_a_variant_without_norms_reads_the_norm_where_attention_has_some():
-    with pytest.raises(ConfigError, match="norm is set, but variant=re_zero takes none"):
-        tiny_config("variant=re_zero", "norm=rms_norm")
-    shown = describe(tiny_config("variant=re_zero", "norm=rms_norm", "model.attention_norm=qk"))
-    assert "inside A: RMS at query" in shown

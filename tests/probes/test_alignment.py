@@ -1,4 +1,4 @@
-"""Cosines of branches and streams, from tensors caught at the modules' own doors."""
+"""Cosines of branches and streams, from inputs and outputs of modules, caught by hooks."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def mean_cosine(a, b, mask):
 @pytest.mark.parametrize("variant", ["post_ln", "pre_ln", "resi_dual", "keel"])
 def test_the_cosine_is_that_of_what_the_modules_read_and_gave(variant):
     """At every site, one module reads the stream: the norm before the branch, or the branch itself."""
-    trainer = golden.trainer_of(golden.config_of(variant, "translation"))
+    trainer = golden.trainer_of(golden.tiny_run(variant, "translation"))
     batch = next(batch for batch in trainer.data() if batch.source_mask is not None)
     rows = measured(trainer.probe_context(batch))
     before, branch = {}, {}
@@ -39,7 +39,7 @@ def test_the_cosine_is_that_of_what_the_modules_read_and_gave(variant):
 
 @pytest.mark.parametrize(("factor", "cosine"), [(2.0, 1), (-0.5, -1), (0.0, 0)])
 def test_a_branch_along_the_stream_against_it_and_none(factor, cosine):
-    trainer = golden.trainer_of(golden.config_of("post_ln", "classification"))
+    trainer = golden.trainer_of(golden.tiny_run("post_ln", "classification"))
     for site in trainer.model.encoder.sites:
         site.sublayer.forward = lambda x, *_: factor * x
     rows = measured(trainer.probe_context(next(trainer.data())))

@@ -1,4 +1,4 @@
-"""Entropies by hand, from the weights with which the model's own attention reads the identity."""
+"""Entropies by hand, from the attention weights that appear when attention is applied to an identity matrix."""
 
 import math
 
@@ -12,7 +12,7 @@ from tests.support.probes import measured, padded, real_rows, trainer_of
 
 
 def calls_of(trainer, batch, monkeypatch):
-    """What every call of scaled_dot_product_attention in one forward was given: query, key, mask, causal."""
+    """Arguments of every call of scaled_dot_product_attention in one forward: query, key, mask, causal."""
     calls, original = [], F.scaled_dot_product_attention
 
     def kept(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False):

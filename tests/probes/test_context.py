@@ -1,4 +1,4 @@
-"""Looking changes nothing: not the model, not its gradients, not the run."""
+"""Measuring changes neither the model nor its gradients nor the run."""
 
 import pytest
 import torch
@@ -7,15 +7,16 @@ from normexp.data.corpus import load_corpus
 from normexp.probes.context import distances, unchanged_buffers
 from normexp.training.trainer import Trainer
 from tests.support.runs import tiny_config
+from tests.support.steps import take_step
 
 
 @pytest.fixture(params=["norm=layer_norm", "norm=batch_norm", "norm=power_norm"])
 def trainer(request):
     config = tiny_config(request.param, "variant=post_ln", "model.dropout=0.1")
-    return Trainer(config, load_corpus(config))
+    return Trainer(config, load_corpus(config.data))
 
 
-def test_every_forward_of_a_moment_is_the_same(trainer):
+def test_every_forward_of_a_context_is_the_same(trainer):
     context = trainer.probe_context(next(trainer.data()))
     assert torch.equal(context.scores(), context.scores())
 
@@ -24,10 +25,10 @@ def test_the_loss_is_the_next_steps(trainer):
     batch = next(trainer.data())
     context = trainer.probe_context(batch)
     before = context.nll.item()
-    assert trainer.step(batch)[0].item() == before
+    assert take_step(trainer, batch)[0].item() == before
 
 
-def test_the_stream_before_a_site_is_what_the_one_before_it_left(trainer):
+def test_stream_before_a_site_is_that_after_the_previous(trainer):
     context = trainer.probe_context(next(trainer.data()))
     first, second, *_ = trainer.model.decoder.sites
     assert context.stream_before(second) is context.trace["decoder.01.attention/stream"]
@@ -37,9 +38,9 @@ def test_the_stream_before_a_site_is_what_the_one_before_it_left(trainer):
     assert torch.allclose(opened[kept], embedded[kept] / 0.9)
 
 
-def test_looking_leaves_weights_buffers_and_gradients(trainer):
+def test_measuring_leaves_weights_buffers_and_gradients(trainer):
     batch = next(trainer.data())
-    trainer.step(batch)
+    take_step(trainer, batch)
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     grads = [p.grad.clone() for p in trainer.model.parameters()]
     context = trainer.probe_context(batch)
@@ -78,12 +79,12 @@ def test_another_model_is_seen_as_this_one_is(trainer):
 
 def test_a_copy_has_the_constants_of_the_step():
     config = tiny_config("variant=branch_norm")
-    trainer = Trainer(config, load_corpus(config))
+    trainer = Trainer(config, load_corpus(config.data))
     trainer.done = 9
     context = trainer.probe_context(next(trainer.data()))
     there = context.trace_of(context.with_model_copy().model)
     assert torch.equal(there["decoder/output"], context.trace["decoder/output"])
-    assert trainer.model.encoder.variant.alpha == pytest.approx(1 / 40)  # looking is no step
+    assert trainer.model.encoder.variant.alpha == pytest.approx(1 / 40)  # measuring is no step
 
 
 def test_distances_are_those_of_real_tokens():

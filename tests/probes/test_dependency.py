@@ -1,4 +1,4 @@
-"""Shares of variance by hand: every part of the stream written down and divided by the norm's own deviation."""
+"""Shares of variance by hand: every part of the stream computed and divided by the deviation that the norm uses."""
 
 import numpy as np
 import pytest
@@ -6,26 +6,27 @@ import torch
 
 from normexp.probes.dependency import Dependency
 from tests.support import golden
+from tests.support.steps import take_step
 
 SITE = ["stack", "layer", "site"]
 
 
-def moment_of(variant, task="translation", step=1):
-    trainer = golden.trainer_of(golden.config_of(variant, task))
+def context_of(variant, task="translation", step=1):
+    trainer = golden.trainer_of(golden.tiny_run(variant, task))
     trainer.done = step - 1
     return trainer.probe_context(next(batch for batch in trainer.data() if batch.source_mask is not None))
 
 
 def measured(context, **options):
-    """The share of its own branch by site, and the map by site and part."""
+    """Shares of a site's branch, by site, and the map, by site and part."""
     frame = Dependency(**options).measure(context).frame(1)
     own, table = (frame[frame["statistic"] == what] for what in ("dependency", "dependency_map"))
-    assert len(own) + len(table) == len(frame)
+    assert len(own) + len(table) + (frame["statistic"] == "dependency_sum").sum() == len(frame)
     return own.set_index(SITE)["value"], table.set_index([*SITE, "parameter"])["value"]
 
 
 def normed(part, total):
-    """A summand of what LayerNorm reads, as its mean and deviation leave it."""
+    """A summand of LayerNorm's input after centring and division by the deviation of the total."""
     deviation = np.sqrt(total.var(-1, keepdims=True) + 1e-5)
     return (part - part.mean(-1, keepdims=True)) / deviation
 
@@ -53,7 +54,7 @@ HAND = {
 
 @pytest.mark.parametrize("variant", HAND)
 def test_shares_are_those_of_parts_written_down_by_hand(variant):
-    context = moment_of(variant, step=10)
+    context = context_of(variant, step=10)
     own, table = measured(context)
     model, batch = context.model, context.batch
     given = {}
@@ -75,16 +76,27 @@ def test_shares_are_those_of_parts_written_down_by_hand(variant):
             assert row[name] == pytest.approx((variance[name] / total) ** 0.5, rel=1e-4), name
 
 
+@pytest.mark.parametrize("with_map", [True, False])
+def test_the_sum_is_that_of_a_squared_row_of_the_map(with_map):
+    context = context_of("post_ln")
+    _, table = measured(context)
+    frame = Dependency(map=with_map).measure(context).frame(1)
+    sums = frame[frame["statistic"] == "dependency_sum"].set_index(SITE)["value"]
+    expected = table.pow(2).groupby(SITE).sum()
+    assert len(sums) == len(expected) == 3 * 2 + 2 * 3
+    assert sums.to_dict() == pytest.approx(expected.to_dict(), rel=1e-6)
+
+
 @pytest.mark.parametrize("task", ["translation", "classification"])
-def test_without_a_residual_connection_everything_is_the_own_branch(task):
-    own, table = measured(moment_of("no_residual", task))
+def test_without_residuals_the_own_branch_is_everything(task):
+    own, table = measured(context_of("no_residual", task))
     assert own.to_numpy() == pytest.approx(1, rel=1e-4)
     for (stack, layer, site, part), share in table.items():
         assert share == pytest.approx(float(part == f"{stack}.{layer:02d}.{site}"), rel=1e-4)
 
 
-def test_without_the_map_only_the_own_shares_are_told():
-    context = moment_of("b2t")
+def test_without_the_map_there_are_only_branch_shares():
+    context = context_of("b2t")
     own, _ = measured(context)
     alone, table = measured(context, map=False)
     assert table.empty
@@ -93,7 +105,7 @@ def test_without_the_map_only_the_own_shares_are_told():
 
 
 def test_a_stack_that_is_no_sum_of_parts_has_no_reading():
-    context = moment_of("pre_ln")
+    context = context_of("pre_ln")
     variant = context.model.decoder.variant
     variant.join = lambda x, site: torch.tanh(x + site.branch(site.norm(x)))
     own, table = measured(context)
@@ -104,9 +116,9 @@ def test_a_stack_that_is_no_sum_of_parts_has_no_reading():
 
 @pytest.mark.parametrize("norm", ["batch_norm", "power_norm"])
 def test_measuring_changes_nothing(norm):
-    trainer = golden.trainer_of(golden.config_of("post_ln", "translation", f"norm={norm}"))
+    trainer = golden.trainer_of(golden.tiny_run("post_ln", "translation", f"norm={norm}"))
     batch = next(trainer.data())
-    trainer.step(batch)
+    take_step(trainer, batch)
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     grads = [p.grad.clone() for p in trainer.model.parameters()]
     Dependency().measure(trainer.probe_context(batch))

@@ -3,7 +3,8 @@
 import pytest
 
 from normexp.views.show import describe
-from tests.support.configs import variant_node
+from tests.support.configs import with_values
+from tests.support.models import node
 from tests.support.runs import tiny_config
 
 EQUATIONS = {
@@ -59,7 +60,7 @@ EQUATIONS = {
   decoder closes
     output = x
 """,
-    "B2T": """
+    "b2t": """
   encoder layers 1–2
     h₁ = LN(x + A(x))
     x ← LN(x + h₁ + FFN(h₁))
@@ -72,7 +73,7 @@ EQUATIONS = {
   decoder closes
     output = x
 """,
-    "Parallel": """
+    "parallel": """
   encoder layers 1–2
     x ← x + A(LN(x)) + FFN(LN(x))
   encoder closes
@@ -82,7 +83,7 @@ EQUATIONS = {
   decoder closes
     output = LN(x)
 """,
-    "DLCL": """
+    "dlcl_pre": """
   encoder layer 1
     y = einsum(mix, stack(x₀))
     h₁ = y + A(LN(y))
@@ -110,7 +111,7 @@ EQUATIONS = {
   decoder closes
     output = LN(einsum(mix, stack(x₀, x₁, x₂)))
 """,
-    "SubLN": """
+    "sub_ln": """
   encoder layers 1–2
     h₁ = x + A(LN(x))
     x ← h₁ + FFN(LN(h₁))
@@ -127,7 +128,7 @@ EQUATIONS = {
   decoder closes
     output = LN(x)
 """,
-    "Admin": """
+    "admin": """
   encoder layers 1–2
     h₁ = LN(omega·x + A(x))
     x ← LN(omega·h₁ + FFN(h₁))
@@ -145,16 +146,16 @@ EQUATIONS = {
 
 def printed(*overrides: str, variant: str) -> str:
     """What `normexp show` prints between the graph's title and the constants."""
-    shown = describe(tiny_config(*overrides) | {"variant": variant_node(variant)})
+    shown = describe(with_values(tiny_config(*overrides), variant=node(variant)))
     return shown.partition("FFN feed-forward:")[2].partition("\nConstants")[0]
 
 
 @pytest.mark.parametrize("variant", EQUATIONS)
-def test_the_graph_is_the_papers(variant, seam_path):
+def test_the_graph_is_the_papers(variant):
     assert printed("depth=2", variant=variant) == EQUATIONS[variant]
 
 
-def test_the_norm_is_told_by_its_own_sign():
+def test_the_norm_has_its_symbol():
     assert "x ← RMS(h₁ + FFN(h₁))" in printed("norm=rms_norm", variant="post_ln")
     assert "x ← h₁ + FFN(h₁)" in printed("norm=none", variant="post_ln")
 
@@ -163,3 +164,9 @@ def test_layers_are_counted_stack_by_stack():
     shown = printed("model.encoder_depth=1", "model.decoder_depth=3", variant="plain")
     assert "  encoder layer 1\n" in shown
     assert "  decoder layers 1–3\n" in shown
+
+
+def test_a_slice_of_a_parameter_has_its_name():
+    """The mix of DLCL is a row of one matrix; constants without a name are numbers."""
+    assert "einsum(mix, stack(x₀, x₁))" in printed("depth=2", variant="dlcl_pre")
+    assert "LN(2·h₁ + FFN(h₁))" in printed("depth=2", variant="scaled_skip")

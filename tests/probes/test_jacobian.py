@@ -8,6 +8,7 @@ import torch
 from normexp.errors import ConfigError
 from normexp.probes.jacobian import StackJacobian
 from tests.support.probes import nothing_changes, rows_of, trainer_of
+from tests.support.steps import take_step
 
 
 def double_trainer(*overrides):
@@ -17,7 +18,7 @@ def double_trainer(*overrides):
 
 
 def short_first(batch, tokens):
-    """The batch with a first text of so many tokens, in source and target."""
+    """The batch, its first text cut to so many tokens in source and target."""
     source_mask = (
         torch.ones_like(batch.source, dtype=torch.bool) if batch.source_mask is None else batch.source_mask.clone()
     )
@@ -31,7 +32,7 @@ def of_stack(rows, stack):
 
 
 def values_of(stack, x, memory=None):
-    """Singular values by the book: one text, one function, eval mode."""
+    """Singular values computed directly: one text, one function, eval mode."""
     stack.eval()
     memory = None if memory is None else memory[None]
     matrix = torch.autograd.functional.jacobian(lambda x: stack(x[None], memory=memory)[0], x)
@@ -68,7 +69,8 @@ def test_branches_that_are_closed_leave_the_identity(task):
     assert len(rows) == 3
 
 
-def test_a_layer_norm_at_the_end_takes_two_directions_from_every_token():
+def test_a_final_layer_norm_removes_two_directions():
+    """Mean and scale of every token."""
     trainer = double_trainer("variant=pre_ln")
     batch = next(trainer.data())
     trainer.model.encoder.variant.final_norm.eps = 0.0  # else the second of them is only almost lost
@@ -99,8 +101,8 @@ def test_the_constants_are_those_of_the_step():
 def test_measuring_changes_nothing():
     trainer = trainer_of("norm=batch_norm", "variant=branch_norm")
     batch = next(trainer.data())
-    trainer.step(batch)
-    trainer.look(batch)
+    take_step(trainer, batch)
+    trainer.backward(batch)
     with nothing_changes(trainer):
         rows_of(StackJacobian(), trainer.probe_context(batch))
     assert trainer.model.training
@@ -114,5 +116,5 @@ def test_weights_that_are_not_finite_stop_nothing():
 
 
 def test_there_must_be_a_token():
-    with pytest.raises(ConfigError, match=r"probes\.jacobian\.tokens=0"):
+    with pytest.raises(ConfigError, match=r"probes\.jacobian\.tokens must be at least 1; got 0"):
         StackJacobian(tokens=0)

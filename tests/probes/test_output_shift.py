@@ -1,4 +1,4 @@
-"""The shift against two models run side by side, without the trace."""
+"""The shift against two separate models, without the trace."""
 
 import pytest
 import torch
@@ -6,13 +6,15 @@ import torch
 from normexp.errors import ConfigError
 from normexp.model.build import build
 from normexp.probes.output_shift import OutputShift
+from normexp.probes.parameters import matrices
 from tests.support.probes import nothing_changes, rows_of, trainer_of
+from tests.support.steps import take_step
 
 MATRICES = ("query", "key", "value", "out", "fc1", "fc2")
 
 
 def outputs(model, modules, batch):
-    """What some modules give, and each stack, on one forward."""
+    """Outputs of some modules in one forward."""
     seen, hooks = {}, []
     for name, module in modules.items():
         hooks.append(module.register_forward_hook(lambda _, args, out, name=name: seen.update({name: out.detach()})))
@@ -29,13 +31,13 @@ def mean_square(a, b, mask):
 
 @pytest.mark.parametrize("relative", [False, True])
 @pytest.mark.parametrize("variant", ["post_ln", "pre_ln", "resi_dual", "static_hyper_connections", "admin"])
-def test_the_output_moves_as_far_as_that_of_a_model_with_noise_in_it(variant, relative):
+def test_the_shift_is_that_of_a_model_with_noise(variant, relative):
     trainer = trainer_of(f"variant={variant}")
     batch = next(trainer.data())
     context = trainer.probe_context(batch)
-    rows = rows_of(OutputShift(noise=0.01, relative=relative), context)
+    rows = rows_of(OutputShift(noise=0.01, relative=relative, draws=1), context)
 
-    shaken = build(trainer.config, len(trainer.corpus.vocabulary.tokens)).train()
+    shaken = build(trainer.config, trainer.corpus).train()
     shaken.load_state_dict(trainer.model.state_dict())
     touched = 0
     for name, parameter in shaken.named_parameters():
@@ -59,11 +61,31 @@ def test_the_output_moves_as_far_as_that_of_a_model_with_noise_in_it(variant, re
             assert rows[key] == pytest.approx(expected, rel=1e-4)
 
 
+def test_the_shift_is_a_mean_over_draws():
+    trainer = trainer_of("model.dropout=0.2")
+    context = trainer.probe_context(next(trainer.data()))
+    batch, count = context.batch, 3
+    generators = {name: context.generator("output_shift", name) for name in matrices(trainer.model)}
+    single = []
+    for _ in range(count):
+        noisy = context.with_model_copy().model
+        for name, matrix in matrices(noisy).items():
+            matrix.data += 0.01 * torch.randn(matrix.shape, generator=generators[name])
+        a, b = context.trace["decoder/output"], context.trace_of(noisy)["decoder/output"]
+        single.append(mean_square(a.detach(), b, context.mask_of("decoder")))
+    assert len(set(single)) == count
+    row = rows_of(OutputShift(noise=0.01, draws=count), context)["decoder", 0, "", "", "output_shift"]
+    assert row == pytest.approx(sum(single) / count, rel=1e-4)
+    assert batch is context.batch
+    with pytest.raises(ConfigError, match=r"probes\.output_shift\.draws must be at least 1; got 0"):
+        OutputShift(draws=0)
+
+
 def test_small_noise_moves_the_output_by_its_square():
     trainer = trainer_of("model.dropout=0.2", "model.attention_dropout=0.2")  # the same dropout on both sides
     trainer.model.double()
     context = trainer.probe_context(next(trainer.data()))
-    one, two = (rows_of(OutputShift(noise=noise), context) for noise in (1e-6, 2e-6))
+    one, two = (rows_of(OutputShift(noise=noise, draws=2), context) for noise in (1e-6, 2e-6))
     assert (two / one).to_numpy() == pytest.approx(4, rel=1e-3)
 
 
@@ -79,12 +101,12 @@ def test_other_tasks_have_one_stack(task):
 def test_measuring_changes_nothing():
     trainer = trainer_of("norm=batch_norm")
     batch = next(trainer.data())
-    trainer.step(batch)
-    trainer.look(batch)
+    take_step(trainer, batch)
+    trainer.backward(batch)
     with nothing_changes(trainer):
         rows_of(OutputShift(), trainer.probe_context(batch))
 
 
 def test_noise_must_be_something():
-    with pytest.raises(ConfigError, match=r"probes\.output_shift\.noise=0"):
+    with pytest.raises(ConfigError, match=r"probes\.output_shift\.noise must be above 0"):
         OutputShift(noise=0.0)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from normexp.errors import ConfigError
 from normexp.probes.read_out import ReadOut, position_r2
 from tests.support.probes import measured, nothing_changes, padded, real_rows, streams_by_hand, trainer_of
+from tests.support.steps import take_step
 
 
 def r2_by_hand(stream, rows, ridge):
@@ -41,7 +42,7 @@ def test_positions_are_read_out_as_by_least_squares(variant):
         assert rows[stack, layer, site] == pytest.approx(expected, rel=1e-7)
 
 
-def test_a_feature_that_counts_tells_the_position_and_noise_does_not():
+def test_r2_is_1_for_a_counter_and_0_for_noise():
     noise = torch.randn(40, 9, 4, generator=torch.Generator().manual_seed(0))
     counted = noise.clone()
     counted[:, :, 2] = 3 - 0.5 * torch.arange(9)
@@ -54,6 +55,7 @@ def test_nothing_can_be_tested_on_a_batch_of_one_text():
     trainer = trainer_of("variant=pre_ln")
     batch = padded(trainer)
     one = replace(batch, source=batch.source[:1], source_mask=None, target=batch.target[:1], labels=batch.labels[:1])
+    trainer.done = 1
     rows = measured(ReadOut(), trainer.probe_context(one))
     assert rows.xs("position_r2", level="statistic").isna().all()
     assert rows.xs("word_nll", level="statistic").notna().all()
@@ -88,7 +90,8 @@ def test_words_are_those_of_a_model_that_ends_there(line):
     assert len(rows.xs("word_nll", level="statistic")) == 2
 
 
-def test_words_of_a_stream_that_is_only_a_part_are_read_at_unit_variance():
+def test_words_of_a_partial_stream_use_unit_variance():
+    """ResiDual shows probes one of its two streams, which the final norm does not fit."""
     trainer = trainer_of("variant=resi_dual")
     trainer.model.double()
     batch = padded(trainer)
@@ -110,10 +113,10 @@ def test_an_encoder_on_its_own_writes_no_words():
 
 
 @pytest.mark.parametrize("norm", ["batch_norm", "power_norm"])
-def test_looking_changes_nothing(norm):
+def test_measuring_changes_nothing(norm):
     trainer = trainer_of("variant=pre_ln", f"norm={norm}", "model.dropout=0.1")
     batch = padded(trainer)
-    trainer.step(batch)
+    take_step(trainer, batch)
     with nothing_changes(trainer):
         measured(ReadOut(), trainer.probe_context(batch))
     assert trainer.model.decoder.context.mask is None
@@ -127,6 +130,19 @@ def test_half_precision_training_is_read_out_too():
     assert rows["decoder", 2, "feed_forward", "word_nll"] == pytest.approx(context.nll.item(), rel=0.02)
 
 
+def test_a_batch_too_small_for_the_width_is_an_error():
+    """Only at step 1, where the settings are the cause; a later batch may be small by chance."""
+    trainer = trainer_of("variant=pre_ln")
+    context, width = trainer.probe_context(padded(trainer)), trainer.config.model.width
+    batch = context.batch
+    few = next(n for n in range(2, len(batch.source) + 1) if int(batch.target_mask[:n:2].sum()) >= 3 * width)
+    source, mask, target, labels = (x[: few - 1] for x in (batch.source, batch.source_mask, batch.target, batch.labels))
+    small = replace(batch, source=source, source_mask=mask, target=target, labels=labels)
+    with pytest.raises(ConfigError, match=rf"training\.batch_tokens must be larger .* = {3 * width} tokens of the"):
+        ReadOut().measure(replace(context, batch=small))
+    ReadOut().measure(replace(context, batch=small, step=2))
+
+
 def test_no_penalty_is_refused():
-    with pytest.raises(ConfigError, match=r"probes\.read_out\.ridge=0: a number above 0 is right"):
+    with pytest.raises(ConfigError, match=r"probes\.read_out\.ridge must be above 0; got 0"):
         ReadOut(ridge=0)

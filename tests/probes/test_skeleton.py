@@ -1,4 +1,4 @@
-"""The parts of a stream add up to it, and each is what the chain rule gives where the norms' statistics are held."""
+"""The parts of a stream add up to it, and each is what the chain rule gives with the statistics of norms held fixed."""
 
 from contextlib import contextmanager
 
@@ -11,7 +11,7 @@ from normexp.probes.context import unchanged_buffers
 from normexp.probes.skeleton import EMBEDDING, Skeleton
 from tests.support import golden
 
-VARIANTS = Composer("train", []).options("variant")
+VARIANTS = Composer("train").options("variant")
 NORMS = ["rms_norm", "scale_norm", "ada_norm", "batch_norm", "instance_norm", "power_norm", "dyt", "none"]
 
 
@@ -49,19 +49,19 @@ def assert_the_parts_add_up(trainer):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_parts_add_up_to_the_stream(variant):
-    trainer = golden.trainer_of(golden.config_of(variant, "translation"))
+    trainer = golden.trainer_of(golden.tiny_run(variant, "translation"))
     assert_the_parts_add_up(trainer)
     assert_the_parts_add_up(moved(trainer))
 
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_with_the_rest_they_add_up_under_every_norm(norm):
-    trainer = golden.trainer_of(golden.config_of("post_ln", "classification", f"norm={norm}"))
+    trainer = golden.trainer_of(golden.tiny_run("post_ln", "classification", f"norm={norm}"))
     assert_the_parts_add_up(moved(trainer))
 
 
-def test_running_statistics_are_those_of_the_forward_for_every_part():
-    trainer = golden.trainer_of(golden.config_of("post_ln", "classification", "norm=power_norm"))
+def test_all_parts_use_the_statistics_of_the_forward():
+    trainer = golden.trainer_of(golden.tiny_run("post_ln", "classification", "norm=power_norm"))
     for module in trainer.model.modules():
         if isinstance(module, PowerNorm):  # after its warm-up it reads what it also moves
             module.forwards.fill_(1000)
@@ -71,14 +71,14 @@ def test_running_statistics_are_those_of_the_forward_for_every_part():
 
 @pytest.mark.parametrize("variant", ["post_ln", "pre_ln", "deep_norm", "peri_ln", "hyper_connections"])
 def test_at_the_start_nothing_is_left_over(variant):
-    """Biases are 0, and LayerNorm is linear where its statistics are held."""
-    with skeletons(moment_of(golden.trainer_of(golden.config_of(variant, "translation")))) as each:
+    """Biases are 0, and LayerNorm is linear with its statistics held fixed."""
+    with skeletons(moment_of(golden.trainer_of(golden.tiny_run(variant, "translation")))) as each:
         for skeleton in each:
             assert all(rest.abs().max() < 1e-5 for rest in skeleton.rest().values())
 
 
-def test_a_part_is_the_derivative_along_it_where_statistics_are_held():
-    trainer = moved(golden.trainer_of(golden.config_of("post_ln", "translation")), by=0.2)
+def test_a_part_is_a_derivative_with_fixed_statistics():
+    trainer = moved(golden.trainer_of(golden.tiny_run("post_ln", "translation")), by=0.2)
     trainer.model.double()
     context = moment_of(trainer)
     with skeletons(context) as (skeleton, _):
@@ -105,7 +105,7 @@ def test_a_part_is_the_derivative_along_it_where_statistics_are_held():
 
 
 def test_a_branch_has_no_part_in_the_streams_before_it():
-    with skeletons(moment_of(golden.trainer_of(golden.config_of("post_ln", "translation")))) as (_, decoder):
+    with skeletons(moment_of(golden.trainer_of(golden.tiny_run("post_ln", "translation")))) as (_, decoder):
         made = decoder.part("decoder.02.attention")
         assert made["decoder.01.feed_forward"].abs().max() == 0
         assert made["decoder.02.attention"].abs().max() > 0
@@ -113,7 +113,7 @@ def test_a_branch_has_no_part_in_the_streams_before_it():
 
 
 def test_the_model_answers_for_itself_again_afterwards():
-    trainer = golden.trainer_of(golden.config_of("post_ln", "translation", "norm=power_norm"))
+    trainer = golden.trainer_of(golden.tiny_run("post_ln", "translation", "norm=power_norm"))
     context = moment_of(trainer)
     before = context.scores()
     with skeletons(context) as each:

@@ -1,4 +1,4 @@
-"""What the source is worth, by forwards in pieces: encode, embed, decode."""
+"""Use of the source, by forwards in pieces: encode, embed, decode."""
 
 from dataclasses import replace
 
@@ -8,15 +8,16 @@ import torch.nn.functional as F
 
 from normexp.probes.source_use import SourceUse
 from tests.support.probes import measured, nothing_changes, padded, trainer_of
+from tests.support.steps import take_step
 
 
 def of_model(trainer, batch):
-    """The three values by their names."""
+    """The three values, by name."""
     return measured(SourceUse(), trainer.probe_context(batch)).xs(("model", 0, ""), level=("stack", "layer", "site"))
 
 
 def in_pieces(model, batch, source, mask):
-    """Loss of the batch's targets beside any source, and what it is made of: memory and embedded targets."""
+    """Loss of the batch's targets with any source, and its inputs: memory and embedded targets."""
     with torch.no_grad():
         memory = model.encoder(model.embedding(source), mask)
         own = model.embedding(batch.target)
@@ -47,7 +48,7 @@ def test_numbers_are_those_of_a_forward_in_pieces(variant):
     assert other != loss
 
 
-def test_a_model_that_reads_nothing_of_its_source_has_no_gap_and_no_gradient():
+def test_an_unused_source_has_no_gap_and_no_gradient():
     trainer = trainer_of("variant=pre_ln")
     for site in trainer.model.decoder.sites:
         if site.kind == "cross_attention":
@@ -71,9 +72,9 @@ def test_models_of_one_stack_have_no_rows(task):
 
 
 @pytest.mark.parametrize("norm", ["batch_norm", "power_norm"])
-def test_looking_changes_nothing(norm):
+def test_measuring_changes_nothing(norm):
     trainer = trainer_of("variant=post_ln", f"norm={norm}", "model.dropout=0.1")
     batch = padded(trainer)
-    trainer.step(batch)
+    take_step(trainer, batch)
     with nothing_changes(trainer):
         of_model(trainer, batch)

@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from normexp.data.corpus import load_corpus
 from normexp.probes.stream import StreamNorm
 from normexp.training.trainer import Trainer
+from normexp.variants.pre_ln import PreLN
 from tests.support import golden
+from tests.support.configs import with_values
 from tests.support.runs import tiny_config
 
 
@@ -37,7 +39,7 @@ def measured(context):
     ("variant", "task"), [*((variant, "translation") for variant in JOINS), ("post_ln", "classification")]
 )
 def test_sizes_are_those_of_a_forward_by_hand(variant, task):
-    trainer = golden.trainer_of(golden.config_of(variant, task))
+    trainer = golden.trainer_of(golden.tiny_run(variant, task))
     batch = next(batch for batch in trainer.data() if batch.source_mask is not None)
     rows = measured(trainer.probe_context(batch))
     encoder = trainer.model.encoder
@@ -75,9 +77,22 @@ def test_sizes_are_those_of_a_forward_by_hand(variant, task):
         x = after
 
 
-def test_what_nobody_named_has_no_row(seam_path):
-    """The seam's own parallel layers join their sites without a note of the stream."""
-    config = tiny_config("depth=2") | {"variant": {"name": "Parallel", "_target_": "arrangements.Parallel"}}
-    trainer = Trainer(config, load_corpus(config))
-    statistics = measured(trainer.probe_context(next(trainer.data()))).reset_index()
-    assert set(statistics[statistics["layer"] > 0]["statistic"]) == {"branch_norm", "sum_norm", "hidden_norm"}
+class Unrecorded(PreLN):
+    """Parallel branches as a user would write them: nothing says where the stream is."""
+
+    def layer(self, stream, sites):
+        return sum((site.branch(site.norm(stream)) for site in sites), start=stream)
+
+
+def test_a_layer_without_captures_has_rows_at_its_end():
+    """The stack records the stream there; between the sites of such a layer nothing is called the stream."""
+    variant = {"name": "unrecorded", "_target_": f"{__name__}.{Unrecorded.__name__}"}
+    config = with_values(tiny_config("depth=2"), variant=variant)
+    trainer = Trainer(config, load_corpus(config.data))
+    rows = measured(trainer.probe_context(next(trainer.data())))
+    first = {"branch_norm", "sum_norm"}  # it reads what the layer below left
+    for layer in (1, 2):
+        assert set(rows["encoder", layer, "attention"].index) == first
+        assert set(rows["encoder", layer, "feed_forward"].index) == {"branch_norm", "hidden_norm", "stream_norm"}
+        assert set(rows["decoder", layer, "cross_attention"].index) == {"branch_norm"}
+        assert rows["decoder", layer, "feed_forward", "stream_norm"] > 0

@@ -9,11 +9,12 @@ from normexp.probes.stream_gradient import StreamGradient
 from normexp.training.evaluate import cross_entropy, logits
 from normexp.training.trainer import Trainer
 from tests.support.runs import tiny_config
+from tests.support.steps import take_step
 
 
 def trainer_of(*line):
     config = tiny_config(*line, "depth=2", "model.dropout=0", "model.attention_dropout=0")
-    return Trainer(config, load_corpus(config)).calibrate()
+    return Trainer(config, load_corpus(config.data)).calibrate()
 
 
 def measured(context):
@@ -94,7 +95,7 @@ def test_a_stream_that_nothing_reads_has_no_gradient():
 def test_measuring_leaves_gradients_alone():
     trainer = trainer_of("variant=post_ln", "norm=power_norm")
     batch = next(trainer.data())
-    trainer.step(batch)
+    take_step(trainer, batch)
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     grads = [p.grad.clone() for p in trainer.model.parameters()]
     measured(trainer.probe_context(batch))

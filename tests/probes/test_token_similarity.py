@@ -1,4 +1,4 @@
-"""How alike tokens are, text by text with numpy, from streams that hooks caught."""
+"""Similarity of tokens, text by text with numpy, from streams that hooks caught."""
 
 import copy
 from dataclasses import replace
@@ -11,6 +11,7 @@ import torch
 from normexp.errors import ConfigError
 from normexp.probes.token_similarity import TokenSimilarity
 from tests.support.probes import measured, nothing_changes, padded, real_rows, streams_by_hand, trainer_of
+from tests.support.steps import take_step
 
 
 def alike(x):
@@ -46,13 +47,29 @@ def test_numbers_are_those_of_every_text_by_hand(variant, double):
             assert rows[stack, layer, site, statistic] == pytest.approx(expected, rel=tolerance, abs=tolerance)
 
 
-def test_the_stream_before_the_first_layer_is_what_the_variant_makes_of_the_embedding():
+def test_the_first_stream_is_the_variants_start():
+    """What the variant makes of the embedding, e.g. the sum of copies, not the embedding."""
     trainer = trainer_of("variant=hyper_connections")
     (decoder,) = [stack for stack in trainer.model.stacks if stack.shape.stack == "decoder"]
     context = trainer.probe_context(padded(trainer))
     streams = context.streams(decoder)
     assert list(streams) == [None, *decoder.sites]
     assert torch.allclose(streams[None], 4 * context.trace["decoder/input"])  # the sum of four copies
+
+
+def test_effective_rank_may_be_taken_of_centred_tokens():
+    trainer = trainer_of("variant=pre_ln")
+    context = trainer.probe_context(padded(trainer))
+    rows = measured(TokenSimilarity(texts=5, centred=True), context)
+    key = ("decoder", 2, "attention")
+    stream = streams_by_hand(copy.deepcopy(trainer.model).double(), context.batch, "pre_ln")[key]
+    slices = real_rows(context.batch, "decoder")
+    texts = [x[r].numpy() for x, r in zip(stream[:5], slices[:5], strict=True)]
+    expected = np.mean([alike(x - x.mean(axis=0))["effective_rank"] for x in texts])
+    assert rows[(*key, "effective_rank")] == pytest.approx(expected, rel=1e-9)
+    plain = measured(TokenSimilarity(texts=5), context)
+    assert plain[(*key, "token_cosine")] == rows[(*key, "token_cosine")]
+    assert plain[(*key, "effective_rank")] != pytest.approx(expected, rel=1e-3)
 
 
 def test_a_text_of_one_token_is_left_out():
@@ -71,7 +88,7 @@ def test_a_text_of_one_token_is_left_out():
     )
 
 
-def test_double_precision_sees_tokens_grow_alike_below_the_floor_of_float32():
+def test_float64_resolves_collapse_that_float32_cannot():
     trainer = trainer_of("variant=no_residual", "depth=12")
     context = trainer.probe_context(padded(trainer))
     last = ("encoder", 12, "feed_forward", "rank_residual")
@@ -79,7 +96,7 @@ def test_double_precision_sees_tokens_grow_alike_below_the_floor_of_float32():
     assert with_double < 1e-9 < 1e-8 < single
 
 
-def test_a_stream_that_is_not_finite_is_told_as_nan():
+def test_a_stream_that_is_not_finite_is_nan():
     trainer = trainer_of("variant=pre_ln")
     trainer.model.encoder.sites[0].sublayer.out.bias.data[0] = torch.nan
     rows = measured(TokenSimilarity(), trainer.probe_context(padded(trainer)))
@@ -87,7 +104,7 @@ def test_a_stream_that_is_not_finite_is_told_as_nan():
     assert rows.xs(("encoder", 1), level=("stack", "layer")).isna().all()
 
 
-def test_half_precision_training_is_looked_at_in_double_precision_too():
+def test_bf16_training_is_measured_in_float64():
     trainer = trainer_of("variant=post_ln", "training.amp=bf16")
     context = trainer.probe_context(padded(trainer))
     rows = measured(TokenSimilarity(texts=5), context)
@@ -98,15 +115,15 @@ def test_half_precision_training_is_looked_at_in_double_precision_too():
 
 
 @pytest.mark.parametrize("norm", ["batch_norm", "power_norm"])
-def test_looking_changes_nothing(norm):
+def test_measuring_changes_nothing(norm):
     trainer = trainer_of("variant=post_ln", f"norm={norm}", "model.dropout=0.1")
     batch = padded(trainer)
-    trainer.step(batch)
+    take_step(trainer, batch)
     with nothing_changes(trainer):
         measured(TokenSimilarity(), trainer.probe_context(batch))
     assert all(p.requires_grad and p.dtype == torch.float32 for p in trainer.model.parameters())
 
 
 def test_no_text_is_refused():
-    with pytest.raises(ConfigError, match=r"probes\.token_similarity\.texts=0: 1 or more is right"):
+    with pytest.raises(ConfigError, match=r"probes\.token_similarity\.texts must be at least 1; got 0"):
         TokenSimilarity(texts=0)

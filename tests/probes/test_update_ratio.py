@@ -1,4 +1,4 @@
-"""The update that was foretold against the one that the optimizer makes."""
+"""The predicted update against the one that the optimizer makes."""
 
 import math
 
@@ -7,6 +7,7 @@ import torch
 
 from normexp.probes.update_ratio import UpdateRatio
 from tests.support.probes import nothing_changes, rows_of, trainer_of
+from tests.support.steps import take_step
 
 
 @pytest.mark.parametrize("line", ["optimizer=adam", "optimizer=adamw", "optimizer=sgd", "training.clip=0.01"])
@@ -14,9 +15,9 @@ from tests.support.probes import nothing_changes, rows_of, trainer_of
 def test_it_is_the_update_that_comes(variant, line):
     trainer = trainer_of(f"variant={variant}", line, "lr=0.01")
     data, seen = trainer.data(), []
-    trainer.step(next(data))
+    take_step(trainer, next(data))
     before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
-    trainer.step(next(data), lambda context: seen.append(rows_of(UpdateRatio(), context)))
+    take_step(trainer, next(data), lambda context: seen.append(rows_of(UpdateRatio(), context)))
     rows, after = seen[0], dict(trainer.model.named_parameters())
 
     def norm(tensors):
@@ -42,7 +43,7 @@ def test_it_is_the_update_that_comes(variant, line):
 def test_sgd_takes_a_share_of_the_gradient():
     trainer = trainer_of("optimizer=sgd", "lr=0.5", "warmup=0", "schedule=constant", "training.clip=0")
     batch, seen = next(trainer.data()), []
-    trainer.step(batch, lambda context: seen.append(rows_of(UpdateRatio(), context)))
+    take_step(trainer, batch, lambda context: seen.append(rows_of(UpdateRatio(), context)))
     weight = trainer.model.encoder.sites[0].sublayer.value.weight  # clipping is off: its gradient is as it was
     expected = 0.5 * float(weight.grad.norm())
     assert seen[0]["encoder", 1, "attention", "value.weight", "update_norm"] == pytest.approx(expected, rel=1e-4)
@@ -51,7 +52,7 @@ def test_sgd_takes_a_share_of_the_gradient():
 def test_a_parameter_of_zeros_has_no_ratio():
     trainer = trainer_of()
     batch = next(trainer.data())
-    trainer.look(batch)
+    trainer.backward(batch)
     rows = rows_of(UpdateRatio(), trainer.probe_context(batch))
     assert math.isnan(rows["encoder", 1, "feed_forward", "fc1.bias", "update_ratio"])
     assert rows["encoder", 1, "feed_forward", "fc1.bias", "update_norm"] > 0
@@ -62,7 +63,7 @@ def test_a_parameter_of_zeros_has_no_ratio():
 def test_every_parameter_of_every_task_is_there(task):
     trainer = trainer_of(f"task={task}")
     batch = next(trainer.data())
-    trainer.look(batch)
+    trainer.backward(batch)
     rows = rows_of(UpdateRatio(), trainer.probe_context(batch))
     parameters = rows.index[rows.index.get_level_values("parameter") != ""]
     assert len(parameters) == 2 * len(list(trainer.model.parameters()))
@@ -71,8 +72,8 @@ def test_every_parameter_of_every_task_is_there(task):
 def test_measuring_changes_nothing():
     trainer = trainer_of("norm=batch_norm")
     batch = next(trainer.data())
-    trainer.step(batch)
-    trainer.look(batch)
+    take_step(trainer, batch)
+    trainer.backward(batch)
     with nothing_changes(trainer):
         rows_of(UpdateRatio(), trainer.probe_context(batch))
     assert all(torch.isfinite(p.grad).all() for p in trainer.model.parameters())

@@ -6,12 +6,13 @@ import torch
 from normexp.errors import ConfigError
 from normexp.probes.update_shift import UpdateShift
 from tests.support.probes import nothing_changes, rows_of, trainer_of
+from tests.support.steps import take_step
 
 STACKS = ("encoder", "decoder")
 
 
 def outputs(trainer, batch):
-    """What both stacks give, in training mode, for nets without dropout."""
+    """Outputs of both stacks, in training mode, for models without dropout."""
     model, seen = trainer.model, {}
     hooks = [
         getattr(model, stack).register_forward_hook(lambda _, args, out, s=stack: seen.update({s: out.detach()}))
@@ -38,14 +39,14 @@ def compare(rows, before, after, context):
 def test_the_runs_own_update_is_the_one_that_comes(variant, line):
     trainer = trainer_of(f"variant={variant}", line, "lr=0.01")
     data = trainer.data()
-    trainer.step(next(data))  # so that the optimizer has a past
+    take_step(trainer, next(data))  # so that the optimizer has a past
     batch, seen = next(data), {}
 
     def measure(context):
-        seen.update(rows=rows_of(UpdateShift(), context), before=outputs(trainer, batch), moment=context)
+        seen.update(rows=rows_of(UpdateShift(), context), before=outputs(trainer, batch), context=context)
 
-    trainer.step(batch, measure)
-    compare(seen["rows"], seen["before"], outputs(trainer, batch), seen["moment"])
+    take_step(trainer, batch, measure)
+    compare(seen["rows"], seen["before"], outputs(trainer, batch), seen["context"])
 
 
 @pytest.mark.parametrize("matrices", [False, True])
@@ -53,7 +54,7 @@ def test_the_runs_own_update_is_the_one_that_comes(variant, line):
 def test_plain_descent_follows_the_gradient_unclipped(variant, matrices):
     trainer = trainer_of(f"variant={variant}", "training.clip=0.01")
     batch = next(trainer.data())
-    trainer.look(batch)
+    trainer.backward(batch)
     context = trainer.probe_context(batch)
     rows = rows_of(UpdateShift(optimizer="sgd", lr=0.05, matrices=matrices), context)
     before = outputs(trainer, batch)
@@ -69,8 +70,8 @@ def test_plain_descent_follows_the_gradient_unclipped(variant, matrices):
 def test_measuring_changes_nothing(optimizer):
     trainer = trainer_of("norm=batch_norm")
     batch = next(trainer.data())
-    trainer.step(batch)
-    trainer.look(batch)
+    take_step(trainer, batch)
+    trainer.backward(batch)
     with nothing_changes(trainer):
         rows_of(UpdateShift(optimizer=optimizer), trainer.probe_context(batch))
 
@@ -78,13 +79,13 @@ def test_measuring_changes_nothing(optimizer):
 def test_a_gradient_that_is_not_finite_stops_nothing():
     trainer = trainer_of()
     batch = next(trainer.data())
-    trainer.look(batch)
+    trainer.backward(batch)
     next(trainer.model.parameters()).grad.fill_(float("nan"))
     assert rows_of(UpdateShift(), trainer.probe_context(batch)).isna().all()
 
 
 def test_options_are_checked():
-    with pytest.raises(ConfigError, match=r"probes\.update_shift\.optimizer=adam: own or sgd is right"):
+    with pytest.raises(ConfigError, match=r"probes\.update_shift\.optimizer must be own or sgd; got adam"):
         UpdateShift(optimizer="adam")
-    with pytest.raises(ConfigError, match=r"probes\.update_shift\.lr=0"):
+    with pytest.raises(ConfigError, match=r"probes\.update_shift\.lr must be above 0"):
         UpdateShift(lr=0.0)

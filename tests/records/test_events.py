@@ -1,4 +1,9 @@
+"""TensorBoard events of a run, read back with TensorBoard's own readers."""
+
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -39,14 +44,36 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     }
 
 
+def charted(folder: Path, sites: dict[str, list[str]]) -> layout_pb2.Layout:
+    """The layout of the Custom Scalars page, as it is read back."""
+    events = Events(folder)
+    events.layout(sites)
+    events.close()
+    (tensor,) = read(folder).Tensors("custom_scalars__config__")
+    return layout_pb2.Layout.FromString(tensor.tensor_proto.string_val[0])
+
+
 def test_tags() -> None:
+    """Parameters are in a section of their own, or the few numbers of a site would be lost among them."""
     assert curve_tag("loss", "train") == "loss/train"
     assert layer_tag("decoder", 5, "feed_forward", "", "grad_norm") == "grad_norm/decoder.05.feed_forward"
     parameter = layer_tag("decoder", 5, "feed_forward", "branch.fc2.weight", "grad_norm")
     assert parameter == "grad_norm_parameters/decoder.05.feed_forward.branch.fc2.weight"
 
 
+@pytest.mark.parametrize(("layer", "digits"), [(1, "01"), (99, "99"), (100, "100"), (1000, "1000")])
+def test_layer_tags_have_the_digits_of_the_layer(layer: int, digits: str, tmp_path: Path) -> None:
+    """Two digits, more only where the layer itself needs them: the tags of a stack do not change with its depth.
+
+    The charts of Custom Scalars pick the tag up at any number of digits.
+    """
+    tag = layer_tag("encoder", layer, "attention", "", "grad_norm")
+    assert tag == f"grad_norm/encoder.{digits}.attention"
+    assert re.search(charted(tmp_path, {"encoder": ["attention"]}).category[1].chart[0].multiline.tag[0], tag)
+
+
 def test_values_are_read_back_and_a_step_is_one_event(tmp_path: Path) -> None:
+    """One event per value would be twenty times slower. Float32 values of numpy are accepted."""
     events = Events(tmp_path)
     for step in (1, 2):
         events.write(step, {"loss/train": 4.0 / step, "grad_norm/encoder.01.attention": np.float32(0.5)})
@@ -62,6 +89,7 @@ def test_values_are_read_back_and_a_step_is_one_event(tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_has_one_file_and_no_step_twice(tmp_path: Path) -> None:
+    """TensorBoard would draw the curve twice."""
     for _ in range(2):
         events = Events(tmp_path)
         events.replay(CURVES, LAYERS)
@@ -83,11 +111,7 @@ def test_replay_of_nothing(tmp_path: Path) -> None:
 
 
 def test_layout(tmp_path: Path) -> None:
-    events = Events(tmp_path)
-    events.layout({"encoder": ["attention", "feed_forward"], "decoder": ["cross_attention"]})
-    events.close()
-    (tensor,) = read(tmp_path).Tensors("custom_scalars__config__")
-    layout = layout_pb2.Layout.FromString(tensor.tensor_proto.string_val[0])
+    layout = charted(tmp_path, {"encoder": ["attention", "feed_forward"], "decoder": ["cross_attention"]})
     assert [category.title for category in layout.category] == [
         *("loss", "gradient norm by layer: encoder", "gradient norm by layer: decoder")
     ]
@@ -95,6 +119,7 @@ def test_layout(tmp_path: Path) -> None:
 
 
 def test_hparams_open_and_close_one_row(tmp_path: Path) -> None:
+    """A result that is not finite leaves its cell empty: the page cannot sort a column that holds NaN."""
     run = tmp_path / "depth=06,variant=post_ln-1a2b3c4d"
     events = Events(run)
     events.hparams({"depth": 6, "lr": 1e-3, "variant": "post_ln", "amp": False}, ["final_loss", "bleu"])
@@ -119,7 +144,8 @@ def test_hparams_open_and_close_one_row(tmp_path: Path) -> None:
     assert [metric.name.tag for metric in experiment.metric_infos] == ["result/final_loss", "result/bleu"]
 
 
-def test_a_value_that_the_page_cannot_show_is_refused(tmp_path: Path) -> None:
+def test_a_value_that_the_page_cannot_show_is_rejected(tmp_path: Path) -> None:
+    """The page has no type for None; the error names the key."""
     events = Events(tmp_path)
     with pytest.raises(TypeError, match="clip"):
         events.hparams({"clip": None}, [])  # type: ignore[dict-item]
@@ -127,8 +153,6 @@ def test_a_value_that_the_page_cannot_show_is_refused(tmp_path: Path) -> None:
 
 
 def test_writing_events_needs_no_torch(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
+    """Events are also written from tables, where importing torch would take seconds."""
     code = "import sys, json, normexp.records.events; print(json.dumps('torch' in sys.modules))"
     assert json.loads(subprocess.check_output([sys.executable, "-c", code])) is False

@@ -18,6 +18,7 @@ def curves(folder, *parts) -> Table:
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_a_table_without_rows_has_its_columns(name, tmp_path):
+    """A run without probes leaves a readable table too."""
     table = Table(tmp_path, name)
     assert list(table.frame().columns) == SCHEMAS[name].names
     table.write()
@@ -25,6 +26,7 @@ def test_a_table_without_rows_has_its_columns(name, tmp_path):
 
 
 def test_rows_come_back_typed_and_in_order(tmp_path):
+    """NaN is a measured value and does not turn into null; no temporary file is left."""
     curves(tmp_path, ROWS).write()
     read = pq.read_table(tmp_path / "curves.parquet")
     assert read.schema == SCHEMAS["curves"]
@@ -35,13 +37,16 @@ def test_rows_come_back_typed_and_in_order(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["curves.parquet"]
 
 
-def test_columns_may_come_in_any_order_and_with_others(tmp_path):
+def test_columns_may_be_unordered_and_extra(tmp_path):
+    """A probe's frame need not know the order of the columns on disk."""
     table = curves(tmp_path)
     table.add(pd.DataFrame({"value": [4.0], "more": [1], "statistic": ["nll"], "split": ["train"], "step": [1]}))
     assert table.frame().to_numpy().tolist() == [[1, "train", "nll", 4.0]]
 
 
-def test_equal_rows_give_equal_bytes_however_they_came_together(tmp_path):
+def test_equal_rows_give_equal_bytes(tmp_path):
+    """So that a resumed run can be compared with an undisturbed one byte by byte."""
+
     def written(table: Table) -> bytes:
         table.write()
         return table.path.read_bytes()
@@ -59,7 +64,8 @@ def test_equal_rows_give_equal_bytes_however_they_came_together(tmp_path):
     assert written(curves(tmp_path / "whole", changed)) != whole
 
 
-def test_a_table_is_taken_up_to_a_step(tmp_path):
+def test_loading_stops_at_a_step(tmp_path):
+    """Rows past the checkpoint are dropped on resume."""
     curves(tmp_path, ROWS).write()
     table = Table(tmp_path, "curves")
     table.load(last_step=1)

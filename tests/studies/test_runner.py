@@ -114,7 +114,7 @@ def test_an_interrupted_study_goes_on(lab):
     stamp = kept.stat().st_mtime_ns
     again = reproduce(lab)
     assert again.returncode == 0, again.stderr
-    assert "runs: 5 cells, 1 to do" in again.stderr
+    assert "runs: 5 runs, 1 to do" in again.stderr
     assert kept.stat().st_mtime_ns == stamp
 
 
@@ -128,7 +128,7 @@ def test_a_run_that_fails_is_named_and_tried_again(lab):
     yaml.write_text(good.replace("quick: seed=range(5)\n", "quick: seed=0 variant=pre_ln,broken\n"))
     done = reproduce(lab)
     assert done.returncode == 1
-    assert "error: runs of small failed, so nothing is drawn; the logs: " in done.stderr
+    assert "error: runs of small failed, so nothing is drawn; see " in done.stderr
     assert "broken-" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert not (lab / "results" / "small-quick" / "figures").exists()
@@ -140,5 +140,5 @@ def test_studies_are_listed_and_an_unknown_one_is_refused(lab):
     assert "xiong2020" in listed.stdout
     unknown = normexp("reproduce", "nosuch", cwd=lab)
     assert unknown.returncode == 2
-    assert unknown.stderr.startswith("error: nosuch: there is no such study; one of")
+    assert unknown.stderr.startswith("error: the study must be one of ")
     assert unknown.stdout == ""

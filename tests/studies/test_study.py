@@ -5,11 +5,11 @@ import math
 import pandas as pd
 import pytest
 
-from normexp.config.compose import Composer, combinations
 from normexp.errors import ConfigError
 from normexp.studies import report
 from normexp.studies.runner import load, studies
 from normexp.studies.study import SIZES, Part, best_lr, parts_of
+from normexp.sweep.plan import plan
 from tests.support.synthetic import Made
 from tests.support.worlds import WORLDS
 
@@ -67,10 +67,7 @@ def test_the_best_rate_has_the_lowest_mean_loss():
 def test_every_part_of_every_study_composes(name, size):
     study, _ = load(name, size)
     for part in study.parts.values():
-        composer = Composer(part.command, [])
-        cells = combinations(composer.parse(part.line))
-        for overrides in (cells[0], cells[-1]):
-            composer.resolve(overrides)
+        assert plan(part.command, part.line).runs
 
 
 MINE = """
@@ -92,17 +89,17 @@ PART = "{one: {command: probe, full: depth=1}}"
     [
         ("", "its YAML needs a _target_"),
         ("- one", "its YAML needs a _target_"),
-        ("parts: [one", r"mine\.yaml is no YAML"),
+        ("parts: [one", r"mine\.yaml is not valid YAML"),
         (f"parts: {PART}", "its YAML needs a _target_"),
         ("_target_: my_study.Mine", "parts by name"),
         ("{_target_: my_study.Mine, parts: [one]}", "parts by name"),
         (f"{{_target_: my_study.Mine, parts: {PART}, note: {{}}}}", "parts by name"),
-        (f"{{_target_: my_study.Mine, parts: {PART}, notes: none}}", "a text by claim"),
-        (f"{{_target_: my_study.Mine, parts: {PART}, notes: {{it: 3}}}}", "a text by claim"),
+        (f"{{_target_: my_study.Mine, parts: {PART}, notes: none}}", "notes by claim"),
+        (f"{{_target_: my_study.Mine, parts: {PART}, notes: {{it: 3}}}}", "notes by claim"),
         (f"{{_target_: my_study.Mine, parts: {PART}}}", "none of its parts has a quick size"),
-        (f"{{_target_: my_study.Nobody, parts: {PART}}}", r"my_study\.Nobody cannot be imported"),
-        (f"{{_target_: my_study.Study, parts: {PART}}}", r"my_study\.Study is no Study that has figures and claims"),
-        (f"{{_target_: pathlib.Path, parts: {PART}}}", r"pathlib\.Path is no Study that has figures and claims"),
+        (f"{{_target_: my_study.Nobody, parts: {PART}}}", r"cannot import my_study\.Nobody"),
+        (f"{{_target_: my_study.Study, parts: {PART}}}", r"my_study\.Study must be a Study with figures and claims"),
+        (f"{{_target_: pathlib.Path, parts: {PART}}}", r"pathlib\.Path must be a Study with figures and claims"),
     ],
 )
 def test_a_study_that_is_written_wrongly_is_refused(text, message, tmp_path):
@@ -131,5 +128,5 @@ def test_a_study_without_figures_and_claims_leaves_its_runs(tmp_path):
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(ConfigError, match=r"there is no such study; one of .*xiong2020"):
+    with pytest.raises(ConfigError, match=r"the study must be one of .*xiong2020; got xiong"):
         load("xiong", "quick")

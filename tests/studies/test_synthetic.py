@@ -71,7 +71,9 @@ def test_they_answer_as_runs_on_disk(tmp_path, gone):
 def test_their_rows_are_those_that_probes_write(line):
     probes = [*PROBES] if not line else ["token_similarity", "dependency", "stream"]
     trainer = trainer_of(f"probe=[{','.join(probes)}]", "variant=pre_ln", *line)
-    _, measured = trainer.look(next(trainer.data()), ProbeSet(trainer.config).measure)
+    batch = next(trainer.data())
+    trainer.backward(batch)
+    measured = ProbeSet(trainer.config).measure(trainer.probe_context(batch))
     real = pd.concat(measured.frames())
     made = Made(Part("try", "probe", (f"probe=[{','.join(probes)}]", "variant=pre_ln", "depth=2", *line)),
                 WORLDS["depth_limit"]())  # fmt: skip

@@ -1,12 +1,37 @@
-"""Small configs for tests, as composition would resolve them."""
+"""Configs for tests: composed as on the command line, or small ones written down."""
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
+from normexp.config.compose import Composer
+from normexp.config.schema import Config, from_dict, to_dict
+from normexp.sweep.plan import plan
 
-def small_config(**changes: Any) -> dict[str, Any]:
-    """A resolved config of a 3-layer model of width 16; changes by top-level key, dicts merged one level."""
-    config: dict[str, Any] = {
+
+def config_of(*overrides: str, config_dirs: Sequence[str] = ()) -> Config:
+    """The config of `normexp train` with these overrides."""
+    return plan("train", overrides, config_dirs=config_dirs).runs[0].config
+
+
+def node_of(group: str, name: str, **options: Any) -> dict[str, Any]:
+    """What the YAML of a group's entry says, with other options, as plain values."""
+    choice = Composer("train").choice(group, name)
+    return {"name": name, "_target_": choice.target, **choice.options, **options}
+
+
+def with_values(config: Config, **changes: Any) -> Config:
+    """The config with other plain values; a dict is merged into the section or group of this name."""
+    values = to_dict(config)
+    for key, value in changes.items():
+        merges = isinstance(value, dict) and "_target_" not in value
+        values[key] = {**values[key], **value} if merges else value
+    return from_dict(values)
+
+
+def small_config(**changes: Any) -> Config:
+    """A config of a 3-layer model of width 16; changes by top-level key, dicts merged one level for `model`."""
+    values: dict[str, Any] = {
         "depth": 3,
         "seed": 0,
         "config_dirs": [],
@@ -20,20 +45,7 @@ def small_config(**changes: Any) -> dict[str, Any]:
         "norm": {"name": "layer_norm", "_target_": "normexp.norms.LayerNorm", "eps": 1e-5},
         "init": {"name": "xavier_uniform", "_target_": "normexp.model.initialisers.XavierUniform"},
     }  # fmt: skip
-    config = copy.deepcopy(config)
+    values = copy.deepcopy(values)
     for key, value in changes.items():
-        config[key] = {**config[key], **value} if isinstance(value, dict) and key == "model" else value
-    return config
-
-
-VARIANTS = {
-    "post_ln": "normexp.variants.post_ln.PostLN",
-    "pre_ln": "normexp.variants.pre_ln.PreLN",
-    "no_residual": "normexp.variants.no_residual.NoResidual",
-    "plain": "normexp.variants.plain.Plain",
-}
-
-
-def variant_node(name: str) -> dict[str, Any]:
-    """The variant's group as composition would give it."""
-    return {"name": name, "_target_": VARIANTS.get(name) or f"arrangements.{name}"}
+        values[key] = {**values[key], **value} if isinstance(value, dict) and key == "model" else value
+    return from_dict(values)

@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -17,11 +16,13 @@ import datasets
 import torch
 
 from normexp.config.compose import Composer
-from normexp.config.schema import GENERATING
+from normexp.config.schema import GENERATING, Config
 from normexp.data.corpus import Corpus
 from normexp.data.vocabulary import EOS, SPECIAL, Vocabulary
 from normexp.errors import ConfigError
 from normexp.training.trainer import Trainer
+from tests.support.configs import config_of, with_values
+from tests.support.steps import take_step
 
 FOLDER = Path(__file__).parents[1] / "golden"
 STEPS = 4
@@ -41,17 +42,14 @@ def command(variant: str) -> str:
 
 
 @cache
-def resolved(variant: str, task: str, config_dirs: tuple[str, ...], more: tuple[str, ...]) -> dict[str, Any]:
-    """What Hydra composes, once for all tests in a process: it takes longer than the training."""
-    return Composer("train", config_dirs).resolve([f"variant={variant}", f"task={task}", *more])
+def resolved(variant: str, task: str, config_dirs: tuple[str, ...], more: tuple[str, ...]) -> Config:
+    """What Hydra composes, once for all tests in a process, because it takes longer than the training."""
+    return config_of(f"variant={variant}", f"task={task}", *more, config_dirs=config_dirs)
 
 
-def config_of(variant: str, task: str, *more: str, config_dirs: Sequence[str] = ()) -> dict[str, Any]:
+def tiny_run(variant: str, task: str, *more: str, config_dirs: Sequence[str] = ()) -> Config:
     """The config of a tiny run, as the command line composes it, with sizes that the data's defaults do not touch."""
-    config = deepcopy(resolved(variant, task, tuple(config_dirs), more)) | RUN
-    config["model"] |= MODEL
-    config["training"] |= TRAINING
-    return config
+    return with_values(resolved(variant, task, tuple(config_dirs), more), **RUN, model=MODEL, training=TRAINING)
 
 
 @cache
@@ -90,9 +88,9 @@ def precision(dtype: torch.dtype) -> Iterator[None]:
         torch.set_num_threads(before[1])
 
 
-def trainer_of(config: dict[str, Any]) -> Trainer:
+def trainer_of(config: Config) -> Trainer:
     """A trainer on the fixed corpus, calibrated as training would."""
-    trainer = Trainer(config, corpus(config["task"]["name"]))
+    trainer = Trainer(config, corpus(config.task.name))
     trainer.calibrate()
     return trainer
 
@@ -109,9 +107,10 @@ def numbers(variant: str, config_dirs: Sequence[str] = ()) -> Numbers:
     """Raises ConfigError where a variant cannot be built or does not stay finite."""
     found = {}
     for task in Composer("train", config_dirs).options("task"):
-        trainer = trainer_of(config_of(variant, task, config_dirs=config_dirs))
+        trainer = trainer_of(tiny_run(variant, task, config_dirs=config_dirs))
         seen = [
-            trainer.step(batch, lambda moment: gradient_norms(moment.model)) for batch in islice(trainer.data(), STEPS)
+            take_step(trainer, batch, lambda context: gradient_norms(context.model))
+            for batch in islice(trainer.data(), STEPS)
         ]
         first, last = seen[0][1], seen[-1][1]
         found[task] = {

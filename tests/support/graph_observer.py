@@ -1,4 +1,4 @@
-"""What stands where in the graph of a running model, as words along its paths."""
+"""The graph of a running model, as words along its paths."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,21 +16,21 @@ from tests.support.recorded import (
     branches,
     changed,
     is_one_of,
+    joined_words,
     made,
     paths,
     recorded,
-    told,
     watched,
 )
 
 
 @dataclass
 class Observed:
-    """By site (`decoder.02.attention`, with a number behind it where the stream is several), layer, or for all stacks.
+    """By site (`decoder.02.attention`, followed by a number where there are several streams), layer, or for all stacks.
 
     main: every way around the branch; branch: what only ways through it have. A way that does not start at the site's
     own stream says where: at another stream of it (`2:`), or at what entered the layer (`bottom:`).
-    reads, leaves: what a layer does to its input and output beside its sites.
+    reads, leaves: what a layer does to its input and output outside its sites.
     identity: what silent branches leave of a gradient, from the first layer's input to the last layer's stream: a
     factor, or `normed` where the output does not change with the size of the input.
     """
@@ -59,11 +59,11 @@ def observe(model: Any) -> Observed:
             stack.set_context(Context(memory=memory, trace={}))
             x = made(vectors(5))
             stream = stack.variant.start_stream(x)
-            opens.append(", ".join(told(paths(each, [x])) for each in recorded(stream)))
+            opens.append(", ".join(joined_words(paths(each, [x])) for each in recorded(stream)))
             for sites in stack.sites_by_layer:
                 stream = observe_layer(stack, changed(stream, made), sites, memory, found)
             stream = changed(stream, made)
-            closes.append(told(paths(stack.variant.finish_stream(stream), recorded(stream))))
+            closes.append(joined_words(paths(stack.variant.finish_stream(stream), recorded(stream))))
             stack.set_context(Context())
     found.opens, found.closes = of_all(opens), of_all(closes)
     found.identity = of_all([identity(stack) for stack in model.stacks])
@@ -76,7 +76,7 @@ def of_all(stacks: Sequence[str]) -> str:
 
 
 def observe_layer(stack: Any, stream: Any, sites: list[Any], memory: Tensor, found: Observed) -> Any:
-    """What the layer makes of its stream; every site is told into `found`."""
+    """The layer's output stream; what is seen at its sites goes into `found`."""
     calls: dict[str, tuple[list[Recorded], list[Recorded]]] = {}
     join = stack.variant.join
 
@@ -86,15 +86,15 @@ def observe_layer(stack: Any, stream: Any, sites: list[Any], memory: Tensor, fou
         return out
 
     stack.variant.join = noted
-    out = stack.variant.layer(stream, sites)
+    out = stack.layer(stream, sites)
     del stack.variant.join
     bottom = before = recorded(stream)
     layer = sites[0].name.rpartition(".")[0]
     for site in sites:
-        noted_stream = [stack.context.trace[f"{site.name}/stream"]]  # of a variant that has a layer of its own
+        noted_stream = [stack.context.trace[f"{site.name}/stream"]]  # of a variant that overrides layer
         inputs, outputs = calls.get(site.name, (before, noted_stream))
         if site is sites[0]:
-            found.reads[layer] = told(paths(inputs[0], bottom))
+            found.reads[layer] = joined_words(paths(inputs[0], bottom))
         for number, each in enumerate(outputs):
             name = f"{site.name} {number + 1}" if len(outputs) > 1 else site.name
             observe_join(name, each, inputs, bottom, number, found)
@@ -102,7 +102,7 @@ def observe_layer(stack: Any, stream: Any, sites: list[Any], memory: Tensor, fou
             observe_cross(site, outputs[0], [*inputs, *bottom], memory, found)
         before = outputs
     new = [each for each in recorded(out) if not is_one_of(each, bottom)]
-    found.leaves[layer] = told(paths(new[0], before))
+    found.leaves[layer] = joined_words(paths(new[0], before))
     return out
 
 
@@ -117,7 +117,7 @@ def observe_join(
     around = [way for way in ways if not branches(way)]
     shared = [node for way in around for node in way]
     apart = [[way[0], *(n for n in way[1:] if not is_one_of(n, shared))] for way in ways if branches(way)]
-    found.main[name], found.branch[name] = told(around, origin), told(apart, origin)
+    found.main[name], found.branch[name] = joined_words(around, origin), joined_words(apart, origin)
 
 
 def observe_cross(site: Any, out: Recorded, starts: list[Recorded], memory: Tensor, found: Observed) -> None:

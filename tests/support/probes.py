@@ -1,5 +1,4 @@
-"""What tests of probes share: small trainers, readings as rows, a watch over what must not change, and streams caught
-by hooks, without a trace."""
+"""Helpers for tests of probes: small trainers, readings as rows, a check that nothing changes, streams from hooks."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,27 +9,27 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from normexp.config.compose import Composer
 from normexp.data.batches import Batch
 from normexp.data.corpus import load_corpus
 from normexp.probes.context import ProbeContext, unchanged_buffers
 from normexp.probes.probe import Probe
 from normexp.training.trainer import Trainer
+from tests.support.configs import config_of
 from tests.support.runs import TINY
 
 NORMED_STREAM = ("post_ln", "b2t", "deep_norm", "admin", "resi_dual", "no_residual")  # the norm's output is the stream
 
 
 def trainer_of(*line: str) -> Trainer:
-    """Of two layers and no dropout, with what its variant takes from data."""
+    """A trainer of two layers without dropout, calibrated on data where the variant needs it."""
     size = [word for word in TINY if not word.startswith(("data.", "record."))]
     examples = "data.phrases=40" if "task=classification" in line else "data.pairs=300"
-    config = Composer("train", []).resolve([*size, examples, "depth=2", *line])
-    return Trainer(config, load_corpus(config)).calibrate()
+    config = config_of(*size, examples, "depth=2", *line)
+    return Trainer(config, load_corpus(config.data)).calibrate()
 
 
 def padded(trainer: Trainer) -> Batch:
-    """A batch with padding among what every stack reads."""
+    """A batch with padding in the input of every stack."""
     stacks = [stack.shape.stack for stack in trainer.model.stacks]
     return next(batch for batch in islice(trainer.data(), 100) if all(some_padding(batch, stack) for stack in stacks))
 
@@ -49,7 +48,7 @@ def rows_of(probe: Probe, context: ProbeContext) -> Any:
 
 
 def measured(probe: Probe, context: ProbeContext) -> Any:
-    """The same of a probe that reads no parameters: values by stack, layer, site and statistic."""
+    """The same for a probe without parameter rows: values by stack, layer, site and statistic."""
     rows = rows_of(probe, context).droplevel("parameter")
     assert rows.index.is_unique
     return rows
@@ -57,7 +56,7 @@ def measured(probe: Probe, context: ProbeContext) -> Any:
 
 @contextmanager
 def nothing_changes(trainer: Trainer) -> Iterator[None]:
-    """Weights, buffers, gradients and the optimizer's state are the same to the bit after the block as before it."""
+    """Weights, buffers, gradients and the optimizer's state are bit-identical before and after the block."""
 
     def state() -> list[Tensor]:
         grads = [p.grad for p in trainer.model.parameters() if p.grad is not None]
@@ -93,7 +92,7 @@ def streams_by_hand(model: Any, batch: Batch, variant: str) -> dict[tuple[str, i
 
 
 def real_rows(batch: Batch, stack: str) -> list[slice]:
-    """Where the real tokens of every text stand; padding sits at the end."""
+    """The positions of the real tokens of every text; padding is at the end."""
     mask = batch.source_mask if stack == "encoder" else batch.labels != -100
     lengths = [batch.source.shape[1]] * len(batch.source) if mask is None else mask.sum(dim=1).tolist()
     return [slice(length) for length in lengths]

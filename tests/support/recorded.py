@@ -1,6 +1,6 @@
-"""Tensors that remember how they were made, for tests that look at the graph of a running model.
+"""Tensors that remember how they were made, for tests of the graph of a running model.
 
-Independent of normexp.probes.graph, which writes equations of symbols: here numbers flow, and what is told are paths.
+Independent of normexp.probes.graph, which writes equations of symbols: here numbers flow, and the result is paths.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ from normexp.norms import Norm
 
 NORMS = {"LayerNorm": "norm", "RMSNorm": "rms"}
 WORDS = {"mul": "scale", "div": "scale", "truediv": "scale", "einsum": "mix", "matmul": "mix"}
-SILENT = ("flatten", "unflatten", "transpose")  # these only give an entry another place
+SILENT = ("flatten", "unflatten", "transpose")  # these only move entries
 
 
 class Recorded(Tensor):
@@ -29,7 +29,7 @@ class Recorded(Tensor):
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = super().__torch_function__(function, types, args, kwargs or {})
         parents = recorded(args)
-        if isinstance(out, Recorded) and not is_one_of(out, parents):  # dropout hands on what it was given
+        if isinstance(out, Recorded) and not is_one_of(out, parents):  # dropout returns its input
             name = function.__name__.strip("_").removeprefix("r")
             sum_or_shift = "sum" if len(parents) > 1 else "shift"
             out.word = "" if name in SILENT else sum_or_shift if name == "add" else WORDS.get(name, name)
@@ -67,8 +67,8 @@ def paths(node: Recorded, starts: Sequence[Recorded]) -> list[list[Recorded]]:
     return [[*path, node] for parent in node.parents for path in paths(parent, starts)]
 
 
-def told(ways: list[list[Recorded]], origin: Callable[[Recorded], str] = lambda _: "") -> str:
-    """The words of every way but its start, each once, the shortest first; `origin` names a start."""
+def joined_words(ways: list[list[Recorded]], origin: Callable[[Recorded], str] = lambda _: "") -> str:
+    """The words of every way except its start, each once, the shortest first; `origin` names a start."""
     texts = {origin(way[0]) + (" ".join(node.word for node in way[1:] if node.word) or "nothing") for way in ways}
     return ", ".join(sorted(texts, key=lambda text: (len(text), text))) or "none"
 

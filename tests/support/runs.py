@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from normexp.config.compose import Composer
+from normexp.config.schema import Config
 from normexp.records.folder import RunFolder
+from tests.support.configs import config_of
 
 TINY = (
     "depth=1",
@@ -25,15 +26,15 @@ TINY = (
 )
 
 
-def tiny_config(*overrides: str, config_dirs: Sequence[str] = ()) -> dict[str, Any]:
-    """The resolved config of a tiny run; later overrides win."""
-    return Composer("train", config_dirs).resolve([*TINY, *overrides])
+def tiny_config(*overrides: str, config_dirs: Sequence[str] = ()) -> Config:
+    """The config of a tiny run; later overrides win."""
+    return config_of(*TINY, *overrides, config_dirs=config_dirs)
 
 
 def normexp(*words: str, cwd: Path, **more: Any) -> subprocess.CompletedProcess[str]:
     """The command line as a user has it, run from `cwd`; results land in cwd/results."""
     command = [sys.executable, "-m", "normexp", *words]
-    return subprocess.run(command, cwd=cwd, env=environment(), text=True, capture_output=True, timeout=300, **more)
+    return subprocess.run(command, cwd=cwd, env=environment(), text=True, capture_output=True, timeout=900, **more)
 
 
 def started(*words: str, cwd: Path) -> subprocess.Popen[str]:

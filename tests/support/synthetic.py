@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator
-from functools import cache, reduce
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from normexp.config.choice import locate
-from normexp.config.compose import Composer
+from normexp.config.choice import Choice
+from normexp.config.schema import value_of
 from normexp.probes.skeleton import EMBEDDING
 from normexp.studies.claim import Claim
 from normexp.studies.runner import studies
 from normexp.studies.study import KEYS, Part, Runs, Study, parts_of
+from normexp.sweep.plan import plan
 from normexp.views.runs import TABLES
 
 # What glob(*) stands for here: the variants of which something is claimed.
@@ -78,7 +79,7 @@ class World:
         """The study on its own grid."""
         node = yaml.safe_load(studies()[self.study].read_text())
         parts = parts_of(node["parts"], self.size, VARIANTS)
-        return locate("study", {"name": self.study, **node})(parts, self.size)
+        return Choice.of("study", {"name": self.study, "_target_": node["_target_"]}).build(parts, self.size)
 
     def runs(self) -> dict[str, "Made"]:
         """The runs of every part that the study's plan asks for."""
@@ -185,9 +186,9 @@ def scattered(frame: pd.DataFrame) -> pd.Series:
 @cache
 def defaults(command: str, task: str) -> dict[str, Any]:
     """The settings of a run of this task of which its line says nothing."""
-    config = Composer(command, []).resolve([f"task={task}"])
-    values = {key: reduce(dict.__getitem__, key.split("."), config) for key in SETTINGS}
-    return {key: value["name"] if isinstance(value, dict) else value for key, value in values.items()}
+    config = plan(command, [f"task={task}"]).runs[0].config
+    values = {key: value_of(config, key) for key in SETTINGS}
+    return {key: getattr(value, "name", value) for key, value in values.items()}
 
 
 def listed(key: str, text: str) -> list[Any]:

@@ -9,11 +9,12 @@ import torch
 from normexp.records.folder import RunFolder
 from normexp.sweep.worker import execute
 from normexp.variants.post_ln import PostLN
+from tests.support.configs import with_values
 from tests.support.runs import tiny_config
 
 
 class Blowing(PostLN):
-    """x ← LN(x + c·F(x))   c is 1 until, from step 13 on, one site's branch no longer fits into a float"""
+    """x ← LN(x + c·F(x)): c is 1 until, from step 13 on, one site's branch no longer fits into a float."""
 
     def __init__(self, *shape_and_norm, place="decoder.02.cross_attention"):
         super().__init__(*shape_and_norm)
@@ -29,7 +30,7 @@ class Blowing(PostLN):
 
 
 class Backward(PostLN):
-    """x ← LN(x + F(g(x)))   g is the identity forwards and not finite backwards, at one site, from step 13 on"""
+    """x ← LN(x + F(g(x))): g is the identity forwards and not finite backwards, at one site, from step 13 on."""
 
     def on_step_begin(self, step):
         self.step = step
@@ -53,7 +54,7 @@ class NotFiniteBackwards(torch.autograd.Function):
 
 def run(path: Path, *overrides: str, variant: dict | None = None) -> RunFolder:
     folder, config = RunFolder(path), tiny_config("depth=2", "steps=40", "record.flush_every=10", *overrides)
-    folder.create(config | ({"variant": variant} if variant else {}))
+    folder.create(with_values(config, variant=variant) if variant else config)
     execute(path)
     return folder
 
@@ -67,9 +68,10 @@ def node(cls: type, **options) -> dict:
     return {"name": cls.__name__.lower(), "_target_": f"{cls.__module__}.{cls.__name__}", **options}
 
 
-@pytest.mark.parametrize("checkpoint_every", [5, 100])
+@pytest.mark.parametrize("checkpoint_every", [5, 12, 100])
 @pytest.mark.parametrize("place", ["encoder.01.attention", "decoder.02.cross_attention", "decoder.02.feed_forward"])
 def test_the_step_and_the_first_site_to_go_are_recorded(place, checkpoint_every, tmp_path):
+    """With and without a checkpoint to replay from; the loss that is not finite is kept, and nothing after it."""
     variant = node(Blowing, place=place)
     folder = run(tmp_path / "run", f"record.checkpoint_every={checkpoint_every}", variant=variant)
     status = folder.status
@@ -81,15 +83,29 @@ def test_the_step_and_the_first_site_to_go_are_recorded(place, checkpoint_every,
     assert pq.read_table(folder.path / "layers.parquet")["step"].to_pylist()[-1] == 10
 
 
-def test_a_gradient_that_is_not_finite_is_found_where_it_arises(tmp_path):
-    folder = run(tmp_path / "run", variant=node(Backward))
+@pytest.mark.parametrize("checkpoint_every", [5, 13, 100])
+def test_a_nonfinite_gradient_is_traced_to_its_site(checkpoint_every, tmp_path):
+    """The loss shows it one step later, when the update has broken the weights of other sites too.
+
+    A checkpoint at step 13 holds the broken weights, so the replay must start before it.
+    """
+    folder = run(tmp_path / "run", f"record.checkpoint_every={checkpoint_every}", variant=node(Backward))
     assert folder.status["state"] == "completed", folder.status["error"]
     assert folder.status["outcome"] == "diverged"
     assert folder.status["diverged_at"] == 14  # the loss that the broken weights give
     assert folder.status["first_to_go"] == "encoder.02.attention"
 
 
+def test_a_nonfinite_gradient_in_the_last_step_diverges(tmp_path):
+    """No training loss follows that could show it."""
+    folder = run(tmp_path / "run", "steps=13", variant=node(Backward))
+    status = folder.status
+    assert (status["outcome"], status["diverged_at"]) == ("diverged", 13)
+    assert status["first_to_go"] == "encoder.02.attention"
+
+
 def test_a_huge_learning_rate_diverges_and_completes(tmp_path):
+    """Divergence is a result: the run is complete and is not started again."""
     folder = run(tmp_path / "run", "lr=1e30", "warmup=0", "optimizer=sgd", "variant=plain")
     assert folder.status["state"] == "completed", folder.status["error"]
     assert folder.status["outcome"] == "diverged"
@@ -98,7 +114,8 @@ def test_a_huge_learning_rate_diverges_and_completes(tmp_path):
     assert folder.finished
 
 
-def test_a_loss_that_ends_above_its_first_has_diverged_without_a_step(tmp_path):
+def test_a_loss_that_ends_above_its_first_has_diverged(tmp_path):
+    """All losses are finite, so there is neither a step nor a site to name."""
     folder = run(tmp_path / "run", "lr=3", "warmup=0", "optimizer=adam", "schedule=constant")
     assert all(torch.tensor(loss).isfinite() for loss in losses(folder).values())
     status = folder.status

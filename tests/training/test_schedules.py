@@ -22,7 +22,8 @@ def test_the_warm_up_is_linear_and_ends_at_one(schedule):
         (inverse_sqrt, 1.0, 1 / math.sqrt(2), 1 / math.sqrt(10)),
     ],
 )
-def test_without_warm_up_the_first_of_ten_steps_has_the_full_rate(schedule, first, second, tenth):
+def test_without_warm_up_the_first_step_has_the_full_rate(schedule, first, second, tenth):
+    """Ten steps without warm-up: the first, the second and the tenth."""
     assert [schedule(step, 0, 10) for step in (1, 2, 10)] == pytest.approx([first, second, tenth], abs=1e-12)
 
 
@@ -35,7 +36,8 @@ def test_without_warm_up_the_first_of_ten_steps_has_the_full_rate(schedule, firs
         (inverse_sqrt, math.sqrt(4 / 7), math.sqrt(4 / 10)),
     ],
 )
-def test_after_four_of_ten_steps_of_warm_up(schedule, middle, end):
+def test_decay_after_four_of_ten_steps_of_warm_up(schedule, middle, end):
+    """At the end of the warm-up, half-way through the decay, and at the last step, where the rate is not yet 0."""
     assert [schedule(step, 4, 10) for step in (4, 7, 10)] == pytest.approx([1.0, middle, end], abs=1e-12)
 
 

@@ -15,12 +15,10 @@ from normexp.records.folder import RunFolder
 from normexp.sweep.worker import execute
 from normexp.training import evaluate
 from normexp.training.trainer import Trainer
+from tests.support.configs import with_values
+from tests.support.probes import trainer_of
 from tests.support.runs import tiny_config
-
-
-def trainer(*overrides: str) -> Trainer:
-    config = tiny_config(*overrides)
-    return Trainer(config, load_corpus(config))
+from tests.support.steps import take_step
 
 
 def weights(of: Trainer) -> list[torch.Tensor]:
@@ -38,14 +36,15 @@ def choices(group: str) -> list[str]:
 @pytest.mark.parametrize("clip", [0, 0.01])
 @pytest.mark.parametrize("variant", ["post_ln", "pre_ln"])
 def test_gradient_norms_are_those_before_clipping(variant, clip):
+    """Clipped norms would hide what is compared between variants. The reference differentiates the loss by hand."""
     line = ("depth=2", f"variant={variant}")
-    one = trainer(*line, f"training.clip={clip}")
+    one = trainer_of(*line, f"training.clip={clip}")
     batch = next(one.data())
-    _, measured = one.step(batch, GradientNorm().measure)
+    _, measured = take_step(one, batch, GradientNorm().measure)
     rows = measured.frame(1).set_index(["stack", "layer", "site", "parameter"])["value"]
 
-    corpus = load_corpus(one.config)
-    model = build(one.config, len(corpus.vocabulary), len(corpus.classes))
+    corpus = load_corpus(one.config.data)
+    model = build(one.config, corpus)
     scores = model(batch.source, batch.source_mask, batch.target)
     count = batch.labels != -100
     nll = -scores.log_softmax(-1)[count].gather(1, batch.labels[count][:, None]).mean()
@@ -72,13 +71,15 @@ def test_gradient_norms_are_those_before_clipping(variant, clip):
 
 
 def test_dropout_is_a_function_of_the_seed_and_the_step_alone():
+    """Neither the global generator nor another key may change it, or variants would not see the same noise."""
+
     def loss(step: int, *more: str, draws: int = 0) -> float:
-        one = trainer("model.dropout=0.2", "model.attention_dropout=0.2", *more)
+        one = trainer_of("model.dropout=0.2", "model.attention_dropout=0.2", *more)
         one.done = step - 1
         torch.rand(draws)
-        return float(one.step(batch)[0])
+        return float(take_step(one, batch)[0])
 
-    batch = next(trainer().data())
+    batch = next(trainer_of().data())
     at_four = loss(4)
     assert loss(4, draws=5) == at_four
     assert loss(4, "lr=0.5") == at_four
@@ -86,7 +87,8 @@ def test_dropout_is_a_function_of_the_seed_and_the_step_alone():
 
 
 def test_weights_and_data_order_follow_the_seed():
-    one, same, other = trainer("seed=0"), trainer("seed=0"), trainer("seed=1")
+    """The same seed gives the same run; another seed changes both."""
+    one, same, other = trainer_of("seed=0"), trainer_of("seed=0"), trainer_of("seed=1")
     assert not equal(weights(one), weights(other))
     assert not torch.equal(next(one.data()).source, next(other.data()).source)
     assert equal(weights(one), weights(same))
@@ -94,7 +96,8 @@ def test_weights_and_data_order_follow_the_seed():
 
 
 def test_the_data_goes_on_where_the_last_step_left_it():
-    one = trainer()
+    """Also across epochs: a resumed run sees no batch twice and leaves none out."""
+    one = trainer_of()
     epoch = len(one.batches)
     every = list(islice(one.data(), 2 * epoch + 1))
     for done in (1, epoch - 1, epoch, epoch + 2):
@@ -105,28 +108,30 @@ def test_the_data_goes_on_where_the_last_step_left_it():
 @pytest.mark.parametrize("dropout", [0, 0.1])
 @pytest.mark.parametrize("optimizer", choices("optimizer"))
 def test_a_checkpoint_goes_on_bit_for_bit(optimizer, dropout, tmp_path):
+    """Five steps, a checkpoint and three more are eight steps, for every optimizer."""
     line = (f"optimizer={optimizer}", f"model.dropout={dropout}", f"model.attention_dropout={dropout}")
-    straight = trainer(*line)
+    straight = trainer_of(*line)
     for batch in islice(straight.data(), 8):
-        straight.step(batch)
+        take_step(straight, batch)
 
-    first = trainer(*line)
+    first = trainer_of(*line)
     for batch in islice(first.data(), 5):
-        first.step(batch)
+        take_step(first, batch)
     first.save(tmp_path / "checkpoint.pt")
-    second = trainer(*line)
+    second = trainer_of(*line)
     second.load(tmp_path / "checkpoint.pt")
     assert second.done == 5
     for batch in islice(second.data(), 3):
-        second.step(batch)
+        take_step(second, batch)
     assert equal(weights(second), weights(straight))
     assert not equal(weights(first), weights(straight))
 
 
 def test_the_recorded_loss_is_not_smoothed():
-    plain, smoothed = trainer(), trainer("training.label_smoothing=0.2")
+    """Smoothing changes the gradients only, so that losses stay comparable."""
+    plain, smoothed = trainer_of(), trainer_of("training.label_smoothing=0.2")
     batch = next(plain.data())
-    assert plain.step(batch)[0] == smoothed.step(batch)[0]
+    assert take_step(plain, batch)[0] == take_step(smoothed, batch)[0]
     gradients = [[p.grad for p in one.model.parameters()] for one in (plain, smoothed)]
     assert not equal(*gradients)
     scores = evaluate.logits(plain.model, batch)
@@ -146,10 +151,11 @@ def test_the_recorded_loss_is_not_smoothed():
     ids=" ".join,
 )
 def test_every_way_to_take_a_step_moves_every_matrix(line):
-    one = trainer(*line)
+    """A matrix that no optimizer or schedule moves would be a part of the model that is not trained."""
+    one = trainer_of(*line)
     before = weights(one)
     for batch in islice(one.data(), 7):  # RAdam rectifies from its sixth step on
-        nll, _ = one.step(batch)
+        nll, _ = take_step(one, batch)
         assert nll.isfinite()
     named = zip(one.model.named_parameters(), before, strict=True)
     still = [name for (name, p), old in named if p.ndim > 1 and torch.equal(p, old)]
@@ -159,29 +165,32 @@ def test_every_way_to_take_a_step_moves_every_matrix(line):
 
 
 def test_bf16_computes_in_bf16():
-    one, half = trainer(), trainer("training.amp=bf16")
+    """The loss differs, as rounding makes it, and only by that much."""
+    one, half = trainer_of(), trainer_of("training.amp=bf16")
     batch = next(one.data())
-    loss, rounded = float(one.step(batch)[0]), float(half.step(batch)[0])
+    loss, rounded = float(take_step(one, batch)[0]), float(take_step(half, batch)[0])
     assert loss != rounded
     assert loss == pytest.approx(rounded, rel=0.02)
 
 
 def test_the_rate_of_a_step_is_that_of_the_schedule():
-    one = trainer("lr=0.01", "warmup=4", "steps=10", "schedule=inverse_sqrt")
+    """Steps count from 1: the first step already has a rate."""
+    one = trainer_of("lr=0.01", "warmup=4", "steps=10", "schedule=inverse_sqrt")
     rates = []
     for batch in islice(one.data(), 10):
-        one.step(batch)
+        take_step(one, batch)
         rates.append(one.optimizer.param_groups[0]["lr"])
     assert rates[:4] == pytest.approx([0.0025, 0.005, 0.0075, 0.01])
     assert rates[9] == pytest.approx(0.01 * (4 / 10) ** 0.5)
 
 
-def test_variants_hear_of_every_step_before_it_is_taken(monkeypatch):
+def test_variants_are_given_every_step_before_it_is_taken(monkeypatch):
+    """A variant that changes with time needs the number of the step that comes."""
     heard = []
-    one = trainer()
+    one = trainer_of()
     monkeypatch.setattr(Variant, "on_step_begin", lambda self, step: heard.append((self.shape.stack, step, one.done)))
     for batch in islice(one.data(), 2):
-        one.step(batch)
+        take_step(one, batch)
     assert heard == [("encoder", 1, 0), ("decoder", 1, 0), ("encoder", 2, 1), ("decoder", 2, 1)]
 
 
@@ -199,22 +208,46 @@ def test_variants_are_calibrated_once_and_not_again_on_resume(tmp_path, monkeypa
         forward()
         calls.append((self.shape.stack, self.training, torch.is_grad_enabled()))
 
-    step = Trainer.step
+    backward = Trainer.backward
 
-    def step_until_killed(self, *batch):
+    def backward_until_killed(self, batch):
         if self.done == 6:
             raise KeyboardInterrupt
-        return step(self, *batch)
+        return backward(self, batch)
 
     untouched = run(tmp_path / "untouched")
     monkeypatch.setattr(Variant, "calibrate", calibrate)
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "step", step_until_killed)
+        patch.setattr(Trainer, "backward", backward_until_killed)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "calibrated")
     calibrated = run(tmp_path / "calibrated")
     assert calibrated.status["attempts"] == 2
     assert calls == [("encoder", True, False), ("decoder", True, False)]
-    # It has data and dropout of its own: what follows is as if it had not been.
+    # Calibration has its own data and dropout, so the training after it is the same as without it.
     for table in ("curves.parquet", "layers.parquet"):
         assert (calibrated.path / table).read_bytes() == (untouched.path / table).read_bytes()
+
+
+class TwoRates(torch.optim.SGD):
+    """Feed-forward matrices are frozen, all other parameters learn at the given rate."""
+
+    def __init__(self, named_parameters, lr):
+        groups = {False: [], True: []}
+        for name, parameter in named_parameters:
+            groups["feed_forward" in name].append((name, parameter))
+        super().__init__([{"params": groups[False], "lr": lr}, {"params": groups[True], "lr": 0.0}], lr=lr)
+
+
+def test_schedule_scales_the_rate_of_every_parameter_group():
+    """An optimizer may group parameters by name; a group at rate 0 must stay as it is."""
+    config = with_values(
+        tiny_config("lr=0.1", "warmup=4", "steps=10"),
+        optimizer={"name": "two_rates", "_target_": f"{__name__}.TwoRates"},
+    )
+    one = Trainer(config, load_corpus(config.data))
+    before = {name: parameter.detach().clone() for name, parameter in one.model.named_parameters()}
+    take_step(one, next(one.data()))
+    assert [group["lr"] for group in one.optimizer.param_groups] == [pytest.approx(0.1 / 4), 0.0]
+    for name, parameter in one.model.named_parameters():
+        assert torch.equal(parameter, before[name]) == ("feed_forward" in name or parameter.grad.count_nonzero() == 0)

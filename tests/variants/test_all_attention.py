@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from normexp.config.schema import TASKS
-from normexp.model.build import build
 from normexp.sweep.plan import cost
-from tests.support.configs import small_config, variant_node
+from tests.support.configs import small_config
+from tests.support.models import built, node
 from tests.support.references.blocks import Weights, attend, heads_of, layer_norm, linear, not_seen
 from tests.support.runs import tiny_config
 
@@ -104,7 +104,7 @@ def outputs(task: str, read: Read, **changes: object) -> list[tuple[Tensor, Tens
     """(ours, the reference's) for every stack of the task's model."""
     torch.manual_seed(0)
     config = small_config(task={"name": task}, model={**SIZES, **changes})
-    model = build(config, vocabulary=20, classes=4).double().eval()
+    model = built(config).double().eval()
     for parameter in model.parameters():  # no bias and no gain may stay where leaving it out would not show
         parameter.data += 0.2 * torch.randn_like(parameter)
     x, y = torch.randn(3, 7, 16, dtype=torch.float64), torch.randn(3, 5, 16, dtype=torch.float64)
@@ -150,8 +150,9 @@ def own(model) -> dict[str, Tensor]:
     return {name: p for name, p in model.named_parameters() if name.endswith(VECTORS)}
 
 
-def test_as_they_are_used_the_vectors_start_as_standard_normal_and_all_apart():
-    found = own(build(small_config(model={**SIZES, "persistent": 300}), vocabulary=20))
+def test_vectors_start_as_distinct_standard_normals():
+    """After the factors with which attention uses them; no head starts like another."""
+    found = own(built(small_config(model={**SIZES, "persistent": 300}), vocabulary=20))
     assert len(found) == 2 * (3 + 4)  # self-attention's alone
     for name, parameter in found.items():
         assert parameter.shape == (4, 300, 4)
@@ -162,13 +163,14 @@ def test_as_they_are_used_the_vectors_start_as_standard_normal_and_all_apart():
     assert not any(torch.equal(a, b) for i, a in enumerate(heads) for b in heads[:i])
 
 
-def test_no_init_and_no_variant_changes_them_and_nothing_else_starts_otherwise():
+def test_vectors_start_alike_under_every_init_and_variant():
+    """And they change nothing else: every other weight starts as without them."""
     sizes = {**SIZES, "feed_forward": 32}
     deep_norm = {"name": "deep_norm", "_target_": "normexp.variants.deep_norm.DeepNorm"}
     torch_default = {"name": "torch_default", "_target_": "normexp.model.initialisers.TorchDefault"}
-    plain = build(small_config(model={**sizes, "persistent": 0}), vocabulary=20)
+    plain = built(small_config(model={**sizes, "persistent": 0}), vocabulary=20)
     with_them, scaled, drawn = (
-        build(small_config(model=sizes, **changes), vocabulary=20)
+        built(small_config(model=sizes, **changes), vocabulary=20)
         for changes in ({}, {"variant": deep_norm}, {"init": torch_default})
     )
     for other in (scaled, drawn):
@@ -179,9 +181,10 @@ def test_no_init_and_no_variant_changes_them_and_nothing_else_starts_otherwise()
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_as_many_as_the_hidden_width_keep_the_size_but_for_the_biases(task):
+def test_as_many_vectors_as_hidden_units_keep_the_size(task):
+    """Up to the biases of the feed-forward."""
     plain, without = (
-        build(small_config(task={"name": task}, variant=variant_node("plain"), model=sizes), 20, classes=4)
+        built(small_config(task={"name": task}, variant=node("plain"), model=sizes), 20, classes=4)
         for sizes in ({"feed_forward": 32}, {"feed_forward": 0, "persistent": 32})
     )
     layers = sum(stack.shape.depth for stack in plain.stacks)
@@ -189,7 +192,8 @@ def test_as_many_as_the_hidden_width_keep_the_size_but_for_the_biases(task):
     assert sizes[0] - sizes[1] == layers * (32 + 16)
 
 
-def test_it_costs_what_the_feed_forward_did_and_no_more_where_there_is_neither():
+def test_vectors_cost_what_the_feed_forward_did():
+    """The estimate of a run counts them like hidden units."""
     costs = [
         cost(tiny_config(f"model.feed_forward={hidden}", f"model.persistent={persistent}"))
         for hidden, persistent in ((32, 0), (0, 32), (0, 0), (32, 32))
@@ -200,7 +204,7 @@ def test_it_costs_what_the_feed_forward_did_and_no_more_where_there_is_neither()
 
 
 def test_without_a_feed_forward_a_layer_is_its_attentions():
-    model = build(small_config(model={"feed_forward": 0}), vocabulary=20)
+    model = built(small_config(model={"feed_forward": 0}), vocabulary=20)
     assert [site.kind for site in model.encoder.sites] == ["attention"] * 3
     assert [site.kind for site in model.decoder.sites] == ["attention", "cross_attention"] * 3
     assert not own(model)

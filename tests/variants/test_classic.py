@@ -1,26 +1,13 @@
-"""What the classic arrangements are beyond their forward: identity paths, starts, what is left without norm or bias."""
+"""The classic variants beyond their forward: identity paths, starts, models without norm or bias."""
 
 import pytest
 import torch
 from torch import nn
 
-from normexp.model.build import build
 from normexp.norms import LayerNorm, RMSNorm
 from normexp.probes.graph import graph
-from tests.support.configs import small_config
+from tests.support.models import model_of
 
-CLASSES = {
-    "t5": "t5.T5",
-    "res_post_norm": "res_post_norm.ResPostNorm",
-    "swin_v2": "res_post_norm.SwinV2",
-    "sandwich": "sandwich.Sandwich",
-    "peri_ln": "sandwich.PeriLN",
-    "no_norm": "no_norm.NoNorm",
-    "first_norm_free": "first_norm_free.FirstNormFree",
-    "parallel": "parallel.Parallel",
-    "macaron": "macaron.Macaron",
-    "pre_ln": "pre_ln.PreLN",
-}
 LAYERS = {  # the last layer of encoder and decoder
     "t5": (["h₁ = x + A(RMS(x))", "x ← h₁ + FFN(RMS(h₁))"],
            ["h₁ = x + A(RMS(x))", "h₂ = h₁ + C(RMS(h₁), memory)", "x ← h₂ + FFN(RMS(h₂))"]),
@@ -41,18 +28,13 @@ LAYERS["swin_v2"], LAYERS["peri_ln"] = LAYERS["res_post_norm"], LAYERS["sandwich
 CLOSES = dict.fromkeys(LAYERS, "output = LN(x)") | {"t5": "output = RMS(x)", "no_norm": "output = x"}
 
 
-def model_of(name, **options):
-    node = {"name": name, "_target_": f"normexp.variants.{CLASSES[name]}", **options}
-    return build(small_config(variant=node, model={"encoder_depth": 3, "decoder_depth": 4}), vocabulary=20)
-
-
 def parts(model, stack):
     return {part.where: list(part.lines) for part in graph(model) if part.stack == stack}
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_the_graph_is_the_papers(name):
-    model = model_of(name)
+    model = model_of(name, 3, 4)
     for stack, lines in zip(("encoder", "decoder"), LAYERS[name], strict=True):
         found = parts(model, stack)
         assert [v for where, v in found.items() if where.startswith("layer")][-1] == lines
@@ -63,7 +45,7 @@ def test_the_graph_is_the_papers(name):
 @pytest.mark.parametrize("name", LAYERS)
 def test_the_identity_path_is_left_alone(name):
     """With silent branches the stream leaves as it entered, and so does its gradient."""
-    model = model_of(name).double()
+    model = model_of(name, 3, 4).double()
     for module in model.modules():
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.weight)
@@ -83,7 +65,7 @@ def test_the_identity_path_is_left_alone(name):
 
 
 def test_t5_has_no_bias_and_rms_norms_alone(tokens):
-    model = model_of("t5")
+    model = model_of("t5", 3, 4)
     inside = [name for stack in model.stacks for name, _ in stack.named_parameters()]
     assert [name for name in inside if "bias" in name] == []
     norms = [m for m in model.modules() if isinstance(m, LayerNorm | RMSNorm)]
@@ -91,12 +73,12 @@ def test_t5_has_no_bias_and_rms_norms_alone(tokens):
     assert {(type(m), m.eps) for m in norms} == {(RMSNorm, 1e-6)}
     # The same initial matrices as everywhere, by their names.
     name = "decoder.layers.03.cross_attention.sublayer.value.weight"
-    assert torch.equal(model.state_dict()[name], model_of("pre_ln").state_dict()[name])
+    assert torch.equal(model.state_dict()[name], model_of("pre_ln", 3, 4).state_dict()[name])
     model(**tokens).sum().backward()
 
 
 def test_swin_v2_starts_as_the_identity(tokens):
-    model = model_of("swin_v2")
+    model = model_of("swin_v2", 3, 4)
     for stack in model.stacks:
         x = torch.randn(2, 5, 16)
         trace = {}
@@ -111,36 +93,38 @@ def test_swin_v2_starts_as_the_identity(tokens):
 
 
 def test_tays_form_leaves_the_stack_open():
-    model = model_of("res_post_norm", final_norm=False)
+    model = model_of("res_post_norm", options={"final_norm": False})
     assert parts(model, "encoder")["closes"] == ["output = x"]
     assert parts(model, "decoder")["closes"] == ["output = x"]
 
 
-def test_the_first_attention_of_each_stack_alone_reads_the_raw_stream():
-    model = model_of("first_norm_free")
+def test_only_the_first_attention_has_no_norm():
+    """In each stack it reads the embedding as it is."""
+    model = model_of("first_norm_free", 3, 4)
     free = [s.name for stack in model.stacks for s in stack.sites if isinstance(s.norm, nn.Identity)]
     assert free == ["encoder.01.attention", "decoder.01.attention"]
 
 
 def test_parallel_has_one_norm_a_layer():
-    model = model_of("parallel")
+    model = model_of("parallel", 3, 4)
     assert sum(isinstance(m, LayerNorm) for m in model.modules()) == (3 + 1) + (4 + 1)
 
 
 def test_macarons_two_feed_forwards_start_apart():
-    model = model_of("macaron")
+    model = model_of("macaron", 3, 4)
     names = [site.name for site in model.decoder.sites_by_layer[1]]
     kinds = ["feed_forward_in", "attention", "cross_attention", "feed_forward"]
     assert names == [f"decoder.02.{kind}" for kind in kinds]
     first, *_, last = model.decoder.sites_by_layer[1]
     assert not torch.equal(first.sublayer.fc1.weight, last.sublayer.fc1.weight)
     # The usual sub-layers start as in every other variant.
-    assert torch.equal(last.sublayer.fc1.weight, model_of("pre_ln").decoder.sites_by_layer[1][-1].sublayer.fc1.weight)
+    pre_ln = model_of("pre_ln", 3, 4).decoder.sites_by_layer[1][-1]
+    assert torch.equal(last.sublayer.fc1.weight, pre_ln.sublayer.fc1.weight)
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_no_initial_weight_is_scaled(name):
-    variant = model_of(name).encoder.variant
+    variant = model_of(name, 3, 4).encoder.variant
     assert {
         variant.init_scale(None, role) for role in ("embedding", "head", "query", "value", "out", "fc1", "fc2")
     } == {1.0}

@@ -5,21 +5,11 @@ import math
 import pytest
 import torch
 
-from normexp.config.compose import Composer
 from normexp.errors import ConfigError
-from normexp.model.build import build
 from normexp.probes.graph import graph
 from normexp.variants.mhc import Sinkhorn
-from tests.support.configs import small_config
-from tests.variants import test_references
-
-TORCH_DEFAULT = {"name": "torch_default", "_target_": "normexp.model.initialisers.TorchDefault"}  # draws biases too
-
-
-def model_of(name, encoder=3, decoder=3, options=None, **changes):
-    node = Composer("train", []).resolve([f"variant={name}"])["variant"] | (options or {})
-    depths = {"encoder_depth": encoder, "decoder_depth": decoder}
-    return build(small_config(variant=node, model=depths, **changes), vocabulary=20)
+from tests.support.models import TORCH_DEFAULT, model_of
+from tests.support.references.comparison import REFERENCES, close, outputs
 
 
 def silence(model):
@@ -48,19 +38,18 @@ def through(stack, x):
         ("mhc", {"streams": 3, "rounds": 2}),
     ],
 )
-def test_options_do_what_the_reference_does(name, options, monkeypatch):
-    node = test_references.node(name) | options
-    monkeypatch.setattr(test_references, "node", lambda _: node)
-    for ours, theirs in test_references.outputs(name, "translation", test_references.REFERENCES[name]):
-        assert torch.allclose(ours, theirs, rtol=1e-6, atol=1e-6)
+def test_options_do_what_the_reference_does(name, options):
+    for ours, theirs in outputs(name, "translation", REFERENCES[name], **options):
+        assert close(ours, theirs)
 
 
 # -- B2T ----------------------------------------------------------------------------------------------
 
 
-def test_b2t_scales_every_matrix_of_a_layer_by_its_own_stacks_depth_and_no_bias():
+def test_b2t_scales_matrices_by_depth_and_no_bias():
+    """The depth is that of its own stack."""
     plain = dict(model_of("b2t", 4, 9, init=TORCH_DEFAULT).named_parameters())
-    scaled = dict(model_of("b2t", 4, 9, {"weight_scaling": True}, init=TORCH_DEFAULT).named_parameters())
+    scaled = dict(model_of("b2t", 4, 9, options={"weight_scaling": True}, init=TORCH_DEFAULT).named_parameters())
     for name, value in scaled.items():
         matrix = ".sublayer." in name and name.endswith("weight")
         factor = {"encoder": 1 / 2, "decoder": 1 / 3}[name.partition(".")[0]] if matrix else 1.0
@@ -81,7 +70,7 @@ def test_the_mix_starts_as_the_average_of_all_below(name):
     expected = torch.tensor([[1, 0, 0], [1 / 2, 1 / 2, 0], [1 / 3, 1 / 3, 1 / 3]])
     assert torch.allclose(model.encoder.variant.mix, expected)
     assert model.decoder.variant.mix[4].tolist() == pytest.approx([0.2] * 5)
-    ones = model_of(name, 2, 4, {"start": "ones"})
+    ones = model_of(name, 2, 4, options={"start": "ones"})
     assert ones.encoder.variant.mix.tolist() == [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
 
 

@@ -7,30 +7,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from normexp.config.choice import maker
-from normexp.config.compose import Composer
-from normexp.model.build import build
+from normexp.config.choice import Choice
 from normexp.model.variant import StackShape
 from normexp.probes.graph import graph
-from tests.support.configs import small_config
+from tests.support.models import TORCH_DEFAULT, model_of, node
 from tests.support.runs import tiny_config
 
 NAMES = ["re_zero", "skip_init", "layer_scale", "fixup", "t_fixup"]
 ROLES = ("query", "key", "value", "out", "fc1", "fc2")
 
 
-def node(name: str, **options: Any) -> dict[str, Any]:
-    return Composer("train", []).resolve([f"variant={name}"])["variant"] | options
-
-
-def model(name: str, task: str = "translation", options: Any = None, **size: Any) -> Any:
-    config = small_config(variant=node(name, **(options or {})), task={"name": task}, model=size)
-    return build(config, vocabulary=20, classes=4)
-
-
 def variant(name: str, stack: str, encoder_depth: int, decoder_depth: int) -> Any:
     shape = StackShape(stack, encoder_depth, decoder_depth, width=8, heads=2, feed_forward=16)
-    return maker("variant", node(name))(shape, nn.LayerNorm)
+    return Choice.of("variant", node(name)).build(shape, nn.LayerNorm)
 
 
 def loss(of: Any, tokens: dict[str, Tensor]) -> Tensor:
@@ -50,14 +39,14 @@ def idle(of: Any) -> set[str]:
 
 @pytest.mark.parametrize("name", ["re_zero", "skip_init", "fixup"])
 def test_the_stack_starts_as_the_identity(name, tokens):
-    for stack in model(name).stacks:
+    for stack in model_of(name).stacks:
         x = torch.randn(3, 7, 16)
         assert torch.equal(stack(x, tokens["source_mask"], x, tokens["source_mask"]), x)
 
 
 @pytest.mark.parametrize("name", ["re_zero", "skip_init"])
 def test_the_scalars_alone_learn_at_the_first_step(name, tokens):
-    one = model(name)
+    one = model_of(name)
     loss(one, tokens).backward()
     learning = {n for n, p in one.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     # The decoder is the identity at first, so that nothing comes back to the encoder either.
@@ -68,7 +57,7 @@ def test_the_scalars_alone_learn_at_the_first_step(name, tokens):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("task", ["translation", "classification"])
 def test_after_a_few_steps_everything_learns(name, task, tokens):
-    one = model(name, task)
+    one = model_of(name, task=task)
     optimizer = torch.optim.Adam(one.parameters(), lr=1e-2)
     inputs = tokens if task == "translation" else {k: tokens[k] for k in ("source", "source_mask")}
     for _ in range(6):
@@ -81,7 +70,7 @@ def test_after_a_few_steps_everything_learns(name, task, tokens):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_identity_path_carries_the_gradient(name):
     """With F = 0 the stream's gradient is the output's, but for what closes the stack."""
-    stack = model(name).encoder
+    stack = model_of(name).encoder
     for site in stack.sites:
         site.branch = lambda x: torch.zeros_like(x)
     x = torch.randn(2, 3, 16, requires_grad=True)
@@ -96,7 +85,7 @@ def test_the_identity_path_carries_the_gradient(name):
 
 
 def test_re_zero_has_one_scalar_a_layer():
-    one = model("re_zero", encoder_depth=3, decoder_depth=4)
+    one = model_of("re_zero", encoder_depth=3, decoder_depth=4)
     for stack in one.stacks:
         scalars = [p for n, p in stack.named_parameters() if n.endswith("alpha")]
         assert len(scalars) == stack.shape.depth
@@ -105,20 +94,20 @@ def test_re_zero_has_one_scalar_a_layer():
 
 
 def test_re_zero_stays_shared_through_training_and_a_checkpoint(tokens):
-    one = model("re_zero").double()
+    one = model_of("re_zero").double()
     torch.optim.SGD(one.parameters(), lr=0.1).zero_grad()
     loss(one, tokens).backward()
     alphas = [p for n, p in one.named_parameters() if n.endswith("alpha")]
     for alpha in alphas:
         alpha.data += 0.5
-    other = model("re_zero").double()
+    other = model_of("re_zero").double()
     other.load_state_dict(one.state_dict())
     assert torch.equal(other(**tokens), one(**tokens))
     assert all(site.alpha is sites[0].alpha for sites in other.decoder.sites_by_layer for site in sites)
 
 
 def test_re_zero_per_sublayer_is_skip_init(tokens):
-    apart, skip = model("re_zero", options={"per_sublayer": True}), model("skip_init")
+    apart, skip = model_of("re_zero", options={"per_sublayer": True}), model_of("skip_init")
     torch.manual_seed(0)
     values = {n: torch.randn(()) for n, _ in skip.named_parameters() if n.endswith("alpha")}
     assert len(values) == 2 * 3 + 3 * 3
@@ -128,8 +117,8 @@ def test_re_zero_per_sublayer_is_skip_init(tokens):
     assert torch.equal(apart(**tokens), skip(**tokens))
 
 
-def test_skip_init_starts_where_it_is_told():
-    sites = model("skip_init", options={"start": 0.25}).decoder.sites
+def test_skip_init_has_a_start():
+    sites = model_of("skip_init", options={"start": 0.25}).decoder.sites
     assert {site.alpha.item() for site in sites} == {0.25}
 
 
@@ -146,12 +135,12 @@ def test_layer_scale_starts_by_the_depth_of_its_own_stack(depth, start):
 
 def test_layer_scales_gain_is_a_vector_with_an_optional_start():
     for options, start in (({}, 0.1), ({"start": 0.5}, 0.5)):
-        for site in model("layer_scale", options=options).decoder.sites:
+        for site in model_of("layer_scale", options=options).decoder.sites:
             assert torch.equal(site.gain, torch.full((16,), start))
 
 
 def test_layer_scale_of_ones_is_pre_ln(tokens):
-    ours, pre = model("layer_scale", options={"start": 1.0}), model("pre_ln")
+    ours, pre = model_of("layer_scale", options={"start": 1.0}), model_of("pre_ln")
     assert torch.equal(ours(**tokens), pre(**tokens))
 
 
@@ -176,7 +165,7 @@ def test_fixup_counts_the_branches_of_the_whole_model(encoder_depth, decoder_dep
 
 def test_fixup_scales_by_role_and_no_bias():
     size = {"encoder_depth": 3, "decoder_depth": 4}
-    ours, plain = model("fixup", **size).state_dict(), model("post_ln", **size).state_dict()
+    ours, plain = model_of("fixup", **size).state_dict(), model_of("post_ln", **size).state_dict()
     factors = {"query": 18 ** (-1 / 6), "key": 18 ** (-1 / 6), "value": 18 ** (-1 / 6), "fc1": 18**-0.5}
     for key, value in plain.items():
         role, _, kind = key.rpartition(".")
@@ -186,33 +175,31 @@ def test_fixup_scales_by_role_and_no_bias():
 
 
 def test_fixup_never_scales_a_bias():
-    config = small_config(
-        variant=node("fixup"), init={"name": "x", "_target_": "normexp.model.initialisers.TorchDefault"}
-    )
-    plain = small_config(init={"name": "x", "_target_": "normexp.model.initialisers.TorchDefault"})
-    ours, theirs = (build(c, vocabulary=20).decoder.sites[0].sublayer.out.bias for c in (config, plain))
+    models = (model_of(name, init=TORCH_DEFAULT) for name in ("fixup", "post_ln"))
+    ours, theirs = (model.decoder.sites[0].sublayer.out.bias for model in models)
     assert torch.equal(ours, theirs)
     assert ours.abs().max() > 0
 
 
-def test_fixup_starts_its_own_output_matrix_at_zero_and_leaves_a_tied_one(tokens):
-    assert model("fixup", tied=False).head.weight.abs().max() == 0
-    assert model("fixup", task="classification").head.weight.abs().max() == 0
-    tied = model("fixup")
+def test_fixup_starts_an_untied_head_at_zero(tokens):
+    """A tied one is the embedding and cannot start at zero."""
+    assert model_of("fixup", model={"tied": False}).head.weight.abs().max() == 0
+    assert model_of("fixup", task="classification").head.weight.abs().max() == 0
+    tied = model_of("fixup")
     tied(**tokens).logsumexp(-1).sum().backward()
     ends = [site.sublayer.fc2 if site.kind == "feed_forward" else site.sublayer.out for site in tied.decoder.sites]
     assert all(linear.weight.abs().max() == 0 and linear.weight.grad.abs().max() > 0 for linear in ends)
 
 
 def test_fixup_has_its_scalars_where_the_code_has_them():
-    for stack in model("fixup").stacks:
+    for stack in model_of("fixup").stacks:
         for site in stack.sites:
             slots = {slot: type(module).__name__ for slot, module in site.sublayer.inside.items()}
             shifts = ["input", "hidden", "before_fc2"] if site.kind == "feed_forward" else ["input"]
             assert slots == dict.fromkeys(shifts, "Shift") | {"output": "Multiplier"}
             starts = {slot: next(module.parameters()).item() for slot, module in site.sublayer.inside.items()}
             assert starts == dict.fromkeys(shifts, 0.0) | {"output": 1.0}
-    encoder, decoder = model("fixup").stacks
+    encoder, decoder = model_of("fixup").stacks
     assert [n for n, _ in encoder.variant.named_parameters()] == ["end.0.bias", "end.1.scale"]
     assert [n for n, _ in decoder.variant.named_parameters()] == ["end.0.bias"]
 
@@ -252,9 +239,10 @@ def test_t_fixup_of_one_stack_uses_that_stacks_depth():
     )
 
 
-def test_t_fixup_scales_the_drawn_weights_by_role_and_the_shared_embedding_once():
+def test_t_fixup_scales_by_role_and_the_embedding_once():
+    """Encoder and decoder share the embedding; its factor is the encoder's."""
     size = {"encoder_depth": 3, "decoder_depth": 4}
-    ours, plain = model("t_fixup", **size), model("post_ln", **size)
+    ours, plain = model_of("t_fixup", **size), model_of("post_ln", **size)
     for stack, twin, factor in zip(ours.stacks, plain.stacks, (0.5090899, 0.4082483), strict=True):
         for site, other in zip(stack.sites, twin.sites, strict=True):
             for role in ROLES:
@@ -283,15 +271,15 @@ GRAPHS = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_graph_is_the_papers(name):
-    encoder = [part for part in graph(model(name)) if part.stack == "encoder"]
+    encoder = [part for part in graph(model_of(name)) if part.stack == "encoder"]
     assert [part.where for part in encoder] == ["layers 1–3", "closes"]
     assert [" | ".join(part.lines) for part in encoder] == list(GRAPHS[name])
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_they_place_a_norm_or_refuse_one(name):
-    norms = [m for m in model(name).modules() if isinstance(m, nn.LayerNorm) or hasattr(m, "symbol")]
+def test_without_a_norm_setting_one_is_an_error(name):
+    norms = [m for m in model_of(name).modules() if isinstance(m, nn.LayerNorm) or hasattr(m, "symbol")]
     assert bool(norms) == (name == "layer_scale")
     if name != "layer_scale":
-        with pytest.raises(ValueError, match=f"norm is set, but variant={name} takes none"):
+        with pytest.raises(ValueError, match=f"norm is not used by variant={name}"):
             tiny_config(f"variant={name}", "norm=rms_norm")

@@ -13,7 +13,7 @@ SCRIPT = str(Path(__file__).parents[2] / "scripts" / "golden.py")
 
 @pytest.fixture
 def lab(tmp_path, monkeypatch):
-    """A folder of one's own with a variant, as an option beside the package's."""
+    """A user's folder with a variant, offered in addition to the package's."""
     (tmp_path / "variant").mkdir()
     (tmp_path / "variant" / "mine.yaml").write_text("_target_: normexp.variants.scaled_skip.ScaledSkip\nskip: 0.5\n")
     monkeypatch.setattr(sys, "path", [*sys.path])  # the script puts the checkout in front
@@ -23,7 +23,7 @@ def lab(tmp_path, monkeypatch):
 @pytest.fixture
 def script(lab, monkeypatch, capsys):
     def run(*words):
-        golden.resolved.cache_clear()  # each call would be a process of its own
+        golden.resolved.cache_clear()  # each call would be a new process
         monkeypatch.setattr(sys, "argv", ["golden.py", "--config-dir", str(lab), *words])
         runpy.run_path(SCRIPT, run_name="__main__")
         return capsys.readouterr().out
@@ -71,7 +71,7 @@ def test_the_change_that_is_named_is_the_largest():
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["him"], "error: variant=him: one of "),
+        (["him"], "error: variant must be one of "),
         (["mine", "--config-dir", "nowhere"], "error: --config-dir nowhere: a readable folder "),
     ],
 )

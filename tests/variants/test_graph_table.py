@@ -1,6 +1,5 @@
 """The graph of every variant of configs/variant as one table, held against what the running model shows."""
 
-import re
 from dataclasses import dataclass, fields
 from fnmatch import fnmatch
 from functools import cache
@@ -9,29 +8,30 @@ from typing import Any
 import pytest
 import torch
 
-from normexp.config.choice import locate
-from normexp.model.build import build
+from normexp.config.choice import Choice
+from normexp.config.compose import Composer
 from normexp.variants.pre_ln import PreLN
 from tests.support.configs import small_config
 from tests.support.graph_observer import observe
+from tests.support.models import TORCH_DEFAULT, built, node
+from tests.support.references.comparison import DEPTHS
 from tests.support.start_observer import scaled, shared
-from tests.variants import test_references
-from tests.variants.test_references import DEPTHS, VARIANTS
 
+VARIANTS = sorted(Composer("train").options("variant"))
 Cell = str | dict[str, str]  # one text for all, or by pattern of the site's (or layer's) name, of which the last counts
 
 
 @dataclass(frozen=True)
 class Row:
-    """What stands where, from left to right as a vector passes it, with the norm, sum and scale that are met.
+    """The graph of one variant: the norms, sums and scales on each path, in the order in which a vector meets them.
 
     main: the stream's own way through a site; `none` where there is no way around the branch.
     branch: what the branch alone has, F for the sub-layer itself; F[…] names what is called inside it.
-    Several ways are told with commas. `bottom:` starts at what entered the layer, `1:` and `2:` at another stream.
-    queries, memory: norms that cross-attention has on what it reads, beside those that the streams bring along;
-    heads: behind the projection, head by head.
+    Several ways are separated by commas. `bottom:` starts at the input of the layer, `1:` and `2:` at another stream.
+    queries, memory: norms that cross-attention has on what it reads, in addition to those on the streams;
+    heads: after the projection, head by head.
     identity: the factor on a gradient on its way down past silent branches; `normed` where no size comes through.
-    opens, closes: before the first layer and after the last. reads, leaves: of a layer, beside its sites.
+    opens, closes: before the first layer and after the last. reads, leaves: of a layer, outside its sites.
     scaled: matrices that start as post_ln's times a factor. encoder / decoder where the two differ.
     """
 
@@ -57,7 +57,7 @@ TABLE = {
     "plain": Row("none", "F", "0"),
     "no_residual": Row("none", "F norm", "0"),
     "no_norm": Row("sum", "F", "1"),
-    # The norm on the main path, behind the sum.
+    # The norm on the main path, after the sum.
     "post_ln": Row("sum norm", "F", "normed"),
     "admin": Row("scale sum norm", "F", "normed"),
     "admin_constant": Row("scale sum norm", "F", "normed"),
@@ -76,7 +76,7 @@ TABLE = {
     "deep_scale": Row("scale sum", "norm F scale", "0.037 / 0.0156", **PRE_LN),
     "macaron": Row("sum", {"*": "norm F", "*.feed_forward*": "norm F scale"}, "1", **PRE_LN),
     "parallel": Row("sum", {"*": "bottom: norm F", "*.attention": "norm F"}, "1", **PRE_LN),
-    # … behind it, or on both sides.
+    # … after it, or on both sides.
     "res_post_norm": Row("sum", "F norm", "1", closes="norm"),
     "swin_v2": Row("sum", "F norm", "1", closes="norm"),
     "sandwich": Row("sum", "norm F norm", "1", **PRE_LN),
@@ -172,25 +172,22 @@ TABLE = {
 
 # -- the table against the models -------------------------------------------------------------------------------------
 
-node = cache(test_references.node)
-TORCH_DEFAULT = {"name": "torch_default", "_target_": "normexp.model.initialisers.TorchDefault"}  # draws biases too
 
-
-def built(variant: dict[str, Any]) -> Any:
-    """Unequal depths, and a head of its own; as it starts."""
+def graph_model(variant: dict[str, Any]) -> Any:
+    """Unequal depths and an untied head, with initial weights."""
     config = small_config(variant=variant, init=TORCH_DEFAULT, model={**DEPTHS, "tied": False})
-    return build(config, vocabulary=20).double().eval()
+    return built(config).double().eval()
 
 
 @cache
 def observed(name: str) -> dict[str, Any]:
     """Every column of the table, as the model shows it."""
-    return columns_of(built(node(name)))
+    return columns_of(graph_model(node(name)))
 
 
 def columns_of(model: Any) -> dict[str, Any]:
     torch.manual_seed(0)
-    return {**vars(observe(model)), "scaled": scaled(model, built(node("post_ln")))}
+    return {**vars(observe(model)), "scaled": scaled(model, graph_model(node("post_ln")))}
 
 
 def complaints(found: dict[str, Any], row: Row) -> dict[str, list[str]]:
@@ -217,7 +214,7 @@ def at(cell: Cell, place: str) -> str:
 
 def test_every_variant_that_cites_a_paper_has_a_row():
     """One of the user's own may do without."""
-    cited = {name for name in VARIANTS if re.search(r"\d{4}", locate("variant", node(name)).equation().paper)}
+    cited = {name for name in VARIANTS if Choice.of("variant", node(name)).cls.paper}
     missing = sorted(cited - set(TABLE))
     assert not missing, f"tests/variants/test_graph_table.py has no row for {', '.join(missing)}"
     assert set(TABLE) <= set(VARIANTS)
@@ -230,7 +227,7 @@ def test_the_running_model_is_what_its_row_says(name):
 
 @pytest.mark.parametrize("name", TABLE)
 def test_no_two_layers_start_alike(name):
-    assert shared(built(node(name))) == []
+    assert shared(graph_model(node(name))) == []
 
 
 # -- a wrong graph is seen --------------------------------------------------------------------------------------------
@@ -283,17 +280,17 @@ class NormedMemory(PreLN):
 @pytest.mark.parametrize(("slip", "columns"), [(Unclosed, {"closes"}), (NormedMemory, {"memory"})])
 def test_a_slip_is_seen(slip, columns, monkeypatch):
     monkeypatch.setattr("normexp.variants.pre_ln.PreLN", slip)
-    assert set(complaints(columns_of(built(node("pre_ln"))), TABLE["pre_ln"])) == columns
+    assert set(complaints(columns_of(graph_model(node("pre_ln"))), TABLE["pre_ln"])) == columns
 
 
 def test_a_scaled_bias_and_a_layer_copied_from_another_are_seen():
-    model = built(node("pre_ln"))
+    model = graph_model(node("pre_ln"))
     lower, upper = (sites[0].sublayer for sites in model.encoder.sites_by_layer[:2])
     with torch.no_grad():
         upper.out.bias *= 2
         upper.value.weight.copy_(lower.value.weight)
     upper.query = lower.query
-    assert scaled(model, built(node("post_ln"))).split()[-1] == "attention.bias"
+    assert scaled(model, graph_model(node("post_ln"))).split()[-1] == "attention.bias"
     assert shared(model) == [
         "encoder.01 and encoder.02 share query.weight of attention",
         "encoder.01 and encoder.02 share query.bias of attention",

@@ -3,24 +3,14 @@
 import pytest
 import torch
 
-from normexp.config.compose import Composer
-from normexp.model.build import build
 from normexp.model.variant import Context, Site, StackShape
 from normexp.norms import LayerNorm
 from normexp.probes.graph import graph
 from normexp.variants.sub_ln import SubLN
 from normexp.views.show import describe
-from tests.support.configs import small_config
+from tests.support.models import TORCH_DEFAULT, model_of
+from tests.support.references.comparison import REFERENCES, close, outputs
 from tests.support.runs import tiny_config
-from tests.variants import test_references
-
-TORCH_DEFAULT = {"name": "torch_default", "_target_": "normexp.model.initialisers.TorchDefault"}  # draws biases too
-
-
-def model_of(name, encoder=3, decoder=3, options=None, **changes):
-    node = Composer("train", []).resolve([f"variant={name}"])["variant"] | (options or {})
-    depths = {"encoder_depth": encoder, "decoder_depth": decoder}
-    return build(small_config(variant=node, model=depths, **changes), vocabulary=20)
 
 
 def lines_of(model, stack):
@@ -31,11 +21,9 @@ def lines_of(model, stack):
     ("name", "options"),
     [("mix_ln", {"fraction": 0.5}), ("mix_ln", {"fraction": 1.0}), ("norm_former", {"residual_gain": True})],
 )
-def test_options_do_what_the_reference_does(name, options, monkeypatch):
-    node = test_references.node(name) | options
-    monkeypatch.setattr(test_references, "node", lambda _: node)
-    for ours, theirs in test_references.outputs(name, "translation", test_references.REFERENCES[name]):
-        assert torch.allclose(ours, theirs, rtol=1e-6, atol=1e-6)
+def test_options_do_what_the_reference_does(name, options):
+    for ours, theirs in outputs(name, "translation", REFERENCES[name], **options):
+        assert close(ours, theirs)
 
 
 @pytest.mark.parametrize("name", ["layer_norm_scaling", "norm_former", "sub_ln"])
@@ -68,11 +56,12 @@ def test_the_identity_path_has_gradient_one(name):
     ],
 )
 def test_mix_ln_rounds_the_number_of_post_layers_down(depth, fraction, post_layers):
-    variant = model_of("mix_ln", depth, 2, {"fraction": fraction}).encoder.variant
+    variant = model_of("mix_ln", depth, 2, options={"fraction": fraction}).encoder.variant
     assert variant.post_layers == post_layers
 
 
-def test_mix_ln_is_post_ln_below_and_pre_ln_above_in_each_stack_for_itself():
+def test_mix_ln_splits_each_stack_separately():
+    """Post-LN below, Pre-LN above."""
     model = model_of("mix_ln", 8, 4)
     assert lines_of(model, "encoder") == {
         "layers 1–2": ("h₁ = LN(x + A(x))", "x ← LN(h₁ + FFN(h₁))"),
@@ -95,7 +84,8 @@ def test_mix_ln_says_when_nothing_is_mixed(tokens):
 # -- LayerNorm scaling --------------------------------------------------------------------------------
 
 
-def test_norms_shrink_with_the_root_of_the_layer_and_the_last_one_does_not():
+def test_norms_shrink_with_the_root_of_the_layer():
+    """All but the norm after the last layer."""
     model = model_of("layer_norm_scaling", 9, 4)
     roots = {1: 1, 2: 1.4142136, 3: 1.7320508, 4: 2, 9: 3}
     x = torch.randn(2, 5, 16)
@@ -111,7 +101,8 @@ def test_norms_shrink_with_the_root_of_the_layer_and_the_last_one_does_not():
 # -- HybridNorm ---------------------------------------------------------------------------------------
 
 
-def test_hybrid_norm_puts_norms_of_a_heads_width_on_query_key_and_value():
+def test_hybrid_norm_norms_heads_in_all_attention():
+    """Query, key and value get one norm of a head's width each, in cross-attention too."""
     model = model_of("hybrid_norm")
     for site in model.encoder.sites + model.decoder.sites:
         if site.kind == "feed_forward":
@@ -122,7 +113,8 @@ def test_hybrid_norm_puts_norms_of_a_heads_width_on_query_key_and_value():
             assert not hasattr(site, "norm")
 
 
-def test_hybrid_norm_and_its_star_differ_in_the_first_layer_alone():
+def test_hybrid_norm_star_differs_in_the_first_layer():
+    """And in no other."""
     inside = tuple(f"inside {b}: LN at {slot}" for b in "AC" for slot in ("query", "key", "value"))
     hybrid = ("h₁ = x + A(x)", "h₂ = h₁ + C(h₁, memory)", "x ← LN(h₂) + FFN(LN(h₂))", *inside)
     first = ("h₁ = x + A(LN(x))", "h₂ = h₁ + C(LN(h₁), memory)", "x ← h₂ + FFN(LN(h₂))", *inside)
@@ -135,7 +127,8 @@ def test_hybrid_norm_and_its_star_differ_in_the_first_layer_alone():
 # -- NormFormer ---------------------------------------------------------------------------------------
 
 
-def test_norm_former_gains_heads_and_norms_inside_all_but_cross_attention():
+def test_norm_former_leaves_cross_attention_plain():
+    """Attention has head gains and a norm, the feed-forward a norm, cross-attention neither."""
     model = model_of("norm_former", options={"residual_gain": True})
     attention, cross, feed_forward = model.decoder.sites_by_layer[0]
     assert attention.sublayer.inside["heads"].gain.flatten().tolist() == [1] * 4

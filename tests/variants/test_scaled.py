@@ -1,4 +1,4 @@
-"""Constants of the scaled arrangements against numbers worked out by hand, what they start with, where they degenerate.
+"""Scaled variants: constants against numbers worked out by hand, initial weights, special cases.
 
 Depths are (encoder, decoder), 0 where there is no such stack.
 """
@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from normexp.errors import ConfigError
-from normexp.model.build import build
 from normexp.model.variant import StackShape
 from normexp.norms import LayerNorm
 from normexp.probes.graph import graph
@@ -17,22 +16,13 @@ from normexp.variants.branch_norm import BranchNorm
 from normexp.variants.deep_norm import DeepNorm
 from normexp.variants.deep_scale import DeepScale
 from normexp.variants.keel import Keel
-from normexp.variants.post_ln import PostLN
-from normexp.variants.recursive_skip import RecursiveSkip
-from normexp.variants.scaled_skip import ScaledSkip
-from tests.support.configs import small_config
+from tests.support.models import TORCH_DEFAULT, model_of
 
-CLASSES = [ScaledSkip, DeepNorm, Admin, AdminConstant, Keel, RecursiveSkip, BranchNorm, DeepScale]
+NAMES = ["scaled_skip", "deep_norm", "admin", "admin_constant", "keel", "recursive_skip", "branch_norm", "deep_scale"]
 
 
 def variant_of(cls, stack, depths, **options):
     return cls(StackShape(stack, *depths, width=8, heads=2, feed_forward=16), LayerNorm, **options)
-
-
-def model_of(cls, depths=(3, 4), **options):
-    node = {"name": cls.__name__, "_target_": f"{cls.__module__}.{cls.__name__}", **options}
-    size = {"encoder_depth": depths[0], "decoder_depth": depths[1]}
-    return build(small_config(variant=node, model=size), vocabulary=20)
 
 
 @pytest.mark.parametrize(
@@ -58,13 +48,7 @@ def test_deep_norm_has_the_papers_constants(stack, depths, alpha, beta):
 
 
 def test_deep_norm_scales_matrices_by_role_and_no_bias():
-    node = {
-        "init": {"name": "torch_default", "_target_": "normexp.model.initialisers.TorchDefault"}
-    }  # whose biases are not 0
-    plain, scaled = (
-        build(small_config(variant={"name": "v", "_target_": target}, **node), vocabulary=20).state_dict()
-        for target in ("normexp.variants.post_ln.PostLN", "normexp.variants.deep_norm.DeepNorm")
-    )
+    plain, scaled = (model_of(name, init=TORCH_DEFAULT).state_dict() for name in ("post_ln", "deep_norm"))
     betas = {"encoder": 0.87 * 3 ** (-5 / 16), "decoder": 36**-0.25}
     assert set(plain) == set(scaled)
     for name, value in scaled.items():
@@ -73,9 +57,9 @@ def test_deep_norm_scales_matrices_by_role_and_no_bias():
         assert torch.allclose(value, factor * plain[name]), name
 
 
-@pytest.mark.parametrize("cls", [c for c in CLASSES if c is not DeepNorm])
-def test_the_others_scale_no_initial_weight(cls):
-    plain, own = model_of(PostLN).state_dict(), model_of(cls).state_dict()
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "deep_norm"])
+def test_the_others_scale_no_initial_weight(name):
+    plain, own = model_of("post_ln").state_dict(), model_of(name).state_dict()
     drawn = [name for name in plain if "sublayer" in name or "words" in name]
     assert all(torch.equal(plain[name], own[name]) for name in drawn)
 
@@ -99,7 +83,7 @@ def test_admin_constant_has_the_formulas_constants(stack, depths, output_change,
 
 
 def test_admin_constant_refuses_another_word():
-    with pytest.raises(ConfigError, match="output_change=loglog: one of log, constant, linear is right"):
+    with pytest.raises(ConfigError, match=r"output_change must be one of log, constant, linear; got loglog"):
         variant_of(AdminConstant, "encoder", (2, 2), output_change="loglog")
 
 
@@ -135,7 +119,7 @@ def test_deep_scale_says_where_it_has_no_skip():
 
 
 def test_deep_scales_identity_path_shrinks_by_its_constant():
-    model = model_of(DeepScale).double()
+    model = model_of("deep_scale", 3, 4).double()
     for module in model.modules():
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.weight)
@@ -161,24 +145,23 @@ def test_branch_norm_rises_to_post_ln_and_stays():
 
 
 @pytest.mark.parametrize(
-    ("cls", "options"),
+    ("name", "options"),
     [
-        (ScaledSkip, {"skip": 1.0}),
-        (RecursiveSkip, {"skips": 1}),
-        (AdminConstant, {"output_change": "linear"}),
-        (Admin, {}),  # before it is profiled
-        (BranchNorm, {"full_at": 1}),
+        ("scaled_skip", {"skip": 1.0}),
+        ("recursive_skip", {"skips": 1}),
+        ("admin_constant", {"output_change": "linear"}),
+        ("admin", {}),  # before it is calibrated
+        ("branch_norm", {"full_at": 1}),
     ],
 )
-def test_where_it_is_post_ln(cls, options, tokens):
-    assert torch.equal(model_of(cls, **options)(**tokens), model_of(PostLN)(**tokens))
+def test_where_it_is_post_ln(name, options, tokens):
+    assert torch.equal(model_of(name, options=options)(**tokens), model_of("post_ln")(**tokens))
 
 
 @pytest.fixture
 def profiled(tokens):
     """An Admin with dropout, in training mode, calibrated as the trainer does it."""
-    node = {"name": "admin", "_target_": "normexp.variants.admin.Admin"}
-    model = build(small_config(variant=node, model={"dropout": 0.1}), vocabulary=20).train()
+    model = model_of("admin", model={"dropout": 0.1}).train()
 
     def forward():
         torch.manual_seed(5)
@@ -235,19 +218,19 @@ def test_admin_measures_no_more_after_a_forward_that_failed():
 
 
 @pytest.mark.parametrize(
-    ("cls", "line"),
+    ("name", "line"),
     [
-        (ScaledSkip, "x ← LN(2·h₂ + FFN(h₂))"),
-        (DeepNorm, "x ← LN(1.861·h₂ + FFN(h₂))"),  # 12^¼
-        (Admin, "x ← LN(omega·h₂ + FFN(h₂))"),
-        (AdminConstant, "x ← LN(2.017·h₂ + FFN(h₂))"),
-        (Keel, "x ← LN(12·h₂ + FFN(LN(h₂)))"),
-        (RecursiveSkip, "x ← LN(h₂ + LN(h₂ + FFN(h₂)))"),
-        (BranchNorm, "x ← LN(h₂ + 0.025·FFN(h₂))"),
-        (DeepScale, "x ← 0.7071·h₂ + 0.7071·FFN(LN(h₂))"),
+        ("scaled_skip", "x ← LN(2·h₂ + FFN(h₂))"),
+        ("deep_norm", "x ← LN(1.861·h₂ + FFN(h₂))"),  # 12^¼
+        ("admin", "x ← LN(omega·h₂ + FFN(h₂))"),
+        ("admin_constant", "x ← LN(2.017·h₂ + FFN(h₂))"),
+        ("keel", "x ← LN(12·h₂ + FFN(LN(h₂)))"),
+        ("recursive_skip", "x ← LN(h₂ + LN(h₂ + FFN(h₂)))"),
+        ("branch_norm", "x ← LN(h₂ + 0.025·FFN(h₂))"),
+        ("deep_scale", "x ← 0.7071·h₂ + 0.7071·FFN(LN(h₂))"),
     ],
 )
-def test_the_graph_is_the_papers(cls, line):
-    parts = {part.where: part.lines for part in graph(model_of(cls)) if part.stack == "decoder"}
+def test_the_graph_is_the_papers(name, line):
+    parts = {part.where: part.lines for part in graph(model_of(name, 3, 4)) if part.stack == "decoder"}
     assert parts["layers 1–4"][-1] == line
-    assert parts["closes"] == ("output = LN(x)",) if cls is DeepScale else ("output = x",)
+    assert parts["closes"] == (("output = LN(x)",) if name == "deep_scale" else ("output = x",))

@@ -1,4 +1,4 @@
-"""Run folders as a sweep leaves them, without training anything."""
+"""Synthetic run folders of a sweep, written without training."""
 
 import itertools
 import json
@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 import yaml
 
-LEVELS = {"unigram": 2.93, "position_only": 1.89, "target_bigram": 2.12}
+BASELINES = {"unigram": 2.93, "position_only": 1.89, "target_bigram": 2.12}
 ENDS = {"post_ln": {6: 0.30, 12: 1.20, 18: 1.93}, "pre_ln": {6: 0.20, 12: 0.25, 18: 0.31}}
 STEPS = 100
 
 
 def write_run(folder: Path, task: str = "translation", state: str = "completed", **keys: object) -> Path:
-    """Write one run folder; what it records follows from depth, variant and seed alone."""
+    """Write one run folder; its tables depend only on depth, variant and seed."""
     depth, variant, seed = int(str(keys["depth"])), str(keys["variant"]), int(str(keys.get("seed", 0)))
     rng = np.random.default_rng([depth, seed, len(variant)])
     end = ENDS.get(variant, {}).get(depth, 1.95) + 0.02 * seed
@@ -57,7 +57,7 @@ def write_run(folder: Path, task: str = "translation", state: str = "completed",
         status |= {"outcome": outcome, "final_loss": None if diverged else end, "valid_loss": end + 0.05}
         status |= {"parameters": 1000 * depth, "diverged_at": diverged, "permuted_loss": 3.0}
         status |= {"first_to_go": f"decoder.{depth:02d}.feed_forward" if diverged else None}
-        translation = {"baselines": LEVELS, "token_accuracy": 0.9, "bleu": 80.0, "chrf": 90.0}
+        translation = {"baselines": BASELINES, "token_accuracy": 0.9, "bleu": 80.0, "chrf": 90.0}
         status |= translation if task == "translation" else {"baselines": {"class_prior": 2.99}, "accuracy": 0.75}
     if state == "failed":
         status["error"] = "ValueError: no such thing"
@@ -81,14 +81,14 @@ def _gradient(variant: str, stack: str, layer: int, depth: int, step: int, diver
 
 
 def write_sweep(folder: Path, **grid: list[object]) -> Path:
-    """Write a sweep over the grid's keys; run names are as normexp makes them."""
-    cells = []
+    """Write a sweep over the grid's keys; run names have the format of normexp."""
+    names = []
     for values in itertools.product(*grid.values()):
         keys = dict(zip(grid, values, strict=True))
         name = ",".join(f"{key}={value:02d}" if key == "depth" else f"{key}={value}" for key, value in keys.items())
-        cells.append(name + "-1a2b3c4d")
-        write_run(folder / cells[-1], **keys)  # type: ignore[arg-type]
-    swept = {"name": folder.name, "swept": list(grid), "cells": cells, "overrides": []}
+        names.append(name + "-1a2b3c4d")
+        write_run(folder / names[-1], **keys)  # type: ignore[arg-type]
+    swept = {"name": folder.name, "swept": list(grid), "cells": names, "overrides": []}
     (folder / "sweep.json").write_text(json.dumps(swept))
     return folder
 
@@ -114,17 +114,17 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_sweep(tmp_path: Path) -> Callable[..., Path]:
-    """Return a function that writes a sweep over the given grid into a new folder."""
+    """A function that writes a sweep over the given grid into a new folder."""
     return lambda name="try", **grid: write_sweep(tmp_path / name, **grid)
 
 
 @pytest.fixture
 def make_run() -> Callable[..., Path]:
-    """Return the function that writes one run folder."""
+    """The function that writes one run folder."""
     return write_run
 
 
 @pytest.fixture(scope="session")
 def write_sweep_once() -> Callable[..., Path]:
-    """Return the function that writes a sweep into a folder, for fixtures that outlive a test."""
+    """The function that writes a sweep into a folder, for fixtures of longer scope."""
     return write_sweep

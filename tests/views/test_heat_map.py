@@ -25,7 +25,7 @@ def rows(**more: Any) -> pd.DataFrame:
 
 
 def drawn(some: pd.DataFrame, **options: Any) -> tuple[Figure, list[Axes]]:
-    """The figure, once it has been saved without a warning, and its visible panels."""
+    """The figure, after saving it without a warning, and its visible panels."""
     figure = heat_map(some, "depth", "lr", **FRAME, **options)
     figure.savefig(io.BytesIO(), dpi=20)
     return figure, [axis for axis in figure.axes if axis.images and axis.get_visible()]
@@ -36,11 +36,11 @@ def matrix(axis: Axes, image: int = 0) -> list[list[float | None]]:
     return np.ma.masked_invalid(axis.images[image].get_array()).tolist()
 
 
-def cells(axis: Axes) -> dict[tuple[float, float], str]:
+def fields(axis: Axes) -> dict[tuple[float, float], str]:
     return {text.get_position(): text.get_text() for text in axis.texts}
 
 
-def test_cells_are_means_over_the_seeds_in_the_order_of_the_axes() -> None:
+def test_fields_are_means_over_seeds_in_axis_order() -> None:
     _, (post, pre) = drawn(rows())
     np.testing.assert_allclose(matrix(post), [[0.7, 1.3], [3.1, 6.1]])  # lr 0.1 and 0.5 by depth 6 and 12
     assert matrix(pre) == matrix(post)
@@ -66,8 +66,8 @@ def test_what_was_not_measured_stays_white() -> None:
     _, (post, pre) = drawn(some, letters="outcome")
     assert matrix(post)[1][0] is None  # depth 6 at lr 0.5
     assert matrix(post, 1) == [[None, None], [None, None]]
-    assert set(cells(post)) == {(0, 0), (1, 0), (1, 1)}
-    assert len(cells(pre)) == 4
+    assert set(fields(post)) == {(0, 0), (1, 0), (1, 1)}
+    assert len(fields(pre)) == 4
 
 
 @pytest.mark.parametrize("letters", ["", "outcome"])
@@ -82,7 +82,7 @@ def test_what_is_not_finite_is_grey_with_a_cross(letters: str, bad: float) -> No
     assert post.images[1].to_rgba(0.85)[:3] == pytest.approx([0.85] * 3, abs=0.01)
     assert matrix(pre, 1) == [[None, None], [None, None]]
     if letters:
-        assert cells(post)[1, 1] == "D\n✕"
+        assert fields(post)[1, 1] == "D\n✕"
     else:
         assert [line.get_xydata().tolist() for line in post.lines] == [[[1, 1]]]
         assert post.lines[0].get_marker() == "x"
@@ -91,18 +91,27 @@ def test_what_is_not_finite_is_grey_with_a_cross(letters: str, bad: float) -> No
         assert (axis.get_xlim(), axis.get_ylim()) == ((-0.5, 1.5), (1.5, -0.5))
 
 
-def test_letters_are_verdicts_one_per_seed_where_they_differ() -> None:
+def test_one_seed_that_is_not_finite_leaves_no_mean() -> None:
+    some = rows()
+    at = (some["variant"] == "post_ln") & (some["depth"] == 12) & (some["lr"] == 0.5)
+    some.loc[at & (some["seed"] == 1), ["value", "outcome"]] = [np.nan, "diverged"]
+    _, (post, _) = drawn(some, letters="outcome")
+    assert matrix(post)[1][1] is None
+    assert fields(post)[1, 1] == "TD\n✕"
+
+
+def test_letters_are_outcomes_one_per_seed_if_they_differ() -> None:
     some = rows().sort_values("seed", ascending=False)
     at = (some["depth"] == 6) & (some["lr"] == 0.1) & (some["variant"] == "post_ln")
     some.loc[at & (some["seed"] == 1), "outcome"] = "stuck"
     some.loc[at & (some["seed"] == 0), "outcome"] = "partial"
     _, (post, pre) = drawn(some, letters="outcome")
-    assert cells(post)[0, 0] == "PS\n0.7"
-    assert cells(pre) == {(0, 0): "T\n0.7", (1, 0): "T\n1.3", (0, 1): "T\n3.1", (1, 1): "T\n6.1"}
+    assert fields(post)[0, 0] == "PS\n0.7"
+    assert fields(pre) == {(0, 0): "T\n0.7", (1, 0): "T\n1.3", (0, 1): "T\n3.1", (1, 1): "T\n6.1"}
     assert not drawn(some)[1][0].texts
 
 
-def test_letters_can_be_read_on_their_cell() -> None:
+def test_letters_are_readable_on_their_colour() -> None:
     _, (post, _) = drawn(rows(), letters="outcome")
     colours = {text.get_position(): text.get_color() for text in post.texts}
     assert (colours[0, 0], colours[1, 1]) == ("black", "white")  # yellow is small, violet is large
@@ -125,11 +134,11 @@ def test_all_panels_and_the_bar_have_one_scale() -> None:
 @pytest.mark.parametrize("value", [0.0, 0.1, 5.0, np.nan])
 def test_a_single_value_is_drawn(log: bool, value: float) -> None:
     _, (post, _) = drawn(rows().assign(value=value), log=log, letters="outcome")
-    assert cells(post)[0, 0] == ("T\n✕" if np.isnan(value) else f"T\n{value:.2g}")
+    assert fields(post)[0, 0] == ("T\n✕" if np.isnan(value) else f"T\n{value:.2g}")
 
 
 @pytest.mark.parametrize(("count", "per_row"), [(3, 3), (5, 3), (6, 3), (7, 5)])
-def test_many_panels_stand_in_several_lines(count: int, per_row: int) -> None:
+def test_many_panels_are_in_several_rows(count: int, per_row: int) -> None:
     names = ["post_ln", "pre_ln", "admin", "b2t", "deep_norm", "t5", "plain"][:count]
     figure, panels = drawn(rows(variant=names))
     assert [axis.get_title(loc="left") for axis in panels] == names
@@ -144,5 +153,5 @@ def test_many_panels_stand_in_several_lines(count: int, per_row: int) -> None:
 
 def test_many_places_are_labelled_at_a_distance() -> None:
     _, (post,) = drawn(rows(depth=list(range(20)), variant=["post_ln"]))
-    assert [label.get_text() for label in post.get_xticklabels()] == ["0", "4", "8", "12", "16"]
+    assert [label.get_text() for label in post.get_xticklabels()] == ["0", "4", "8", "12", "19"]
     assert len(post.get_yticklabels()) == 2

@@ -26,7 +26,7 @@ def rows(variants: list[str] = VARIANTS[:2]) -> pd.DataFrame:
 
 
 def drawn(some: pd.DataFrame, bins: int = 24) -> tuple[Figure, list[Axes]]:
-    """The figure, once it has been saved without a warning, and its visible panels."""
+    """The figure, after saving it without a warning, and its visible panels."""
     figure = histogram(some, bins=bins, **FRAME)
     figure.savefig(io.BytesIO(), dpi=20)
     return figure, [axis for axis in figure.axes if axis.get_visible()]
@@ -94,11 +94,11 @@ def test_what_is_not_finite_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(("count", "per_row"), [(5, 3), (6, 3), (7, 5)])
-def test_many_panels_stand_in_several_lines(count: int, per_row: int) -> None:
+def test_many_panels_are_in_several_rows(count: int, per_row: int) -> None:
     figure, panels = drawn(rows(VARIANTS[:count]))
     assert [axis.get_title(loc="left") for axis in panels] == VARIANTS[:count]
     assert len(figure.axes) == 2 * per_row
-    below = [place + per_row < count for place in range(count)]  # whether another panel stands below it
+    below = [place + per_row < count for place in range(count)]  # whether there is a panel below it
     assert [axis.get_xlabel() for axis in panels] == ["" if covered else "norm" for covered in below]
     labelled = [any(label.get_visible() for label in axis.get_xticklabels()) for axis in panels]
     assert labelled == [not covered for covered in below]

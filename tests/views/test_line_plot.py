@@ -1,4 +1,4 @@
-"""What xy draws, read back from its lines and bands."""
+"""What line_plot draws, read back from its lines and bands."""
 
 import itertools
 from typing import Any
@@ -9,6 +9,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
+from scipy import stats
 
 from normexp.views.line_plot import line_plot
 
@@ -35,8 +36,17 @@ def panel(**options: Any) -> Axes:
 
 
 def lines(axis: Axes) -> list[ArrayLike]:
-    """Points of the lines through measured means, in the order of the colours."""
-    return [line.get_xydata() for line in axis.lines if line.get_marker() != "x" and line.get_color() != "0.45"]
+    """Points of the means, in the order of the colours."""
+    return [line.get_xydata() for line in axis.lines if line.get_label() == "_mean"]
+
+
+def seed_lines(axis: Axes) -> list[ArrayLike]:
+    """Points of the thin lines of the seeds."""
+    return [line.get_xydata() for line in axis.lines if line.get_label() == "_seed"]
+
+
+def caption(figure: Figure) -> str:
+    return " ".join(text.get_text() for text in figure.texts if text.get_fontsize() == 6.5)
 
 
 def crosses(axis: Axes) -> list[tuple[float, str]]:
@@ -57,7 +67,8 @@ def test_columns_have_titles_and_rows_have_labels() -> None:
     assert [axis.get_title(loc="left") for axis in figure.axes] == ["depth 6", "depth 12", "", ""]
     assert [axis.get_ylabel() for axis in figure.axes] == ["encoder\nnorm", "", "decoder\nnorm", ""]
     assert [axis.get_xlabel() for axis in figure.axes] == ["", "", "layer l", "layer l"]
-    assert [text.get_text() for text in figure.texts] == ["Title", "settings", "caption"]
+    assert [text.get_text() for text in figure.texts][:2] == ["Title", "settings"]
+    assert caption(figure) == "caption Thin lines: seeds. Thick lines: mean over the seeds."
 
 
 def test_a_single_column_has_no_title() -> None:
@@ -79,43 +90,86 @@ def test_on_a_logarithmic_axis_they_are_geometric() -> None:
     assert (panel(log="xy").get_xscale(), panel().get_yscale()) == ("log", "linear")
 
 
-def test_bands_reach_from_the_smallest_to_the_largest_seed() -> None:
+def test_up_to_five_seeds_are_thin_lines() -> None:
     axis = panel()
-    assert len(axis.collections) == 2
+    assert len(axis.collections) == 0
+    layers = np.arange(1, 5)
+    post_0, post_1, _, pre_1 = seed_lines(axis)
+    np.testing.assert_allclose(post_0, np.c_[layers, layers])
+    np.testing.assert_allclose(post_1, np.c_[layers, 10 * layers])
+    np.testing.assert_allclose(pre_1, np.c_[layers, 10 * layers**2])
+    assert seed_lines(panel(some=rows(stack=["decoder"], depth=[6], seed=[1]))) == []
+
+
+@pytest.mark.parametrize("log", ["", "y"])
+def test_from_six_seeds_on_bands_are_t_intervals(log: str) -> None:
+    """Against scipy's own interval of a mean; on a logarithmic axis that of the logarithms."""
+    some = rows(stack=["decoder"], depth=[6], seed=list(range(6)))
+    figure = line_plot(some, "layer", log=log, **FRAME)
+    (axis,) = figure.axes
+    assert seed_lines(axis) == []
+    assert "Bands: 95 % t-interval of the mean." in caption(figure)
     for band, power in zip(axis.collections, (1, 2), strict=True):
-        corners = band.get_paths()[0].vertices
+        corners = np.asarray(band.get_paths()[0].vertices)
         for layer in range(1, 5):
+            values = layer**power * 10.0 ** np.arange(6)
+            values = np.log(values) if log else values
+            low, high = stats.t.interval(0.95, 5, values.mean(), stats.sem(values))
+            low, high = (np.exp(low), np.exp(high)) if log else (low, high)
             at = corners[corners[:, 0] == layer, 1]
-            assert (at.min(), at.max()) == (layer**power, 10 * layer**power)
-    assert not panel(some=rows(stack=["decoder"], depth=[6], seed=[1])).collections
+            assert (at.min(), at.max()) == pytest.approx((low, high))
 
 
-def test_what_is_not_finite_is_a_cross_and_no_part_of_the_line() -> None:
+def test_there_is_no_mean_over_the_survivors() -> None:
     some = rows(stack=["decoder"], depth=[6])
     post = some["variant"] == "post_ln"
     some.loc[post & (some["layer"] == 3), "value"] = np.inf
     some.loc[post & (some["layer"] == 4) & (some["seed"] == 1), "value"] = np.nan
-    axis = panel(some=some)
-    line = next(line for line in axis.lines if line.get_marker() != "x")
+    figure = line_plot(some, "layer", **FRAME)
+    (axis,) = figure.axes
+    line = next(line for line in axis.lines if line.get_label() == "_mean")
     assert crosses(axis) == [(3, line.get_color()), (4, line.get_color())]
-    assert list(line.get_xdata()) == [1, 2, 4]
-    assert list(line.get_ydata()) == [5.5, 11, 4]  # the seed that is left
+    np.testing.assert_equal(np.asarray(line.get_ydata()), [5.5, 11, np.nan, np.nan])
+    np.testing.assert_equal(np.asarray(seed_lines(axis)[0])[:, 1], [1, 2, np.nan, 4])  # the survivor is drawn
+    assert "No mean where a seed diverged or is off the axis. Crosses: not finite." in caption(figure)
     assert crosses(panel()) == []
 
 
-def test_a_logarithmic_axis_leaves_zeros_out() -> None:
+def test_with_many_seeds_too_survivors_are_drawn_alone() -> None:
+    some = rows(stack=["decoder"], depth=[6], seed=list(range(7)), variant=["post_ln"])
+    some.loc[(some["layer"] == 2) & (some["seed"] == 6), "value"] = np.nan
+    axis = panel(some=some)
+    assert len(seed_lines(axis)) == 7
+    assert np.isnan(np.asarray(lines(axis)[0])[:, 1]).tolist() == [False, True, False, False]
+
+
+def test_a_seed_that_was_not_run_somewhere_did_not_drop_out() -> None:
+    some = rows(stack=["decoder"], depth=[6], variant=["post_ln"])
+    some = some[(some["seed"] == 0) | (some["layer"] != 2)]
+    figure = line_plot(some, "layer", **FRAME)
+    assert np.asarray(lines(figure.axes[0])[0])[:, 1].tolist() == [5.5, 2, 16.5, 22]
+    assert "No mean" not in caption(figure)
+
+
+def test_a_logarithmic_axis_marks_zeros_at_its_bottom() -> None:
     some = rows(stack=["decoder"], depth=[6])
-    some.loc[(some["layer"] == 2) & (some["variant"] == "post_ln"), "value"] = 0.0
-    post, pre = lines(panel(some=some, log="y"))
-    assert (list(np.asarray(post)[:, 0]), len(pre)) == ([1, 3, 4], 4)
-    assert crosses(panel(some=some, log="y")) == []
-    assert lines(panel(some=some))[0][1].tolist() == [2, 0]
+    some.loc[(some["layer"] == 2) & (some["variant"] == "post_ln") & (some["seed"] == 0), "value"] = 0.0
+    figure = line_plot(some, "layer", log="y", **FRAME)
+    (axis,) = figure.axes
+    post, pre = lines(axis)
+    assert np.isnan(np.asarray(post)[:, 1]).tolist() == [False, True, False, False]
+    assert not np.isnan(np.asarray(pre)).any()
+    (mark,) = (line for line in axis.lines if line.get_label() == "_below")
+    assert (list(mark.get_xdata()), list(mark.get_ydata())) == ([2], [0.02])
+    assert "Open triangles: 0 or below." in caption(figure)
+    assert crosses(axis) == []
+    assert np.asarray(lines(panel(some=some))[0])[1].tolist() == [2, 10]
 
 
 def test_nothing_finite_leaves_crosses_alone() -> None:
     axis = panel(some=rows(stack=["decoder"], depth=[6]).assign(value=np.nan), log="xy")
     assert [place for place, _ in crosses(axis)] == [1, 2, 3, 4] * 2
-    assert all(len(np.asarray(line)) == 0 for line in lines(axis))
+    assert all(np.isnan(np.asarray(line)[:, 1]).all() for line in lines(axis))
 
 
 def test_theory_is_grey_in_every_panel_and_named() -> None:
@@ -132,15 +186,17 @@ def test_theory_is_grey_in_every_panel_and_named() -> None:
 def test_the_legend_names_the_colours() -> None:
     figure = line_plot(rows(), "layer", colour="stack", **FRAME)
     assert legend(figure) == ["encoder", "decoder"]
-    drawn = [line.get_color() for line in figure.axes[0].lines]
+    drawn = [line.get_color() for line in figure.axes[0].lines if line.get_label() == "_mean"]
     assert [line.get_color() for line in figure.legends[0].get_lines()] == drawn
     assert len(set(drawn)) == 2
 
 
-def test_markers_stand_where_places_are_few() -> None:
-    few, many = (panel(some=rows(stack=["decoder"], depth=[6], layer=list(range(1, n + 1)))) for n in (24, 25))
-    assert {line.get_marker() for line in few.lines} == {"o"}
-    assert {line.get_marker() for line in many.lines} == {""}
+def test_markers_are_for_few_points_in_the_legend_too() -> None:
+    for points, marker in ((24, "o"), (25, "")):
+        some = rows(stack=["decoder"], depth=[6], layer=list(range(1, points + 1)))
+        figure = line_plot(some, "layer", **FRAME)
+        drawn = [line for line in figure.axes[0].lines if line.get_label() == "_mean"]
+        assert {line.get_marker() for line in [*drawn, *figure.legends[0].get_lines()]} == {marker}
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -151,7 +207,7 @@ def test_panels_share_their_axis_or_not(shared: bool) -> None:
     assert (six.get_ylim() == twelve.get_ylim()) == shared
 
 
-def test_ticks_stand_at_measured_places() -> None:
+def test_ticks_are_at_measured_places() -> None:
     some = rows(stack=["decoder"], depth=[6], layer=[6, 8, 14])
     for log in ("", "x"):
         axis = panel(some=some, log=log)
@@ -159,6 +215,26 @@ def test_ticks_stand_at_measured_places() -> None:
         assert list(axis.get_xticks(minor=True)) == []
         axis.figure.draw_without_rendering()
         assert [label.get_text() for label in axis.get_xticklabels()] == ["6", "8", "14"]
+
+
+@pytest.mark.parametrize(
+    ("places", "labels"),
+    [
+        (range(1, 19), ["1", "3", "6", "9", "12", "15", "18"]),
+        (range(1, 17), ["1", "3", "6", "9", "12", "16"]),
+        (range(10, 401, 10), ["10", "100", "200", "300", "400"]),
+    ],
+)
+def test_many_places_have_round_ticks_and_the_last(places: range, labels: list[str]) -> None:
+    axis = panel(some=rows(stack=["decoder"], depth=[6], layer=list(places)))
+    axis.figure.draw_without_rendering()
+    assert [label.get_text() for label in axis.get_xticklabels()] == labels
+
+
+def test_learning_rates_are_labelled_on_a_logarithmic_axis() -> None:
+    axis = panel(some=rows(stack=["decoder"], depth=[6], layer=[3e-4, 1e-3, 3e-3]), log="x")
+    axis.figure.draw_without_rendering()
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["3e-4", "1e-3", "3e-3"]
 
 
 def test_places_may_have_names() -> None:

@@ -1,5 +1,6 @@
-"""The tables and the figures of what probes read: which rows stand for a layer, and how they are drawn."""
+"""Tables and figures of probe values: which rows represent a layer, and how they are drawn."""
 
+import importlib
 import io
 import json
 import shutil
@@ -9,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from normexp.probes.read_out import ReadOut
 from normexp.views import probe_figures
 from normexp.views.probe_table import tables
 from normexp.views.runs import load_runs
@@ -27,8 +30,10 @@ def folder(make_sweep: Callable[..., Path]) -> Path:
 
 
 def add(folder: Path, statistic: str, value: Value, steps: tuple[int, ...] = (1, 100), sites: tuple = SITES) -> None:
-    """Write a statistic into every run: a function of the variant, the layer and the seed, for feed-forwards. Other
-    sites and earlier steps have a value that nobody should show."""
+    """Write a statistic into every run: a function of the variant, the layer and the seed, for feed-forwards.
+
+    Other sites and earlier steps have a value that must not be shown.
+    """
     for run in load_runs(folder).to_dict("records"):
         path = Path(run["folder"]) / "layers.parquet"
         rows = [
@@ -52,20 +57,20 @@ def caption(figure: Figure) -> str:
 
 
 def text(folder: Path, statistic: str) -> list[list[str]]:
-    """The lines of a statistic's table as words."""
+    """The lines of the table of a statistic, as words."""
     (read,) = (read for read in tables(load_runs(folder)) if read.statistic == statistic)
     return [" ".join(line).split() for line in (read.columns, *read.rows)]
 
 
 def untrained(folder: Path) -> Path:
-    """The same runs as if they had only been looked at."""
+    """The same runs as if nothing had been trained."""
     for path in folder.rglob("config.yaml"):
         path.write_text(path.read_text().replace("steps: 100", "steps: 0"))
     return folder
 
 
 def test_a_figure_per_statistic(folder: Path) -> None:
-    add(folder, "Stream norm/2", lambda variant, layer, seed: layer)  # a probe of one's own may say what it likes
+    add(folder, "Stream norm/2", lambda variant, layer, seed: layer)  # the name of a statistic is free
     add(folder, "branch_norm", lambda variant, layer, seed: layer)
     assert list(figures(folder)) == ["probe_Stream_norm_2", "probe_branch_norm"]
 
@@ -76,7 +81,7 @@ def test_panels_are_depths_and_stacks_and_lines_are_variants(folder: Path) -> No
     assert [axis.get_title(loc="left") for axis in figure.axes] == ["depth 6", "depth 12", "", ""]
     assert [axis.get_ylabel().split("\n")[0] for axis in figure.axes] == ["encoder", "", "decoder", ""]
     for axis, depth in zip(figure.axes, (6, 12, 6, 12), strict=True):
-        post, pre = axis.lines
+        post, pre = (line for line in axis.lines if line.get_label() == "_mean")
         np.testing.assert_allclose(post.get_ydata(), np.arange(1, depth + 1) + 1)  # mean over seeds 0 and 1
         np.testing.assert_allclose(pre.get_ydata(), np.arange(1, depth + 1) + 11)
     assert [label.get_text() for label in figure.legends[0].get_texts()] == ["post_ln", "pre_ln"]
@@ -101,7 +106,7 @@ def test_what_is_not_finite_does_not_decide(folder: Path) -> None:
     add(folder, "stream_norm", lambda variant, layer, seed: np.inf if layer == 6 and seed else 100.0**layer)
     figure = figures(folder)["probe_stream_norm"]
     assert figure.axes[0].get_yscale() == "log"
-    assert [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == "x"] == [6, 6]
+    assert [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_label() == "_gone"] == [6, 6]
     add(folder, "branch_norm", lambda variant, layer, seed: np.nan)
     assert list(figures(folder)) == ["probe_stream_norm"]
 
@@ -112,13 +117,37 @@ def test_the_caption_says_where_and_when(folder: Path, steps: tuple[int, ...], w
     for run in load_runs(folder)["folder"]:  # the runs' other statistics go on to step 100
         path = Path(run) / "layers.parquet"
         pd.read_parquet(path).query("statistic == 'stream_norm'").to_parquet(path, index=False)
-    assert f"Behind the feed-forward of every layer, {when}." in caption(figures(folder)["probe_stream_norm"])
+    assert f"At the feed-forward of every layer, {when}." in caption(figures(folder)["probe_stream_norm"])
 
 
-def test_without_a_feed_forward_attention_stands_for_a_layer(folder: Path) -> None:
+def test_captions_and_tables_say_what_is_measured(folder: Path) -> None:
+    """From the probe classes in the configs of the runs; an unknown class gives no text."""
+    add(folder, "position_r2", lambda variant, layer, seed: 1 / layer)
+    add(folder, "mine", lambda variant, layer, seed: layer)
+    for path in folder.rglob("config.yaml"):
+        probes = {"read_out": {"_target_": "normexp.probes.read_out.ReadOut"}, "mine": {"_target_": "no.such.Probe"}}
+        path.write_text(path.read_text() + json.dumps({"probes": probes})[1:-1] + "\n")
+    meaning = ReadOut.statistics["position_r2"]
+    assert caption(figures(folder)["probe_position_r2"]).startswith(meaning)
+    assert caption(figures(folder)["probe_mine"]).startswith("At the feed-forward")
+    titles = [each.title for each in tables(load_runs(folder))]
+    assert f"position_r2 ({meaning})" in titles
+    assert "mine" in titles
+
+
+def test_every_probe_says_what_its_statistics_mean() -> None:
+    for path in Path("configs/probe").glob("*.yaml"):
+        target = yaml.safe_load(path.read_text())["_target_"]
+        module, _, name = target.rpartition(".")
+        probe = getattr(importlib.import_module(module), name)
+        assert probe.measures, name
+        assert probe.statistics, name
+
+
+def test_without_a_feed_forward_attention_represents_a_layer(folder: Path) -> None:
     add(folder, "logit", lambda variant, layer, seed: layer, sites=("cross_attention", "attention"))
     figure = figures(folder)["probe_logit"]
-    assert "Behind the attention of every layer" in caption(figure)
+    assert "At the attention of every layer" in caption(figure)
     assert list(figure.axes[0].lines[0].get_ydata()) == [1, 2, 3, 4, 5, 6]
 
 
@@ -135,7 +164,7 @@ def test_the_table_shows_the_first_and_the_last_layer(folder: Path) -> None:
     ]
 
 
-def test_what_describes_a_whole_stack_has_a_column_and_no_figure(folder: Path) -> None:
+def test_whole_stack_values_have_a_column_and_no_figure(folder: Path) -> None:
     for run in load_runs(folder).to_dict("records"):
         path = Path(run["folder"]) / "layers.parquet"
         known = pd.read_parquet(path)
@@ -176,7 +205,7 @@ def test_a_single_run_has_a_figure_and_a_table(make_run: Callable[..., Path], tm
     assert text(run, "stream_norm")[1:] == [["1", "6", "1", "6"]]
 
 
-def test_where_nothing_was_trained_readings_are_the_results(folder: Path) -> None:
+def test_without_training_probe_values_are_the_results(folder: Path) -> None:
     add(untrained(folder), "stream_norm", lambda variant, layer, seed: layer + seed)
     out = io.StringIO()
     Console(width=200, file=out).print(table(load_runs(folder)))
@@ -201,7 +230,7 @@ def test_a_run_that_failed_is_named(make_sweep: Callable[..., Path], make_run: C
     assert f"failed: {broken.name}: ValueError: no such thing; log:" in out.getvalue()
 
 
-def test_runs_without_readings_have_neither(folder: Path) -> None:
+def test_runs_without_probes_have_neither(folder: Path) -> None:
     for path in folder.rglob("layers.parquet"):
         path.unlink()
     assert figures(folder) == {}

@@ -34,9 +34,10 @@ def test_swept_keys_are_those_of_the_sweep(sweep: Path) -> None:
     assert swept_keys(load_runs(sweep)) == ["depth", "variant", "seed"]
 
 
-def test_without_sweep_json_the_keys_that_vary_and_follow_from_no_other(
+def test_without_sweep_json_swept_keys_are_inferred(
     make_sweep: Callable[..., Path],
 ) -> None:
+    """Those that vary and that no other key determines."""
     folder = make_sweep(variant=["post_ln", "pre_ln"], lr=[1e-3, 2e-3], depth=[6, 12], seed=[0, 1])
     (folder / "sweep.json").unlink()
     for place, path in enumerate(sorted(folder.rglob("status.json"))):  # what it measures is no key
@@ -48,7 +49,7 @@ def test_without_sweep_json_the_keys_that_vary_and_follow_from_no_other(
     assert swept_keys(load_runs(folder)) == ["depth", "variant", "lr", "seed"]
 
 
-def test_sweeps_are_told_apart(make_sweep: Callable[..., Path], make_run: Callable[..., Path]) -> None:
+def test_runs_are_split_by_sweep(make_sweep: Callable[..., Path], make_run: Callable[..., Path]) -> None:
     one = make_sweep("one", depth=[6], variant=["post_ln"])
     make_sweep("two", depth=[6], variant=["pre_ln"])
     make_run(one.parent / "single", depth=6, variant="plain")

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from normexp.views import formatting
 from normexp.views.runs import load_runs
-from normexp.views.table import MACHINE, cells_of, csv, levels_line, markdown, table
+from normexp.views.table import MACHINE, baselines_line, csv, markdown, rows_of, table
 
 
 def printed(frame: pd.DataFrame, width: int = 160) -> str:
@@ -18,11 +18,11 @@ def printed(frame: pd.DataFrame, width: int = 160) -> str:
 
 
 def test_seeds_are_gathered(sweep: Path) -> None:
-    columns, cells = cells_of(load_runs(sweep))
+    columns, listed = rows_of(load_runs(sweep))
     assert columns == [
         *("depth", "variant", "n", "final loss", "valid loss", "token accuracy", "BLEU", "outcome", "state")
     ]
-    rows = {tuple(cell.keys): cell for cell in cells}
+    rows = {tuple(row.keys): row for row in listed}
     assert len(rows) == 9
     # Seeds end at 0.30 and 0.32: mean 0.31, sample standard deviation 0.02 / √2.
     assert rows["6", "post_ln"].results[0] == "0.310 ± 0.014"
@@ -55,11 +55,11 @@ def test_a_narrow_terminal_keeps_the_log_path_and_the_names(sweep: Path, width: 
 
 def test_one_run_without_seeds(make_sweep: Callable[..., Path]) -> None:
     frame = load_runs(make_sweep(task=["classification"], depth=[6, 12], variant=["pre_ln"]))
-    columns, cells = cells_of(frame)
-    # task and variant have one value each: they stand in the title.
+    columns, rows = rows_of(frame)
+    # task and variant have one value each: they are in the title.
     assert columns == ["depth", "n", "final loss", "valid loss", "accuracy", "outcome", "state"]
-    assert cells[0].results == ["0.200", "0.250", "75.0%"]
-    assert levels_line(frame) == "levels (nats): class prior 2.99; outcomes within 100 steps"
+    assert rows[0].results == ["0.200", "0.250", "75.0%"]
+    assert baselines_line(frame) == "baselines (nats): class prior 2.99; outcomes within 100 steps"
 
 
 def test_csv_has_every_run_and_column(sweep: Path) -> None:
@@ -108,5 +108,5 @@ def test_warm_up(value: object, text: str) -> None:
     ("outcomes", "text"),
     [(["stuck"], "S"), (["stuck", "stuck"], "S"), (["trained", "stuck", "stuck"], "TSS"), ([None, "partial"], "?P")],
 )
-def test_verdicts_as_letters(outcomes: list[object], text: str) -> None:
-    assert formatting.letters(outcomes) == text
+def test_outcomes_as_letters(outcomes: list[object], text: str) -> None:
+    assert formatting.outcome_initials(outcomes) == text

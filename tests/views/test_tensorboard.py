@@ -54,7 +54,7 @@ def served(folder: Path) -> Iterator[str]:
         port = probe.getsockname()[1]
     code = "import sys; from normexp.views.tensorboard import serve; "
     code += "sys.exit(serve(sys.argv[1], int(sys.argv[2]), '127.0.0.1', False))"
-    # A group of its own: Ctrl-C reaches the server and its data server, and not the tests.
+    # In its own process group: Ctrl-C reaches the server and its data server, but not the tests.
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(folder), str(port)],
         stdout=subprocess.DEVNULL,
@@ -86,7 +86,7 @@ def ask(url: str, body: object = None) -> object:
 
 
 def page(url: str, folder: Path, *options: str) -> str:
-    """Return what headless Chromium prints for this page."""
+    """The output of headless Chromium for this page."""
     assert BROWSER
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     command += ["--no-first-run", "--virtual-time-budget=15000", "--window-size=1400,900"]
@@ -138,9 +138,9 @@ def test_a_folder_without_events_is_one_clear_sentence(tmp_path: Path) -> None:
 
 
 def page_with(words: Sequence[str], url: str, folder: Path) -> str:
-    """Return the page's DOM once it holds these words: on a busy machine its data may come after the first look."""
-    for look in range(5):
-        text = page(url, folder / str(look), "--dump-dom")
+    """The DOM of the page once it contains these words; on a busy machine the data may come late."""
+    for attempt in range(5):
+        text = page(url, folder / str(attempt), "--dump-dom")
         if all(word in text for word in words):
             break
     return text
@@ -159,7 +159,7 @@ def test_a_browser_shows_runs_and_charts(server: str, tmp_path: Path) -> None:
 @pytest.mark.browser
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 def test_a_browser_draws_the_layout(server: str, tmp_path: Path) -> None:
-    # The page hides its contents from the DOM, so look at the picture: each of the four runs has a colour.
+    # The page hides its contents from the DOM, so check a screenshot: each of the four runs has a colour.
     shot = tmp_path / "shot.png"
     page(f"{server}/#custom_scalars", tmp_path, f"--screenshot={shot}")
     with Image.open(shot) as image:

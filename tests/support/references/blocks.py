@@ -73,7 +73,7 @@ def heads_of(x: Tensor, count: int) -> Tensor:
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None) -> Tensor:
-    """softmax(QKᵀ/√d) V over heads; `hidden` is True where a query may not look.   batch, token, width"""
+    """softmax(QKᵀ/√d) V over heads; `hidden` is True at keys that a query must not see.   batch, token, width"""
     scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
     if hidden is not None:
         scores = scores.masked_fill(hidden, -math.inf)

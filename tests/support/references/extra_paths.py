@@ -1,4 +1,4 @@
-"""Arrangements with more than one path from layer to layer, straight from their equations."""
+"""Variants with more than one path from layer to layer, straight from their equations."""
 
 import math
 

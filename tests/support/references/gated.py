@@ -1,4 +1,4 @@
-"""Gated and norm-free arrangements, straight from their equations."""
+"""Gated and norm-free variants, straight from their equations."""
 
 from torch import Tensor
 
@@ -77,7 +77,7 @@ def fixup_feed_forward(x: Tensor, w: Weights, layer: int) -> Tensor:
 
 
 def fixup(x: Tensor, w: Weights) -> Tensor:
-    """Zhang et al. 2019, the arrangement of their transformer_zero.py."""
+    """Zhang et al. 2019 (Fixup), as in their transformer_zero.py."""
     for layer in range(1, w.depth + 1):
         x = x + fixup_attention(x, w, layer, "attention")
         if "cross_attention" in w.kinds:

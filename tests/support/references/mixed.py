@@ -1,4 +1,4 @@
-"""Arrangements with norms of several kinds, straight from their equations."""
+"""Variants with norms of several kinds, straight from their equations."""
 
 import math
 

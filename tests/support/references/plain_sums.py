@@ -1,4 +1,4 @@
-"""The classic arrangements beyond Post-LN and Pre-LN: where a norm stands, or that none does."""
+"""The classic variants besides Post-LN and Pre-LN: norms in other places, or none."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ def rms(x: Tensor, gain: Tensor) -> Tensor:
 
 
 def without_biases(w: Weights) -> Weights:
-    """The blocks add a bias: give them zeros, and make sure that the model has none of its own."""
+    """The blocks add a bias: give them zeros, and make sure that the model itself has none."""
     matrices = {name: t for name, t in w.tensors.items() if ".sublayer." in name}
     assert all(name.endswith(".weight") for name in matrices)
     zeros = {name.removesuffix("weight") + "bias": t.new_zeros(len(t)) for name, t in matrices.items()}

@@ -1,0 +1,61 @@
+"""Checks of a config that need no model: ranges, options, keys that the task does not read."""
+
+from collections.abc import Collection
+
+from normexp.config.schema import GENERATING, Config, iter_keys, value_of
+from normexp.errors import ConfigError
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError for a value outside its range. Types were checked by composition."""
+    for name, f in iter_keys():
+        rules = f.metadata
+        if not (rules["options"] or any(rules[bound] is not None for bound in ("ge", "gt", "lt"))):
+            continue
+        value = value_of(config, name)
+        if rules["options"] and value not in rules["options"]:
+            raise ConfigError(f"{name} must be one of {', '.join(rules['options'])}; got {value}")
+        # `not value >= bound` and not `value < bound`: NaN meets no bound.
+        if rules["ge"] is not None and not value >= rules["ge"]:
+            raise ConfigError(f"{name} must be at least {rules['ge']}; got {value}")
+        if rules["gt"] is not None and not value > rules["gt"]:
+            raise ConfigError(f"{name} must be greater than {rules['gt']}; got {value}")
+        if rules["lt"] is not None and not value < rules["lt"]:
+            raise ConfigError(f"{name} must be less than {rules['lt']}; got {value}")
+    model = config.model
+    if model.width % model.heads:
+        raise ConfigError(f"model.width must be a multiple of model.heads={model.heads}; got {model.width}")
+    warmup_steps(config.warmup, config.steps)
+
+
+def check_read(config: Config, set_keys: Collection[str]) -> None:
+    """Raise ConfigError for a key that the user set and that runs of this task never read."""
+    task = config.task.name
+    for name, f in iter_keys():
+        if (tasks := f.metadata["tasks"]) and task not in tasks and name in set_keys:
+            needed = " or ".join(f"task={each}" for each in tasks)
+            raise ConfigError(f"{name} is not used by task={task}; remove it or set {needed}")
+
+
+def depths(config: Config) -> tuple[int, int]:
+    """Layers in the encoder and in the decoder; 0 where the task has no such stack."""
+    task = config.task.name
+    encoder = 0 if task == "language_modelling" else config.model.encoder_depth
+    return encoder, config.model.decoder_depth if task in GENERATING else 0
+
+
+def warmup_steps(warmup: str, steps: int) -> int:
+    """Steps of linear warm-up: `400` is a number of steps, `10%` a share of all steps.
+
+    Raises ConfigError for anything else, and for a warm-up longer than the training.
+    """
+    number, share = warmup.removesuffix("%"), warmup.endswith("%")
+    try:
+        value = float(number) if share else int(number)
+        count = round(value * steps / 100) if share else int(value)
+    except (ValueError, OverflowError):
+        message = f"warmup must be a number of steps or a share such as 10%; got {warmup}"
+        raise ConfigError(message) from None
+    if value < 0 or not 0 <= count <= steps:
+        raise ConfigError(f"warmup must be between 0 and steps={steps}; got {warmup} ({count} steps)")
+    return count

@@ -1,0 +1,88 @@
+"""normexp in Python: load a run, build a model, read tables. Import these names from `normexp`."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from normexp.config.choice import add_to_path
+from normexp.config.schema import Config
+from normexp.data.corpus import Corpus, load_corpus
+from normexp.errors import ConfigError
+from normexp.model.build import Model
+from normexp.records.folder import RunFolder
+from normexp.records.tables import SCHEMAS
+from normexp.sweep.plan import plan
+from normexp.training.trainer import Trainer
+from normexp.views.runs import load_runs, load_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A run as objects. The model is in evaluation mode, on the CPU; status is what status.json holds."""
+
+    config: Config
+    corpus: Corpus
+    model: Model
+    status: dict[str, Any]
+
+
+def load(run: str | Path, *, trust: bool = False) -> Loaded:
+    """A finished run from its folder: config, corpus, and the model with its trained weights.
+
+    trust: allow the import of classes from the user's own folders that the run names in `config_dirs`.
+    Raises ConfigError if the folder holds no finished run, or names such folders without `trust`.
+    """
+    folder = RunFolder(Path(run))
+    if not (folder.path / "config.yaml").is_file():
+        raise ConfigError(f"{run} is not a run folder: it has no config.yaml")
+    config = folder.config
+    if config.config_dirs and not trust:
+        raise ConfigError(f"{run} uses classes from {', '.join(config.config_dirs)}; pass trust=True to import them")
+    status = folder.status
+    if status["state"] != "completed":
+        raise ConfigError(f"{run} must be a completed run; it is {status['state']}")
+    add_to_path(config.config_dirs)
+    corpus = load_corpus(config.data)
+    trainer = Trainer(_on_cpu(config), corpus)
+    if folder.weights.is_file():
+        trainer.model.load_state_dict(torch.load(folder.weights, map_location="cpu", weights_only=True))
+    else:
+        trainer.calibrate()  # it was only measured, so its weights are the initial ones
+    return Loaded(config, corpus, trainer.model.eval(), status)
+
+
+def build(overrides: str | Sequence[str] = "", *, config_dirs: Sequence[str] = ()) -> Model:
+    """An untrained model, in training mode, with its initial weights: `build("variant=pre_ln depth=6")`.
+
+    overrides: as on the command line, in one text or as a list. Raises ConfigError as the command line does.
+    """
+    words = shlex.split(overrides) if isinstance(overrides, str) else list(overrides)
+    config = plan("train", words, config_dirs=config_dirs).runs[0].config
+    return Trainer(_on_cpu(config), load_corpus(config.data)).calibrate().model
+
+
+def runs(folder: str | Path = "results") -> "pd.DataFrame":
+    """One row per run at or below a folder: its config, flattened with dots, and its results."""
+    return load_runs(folder)
+
+
+def table(folder: str | Path, name: str) -> "pd.DataFrame":
+    """All rows of one table of the runs at or below a folder, with the swept keys joined.
+
+    name: curves (step, split, statistic, value), layers (also stack, layer, site, parameter) or timing.
+    """
+    if name not in SCHEMAS:
+        raise ConfigError(f"the table must be one of {', '.join(SCHEMAS)}; got {name}")
+    return load_table(load_runs(folder), name)
+
+
+def _on_cpu(config: Config) -> Config:
+    """The config for a model on this machine's CPU, whatever device trained it."""
+    return replace(config, training=replace(config.training, device="cpu", compile=False))

@@ -1,0 +1,41 @@
+"""Files that are replaced as a whole or not at all, whatever stops the process that writes them."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path to write to. It becomes `path` at the end of the block and is removed if the block raises."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed while they wrote. Call it with the run locked.
+
+    Another process may still update the status, so a file stays while its process lives, or for a second: on a shared
+    disk the process may live on another machine.
+    """
+    for path in folder.glob(".*.*.tmp"):
+        with suppress(FileNotFoundError, ValueError):  # gone meanwhile; not one of ours
+            pid = int(path.suffixes[-2][1:])
+            if (pid == os.getpid() or not _alive(pid)) and time.time() - path.stat().st_mtime > 1:
+                path.unlink()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it exists and belongs to another user
+        return True
+    return True

@@ -1,0 +1,111 @@
+"""What a sweep would cost: the table that a dry run prints."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from normexp.config.schema import Config
+from normexp.config.validate import depths
+from normexp.records.folder import RunFolder
+from normexp.sweep.plan import PlannedRun, Sweep
+from normexp.sweep.progress import clock, count_of
+
+STRIDE = 3  # layers between the two depths that are measured
+MOST_MEASURED = 100  # runs; for more, sizes and times are only measured on request
+MOST_SHOWN = 50  # rows of the table
+
+
+def dry_run(sweep: Sweep, jobs: int, *, measure: bool = False) -> RenderableType:
+    """The runs with parameters, steps, time and state, and the time of all of them, `jobs` at a time.
+
+    The time is measured: some steps at depth 1 and 4 with the run's sizes, extrapolated to its depth, without probes.
+    measure: also for sweeps of more than MOST_MEASURED runs; otherwise the table of these only names the runs.
+    """
+    measure = measure or len(sweep.runs) <= MOST_MEASURED
+    done = [folder.path.is_dir() and folder.finished_as(run.config) for run, folder in _pairs(sweep)]
+    seconds = [_seconds(run.config) if measure else 0.0 for run in sweep.runs]
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("run", *(("parameters",) if measure else ()), "steps", *(("time",) if measure else ()), "state"):
+        table.add_column(column, justify="left" if column in ("run", "state") else "right", no_wrap=True)
+    for run, cost, complete in list(zip(sweep.runs, seconds, done, strict=True))[:MOST_SHOWN]:
+        measured = (f"{_parameters(_without_seed(run.config)):,}",) if measure else ()
+        timed = (clock(cost) if run.config.steps else "–",) if measure else ()
+        table.add_row(run.name, *measured, str(run.config.steps), *timed, "complete" if complete else "to do")
+    if (hidden := len(sweep.runs) - MOST_SHOWN) > 0:
+        table.add_row(f"… and {count_of(hidden)} more")
+    left = [cost for cost, complete in zip(seconds, done, strict=True) if not complete]
+    return Group(table, Text(_caption(sweep, left, jobs, measure), overflow="fold"))
+
+
+def _caption(sweep: Sweep, todo: Sequence[float], jobs: int, measure: bool) -> str:
+    about = f"{count_of(len(sweep.runs))} in {sweep.path}"
+    if not measure:
+        return f"{about}; {count_of(len(todo))} to do (--estimate measures what they cost)"
+    if not any(run.config.steps for run in sweep.runs):
+        return about
+    left = max([*todo, sum(todo) / jobs], default=0.0)
+    return f"{about}; to do: about {clock(left)} with {jobs} at a time"
+
+
+def _pairs(sweep: Sweep) -> list[tuple[PlannedRun, RunFolder]]:
+    return list(zip(sweep.runs, sweep.folders, strict=True))
+
+
+def _without_seed(config: Config) -> Config:
+    """The config without what changes neither size nor speed, so that equal ones are measured once."""
+    return replace(config, seed=0, lr=1.0, warmup="0", name="", probes=())
+
+
+@cache
+def _parameters(config: Config) -> int:
+    import torch
+
+    from normexp.data.corpus import load_corpus
+    from normexp.model.build import build
+
+    with torch.device("meta"):
+        model = build(config, load_corpus(config.data))
+    return sum(p.numel() for p in model.parameters())
+
+
+def _seconds(config: Config) -> float:
+    if not config.steps:
+        return 0.0
+    same = replace(_without_seed(config), depth=1, steps=1)
+    one, more = _seconds_per_step(_at_depth(same, 1), _at_depth(same, 1 + STRIDE))
+    layers = [depth for depth in depths(config) if depth]
+    depth = sum(layers) / len(layers)
+    return config.steps * (one + max(more - one, 0) / STRIDE * (depth - 1))
+
+
+def _at_depth(config: Config, depth: int) -> Config:
+    return replace(config, model=replace(config.model, encoder_depth=depth, decoder_depth=depth))
+
+
+@cache
+def _seconds_per_step(shallow: Config, deeper: Config) -> tuple[float, float]:
+    """The fastest of some training steps of two models, taken in turn, so that noise affects both alike."""
+    import torch
+
+    from normexp.data.corpus import load_corpus
+    from normexp.training.trainer import Trainer
+
+    torch.set_num_threads(shallow.training.threads)
+    trainers = [Trainer(config, load_corpus(config.data)) for config in (shallow, deeper)]
+    times: tuple[list[float], list[float]] = ([], [])
+    data = trainers[0].data()
+    for _ in range(8):
+        batch = next(data)
+        for trainer, own in zip(trainers, times, strict=True):
+            start = time.perf_counter()
+            loss = trainer.backward(batch)
+            trainer.update()
+            float(loss)  # waits for the device
+            own.append(time.perf_counter() - start)
+    return min(times[0]), min(times[1])

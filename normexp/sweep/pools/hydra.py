@@ -1,0 +1,33 @@
+"""Any Hydra launcher as a pool: `hydra/launcher=joblib`, submitit_local, ray, …"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from normexp.errors import LaunchError
+from normexp.sweep.pools.pool import Pool
+
+
+class HydraPool(Pool):
+    """Starts a small Hydra application in multirun mode; each of its jobs runs one folder.
+
+    launcher: the overrides that start with `hydra`, such as hydra/launcher=joblib hydra.launcher.n_jobs=4.
+    This needs only Hydra's public API. How many runs go at a time is the launcher's affair.
+    """
+
+    def __init__(self, sweep: Path, launcher: Sequence[str]) -> None:
+        self.sweep, self.launcher = sweep, tuple(launcher)
+
+    def run(self, folders: Sequence[Path]) -> None:
+        with tempfile.TemporaryDirectory(prefix=".hydra-", dir=self.sweep) as scratch:
+            listed = Path(scratch) / "folders.json"
+            listed.write_text(json.dumps([str(folder) for folder in folders]))
+            command = [sys.executable, "-m", "normexp.sweep.pools.hydra_job", "--multirun", *self.launcher]
+            command += [f"hydra.sweep.dir='{scratch}/jobs'", f"folders='{listed}'", f"index=range({len(folders)})"]
+            done = subprocess.run(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, check=False)
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["the launcher ended without a message"])[-1]
+            raise LaunchError(reason)

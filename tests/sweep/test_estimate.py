@@ -1,0 +1,36 @@
+"""The table of a dry run."""
+
+import io
+
+from rich.console import Console
+
+from normexp.sweep.estimate import dry_run
+from normexp.sweep.plan import plan
+from tests.support.runs import TINY
+
+
+def printed(*overrides: str, **more: bool) -> str:
+    out = io.StringIO()
+    Console(file=out, width=200).print(dry_run(plan("sweep", [*TINY, *overrides]), jobs=2, **more))
+    return " ".join(out.getvalue().split())
+
+
+def test_small_sweep_is_measured():
+    text = printed("variant=post_ln", "seed=0,1")
+    assert "parameters" in text
+    assert "2 runs in" in text
+    assert "with 2 at a time" in text
+
+
+def test_large_sweep_names_some_runs_and_imports_nothing_heavy():
+    text = printed("variant=post_ln", "seed=range(500)")
+    assert "parameters" not in text
+    assert "… and 450 runs more" in text
+    assert "500 runs in" in text
+    assert "--estimate measures" in text
+
+
+def test_large_sweep_is_measured_on_request():
+    text = printed("variant=post_ln", "seed=range(150)", measure=True)
+    assert "parameters" in text
+    assert "with 2 at a time" in text
