@@ -6,7 +6,7 @@ import pandas as pd
 from normexp.studies.claim import Untested
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import GEOMETRIC, LOSS, NATS, REDUCIBLE, last_fc2_gradient, loss_curves
+from normexp.studies.rows import LOSS, NATS, REDUCIBLE, last_fc2_gradient, loss_curves
 from normexp.studies.statistics import (
     COMPARABLE,
     comparable,
@@ -25,8 +25,7 @@ SPREAD = "largest over smallest change, 6 to 48 layers"
 
 
 class DeepNet2022(Control, Study):
-    citation = "Wang et al. 2022 (DeepNet)"
-    title = "DeepNet: Scaling Transformers to 1,000 Layers"
+    paper = "wang2022_deepnet"
 
     @figure(
         "figure 5",
@@ -36,7 +35,7 @@ class DeepNet2022(Control, Study):
         x_label="layers in encoder and decoder",
         log="xy",
         caption="Mean distance per token between the decoder's outputs before and after one step of gradient descent "
-        f"at lr 1e-3, from the initial weights. {GEOMETRIC}",
+        "at lr 1e-3, from the initial weights.",
     )
     def update_and_depth(self) -> Drawn:
         return updates(self.runs["update"])
@@ -47,7 +46,7 @@ class DeepNet2022(Control, Study):
         x="step",
         label="‖F(x, θₜ) − F(x, θ₀)‖",
         log="y",
-        caption=f"Mean distance per token between the decoder's outputs now and with its initial weights. {GEOMETRIC}",
+        caption="Mean distance per token between the decoder's outputs now and with its initial weights.",
     )
     def model_update(self) -> Drawn:
         rows = self.runs["first"].layers("model_update", stack="decoder")
@@ -61,7 +60,7 @@ class DeepNet2022(Control, Study):
         label="‖x + F(x)‖²/width",
         log="y",
         caption="Mean squared norm over width of stream + branch, without factors that a variant puts on them, mean "
-        f"over the layers; it is the input of the norm in Post-LN. {GEOMETRIC}",
+        "over the layers; it is the input of the norm in Post-LN.",
     )
     def norm_inputs(self) -> Drawn:
         rows = self.runs["first"].layers("sum_norm", stack="decoder")

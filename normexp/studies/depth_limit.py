@@ -7,7 +7,7 @@ import pandas as pd
 from normexp.studies.claim import Untested
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import MEANS, NATS
+from normexp.studies.rows import NATS
 from normexp.studies.study import Part, Runs, Study, asked
 from normexp.views.grid import where
 from normexp.views.heat_map import heat_map
@@ -58,7 +58,7 @@ class DepthLimit(Control, Study):
         label=NATS,
         x_label="layers in encoder and decoder",
         log="x",
-        caption=f"Final training loss at the depths that the bisection asked for. {MEANS}",
+        caption="Final training loss at the depths that the bisection asked for.",
     )
     def loss_and_depth(self) -> Drawn:
         return self._losses()

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import GEOMETRIC, MEANS
 from normexp.studies.statistics import per_seed, values_by_seed
 from normexp.studies.study import Runs, Study
 from normexp.views.grid import where
@@ -17,8 +16,7 @@ TWICE = 0.3  # a factor of two, in log₁₀
 
 
 class Dong2021(Study):
-    citation = "Dong et al. 2021"
-    title = "Attention is not all you need"
+    paper = "dong2021"
 
     @figure(
         "figure of rank collapse",
@@ -28,7 +26,7 @@ class Dong2021(Study):
         label="relative residual",
         log="y",
         caption="‖X − 1x̄ᵀ‖ / ‖X‖ of the stream, in float64, at initialisation; values below 1e-13 are left out. 0 is "
-        f"the embedding. {GEOMETRIC}",
+        "the embedding.",
     )
     def rank_collapse(self) -> Drawn:
         parts = {"attention alone": "attention", "whole layers": "whole"}
@@ -41,7 +39,7 @@ class Dong2021(Study):
         x="layer",
         label="cosine",
         caption="Mean cosine of two tokens of a text, at initialisation; 0 is the embedding. Post-LN collapses too, "
-        f"only later. {MEANS}",
+        "only later.",
     )
     def token_cosine(self) -> Drawn:
         return by_layer(self.runs["whole"], "token_cosine")

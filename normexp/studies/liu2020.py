@@ -7,7 +7,7 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import GEOMETRIC, deep_runs, fc2_gradients
+from normexp.studies.rows import deep_runs, fc2_gradients
 from normexp.studies.statistics import exponent, per_seed, r_squared, rate, ratio, trained, values_by_seed
 from normexp.studies.study import Runs, Study
 from normexp.studies.verdict import EXPONENT_MARGIN
@@ -32,8 +32,7 @@ MAPS: dict[str, Any] = {
 
 
 class Liu2020(Control, Study):
-    citation = "Liu et al. 2020"
-    title = "Understanding the Difficulty of Training Transformers (Admin)"
+    paper = "liu2020"
 
     @figure(
         "figure of output changes",
@@ -42,7 +41,7 @@ class Liu2020(Control, Study):
         label="‖f(x, W + δ) − f(x, W)‖²",
         log="xy",
         caption="Mean squared distance per token between the outputs of an encoder before and after every matrix gets "
-        f"Gaussian noise of standard deviation 1e-3, at initialisation. {GEOMETRIC}",
+        "Gaussian noise of standard deviation 1e-3, at initialisation.",
     )
     def output_shift(self) -> Drawn:
         return shifts(self.runs["shift"])
@@ -73,7 +72,7 @@ class Liu2020(Control, Study):
         label="Var F / Var x",
         log="y",
         caption="Share of a sub-layer's own branch in the variance of the stream after it, at the first and at the "
-        f"last step. {GEOMETRIC}",
+        "last step.",
     )
     def dependency_in_training(self) -> Drawn:
         parts = [runs.layers("dependency", parameter="", stack="decoder") for runs in deep_runs(self, "admin")]

@@ -5,7 +5,7 @@ import pandas as pd
 from normexp.studies.claim import Untested
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import GEOMETRIC, LOSS, NATS, REDUCIBLE, loss_curves
+from normexp.studies.rows import LOSS, NATS, REDUCIBLE, loss_curves
 from normexp.studies.statistics import COMPARABLE, comparable, per_seed, relative_gap, steps_to, trained, trained_where
 from normexp.studies.study import Study
 from normexp.studies.verdict import LOSS_MARGIN
@@ -16,8 +16,7 @@ AROUND = 10  # steps before and after the one at which a loss is reached
 
 
 class Nguyen2019(Control, Study):
-    citation = "Nguyen & Salazar 2019"
-    title = "Transformers without Tears"
+    paper = "nguyen2019"
 
     @figure(
         "figure 2",
@@ -25,7 +24,7 @@ class Nguyen2019(Control, Study):
         x="step",
         label="gradient norm",
         log="y",
-        caption=f"Norm of the whole gradient, before clipping. {GEOMETRIC}",
+        caption="Norm of the whole gradient, before clipping.",
     )
     def gradient_trace(self) -> Drawn:
         return self._trace()

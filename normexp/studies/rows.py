@@ -5,10 +5,8 @@ import pandas as pd
 from normexp.studies.study import Runs, Study
 from normexp.views.grid import where
 
-MEANS = "Lines: mean over the seeds. Bands: smallest to largest seed."
-GEOMETRIC = "Lines: geometric mean over the seeds. Bands: smallest to largest seed."
-LOSS = f"Mean over 10 steps of the training loss. {MEANS}"
-FC2 = f"Frobenius norm of the loss gradient of fc2 in every layer, at initialisation. {GEOMETRIC}"
+LOSS = "Mean over 10 steps of the training loss."
+FC2 = "Frobenius norm of the loss gradient of fc2 in every layer, at initialisation."
 NATS = "nats per token"
 REDUCIBLE = "as a share of source-blind loss − floor"
 

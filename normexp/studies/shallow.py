@@ -7,7 +7,7 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import MEANS, NATS, REDUCIBLE
+from normexp.studies.rows import NATS, REDUCIBLE
 from normexp.studies.statistics import COMPARABLE, comparable, per_seed, reducible, relative_gap
 from normexp.studies.study import Part, Runs, Study, at_own_rates, best_lr
 from normexp.views.grid import where
@@ -31,7 +31,7 @@ class Shallow(Control, Study):
         column="depth",
         label=NATS,
         log="y",
-        caption=f"The rate was chosen at depth 4 on seed 100. {MEANS}",
+        caption="The rate was chosen at depth 4 on seed 100.",
     )
     def valid_loss(self) -> Drawn:
         return self._curves()

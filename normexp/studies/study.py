@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.errors import ConfigError
+from normexp.papers import PAPERS
 from normexp.studies.claim import Claim, Untested
 from normexp.studies.declare import DeclaredClaim, DeclaredFigure
 from normexp.views import formatting
@@ -104,14 +105,19 @@ class _Watched(Mapping[str, Runs]):
 class Study:
     """One paper, or one question. Subclass it and declare figures and claims as methods (see normexp.studies.declare).
 
-    citation: how the paper is cited; "" for a question of our own. title: of the paper, or the question. parts: the
-    grid of configs/study/<name>.yaml at one of SIZES. runs: those of every part, for the methods to read.
+    paper: a key of normexp.papers, which gives citation and title; "" for a question of our own, which is the title.
+    parts: the grid of configs/study/<name>.yaml at one of SIZES. runs: those of every part, for the methods to read.
     """
 
+    paper = ""
     citation = ""
     title = ""
     runs: Mapping[str, Runs]
     needed: dict[str, bool]  # preconditions of the claim that is being checked
+
+    def __init_subclass__(cls) -> None:
+        if cls.paper:
+            cls.citation, cls.title = PAPERS[cls.paper].citation, PAPERS[cls.paper].title
 
     def __init__(self, parts: Mapping[str, Part], size: str) -> None:
         self.parts, self.size = parts, size

@@ -4,7 +4,7 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import FC2, GEOMETRIC, LOSS, NATS, REDUCIBLE, deep_runs, fc2_gradients, loss_curves
+from normexp.studies.rows import FC2, LOSS, NATS, REDUCIBLE, deep_runs, fc2_gradients, loss_curves
 from normexp.studies.statistics import COMPARABLE, comparable, exponent, per_seed, rate, relative_gap, trained_where
 from normexp.studies.study import Runs, Study
 from normexp.studies.verdict import EXPONENT_MARGIN, LOSS_MARGIN
@@ -16,8 +16,7 @@ DECODER = "r of gradient ∝ e^(r·layer), decoder of 18 layers"
 
 
 class Takase2022(Control, Study):
-    citation = "Takase et al. 2022"
-    title = "B2T Connection: Serving Stability and Performance in Deep Transformers"
+    paper = "takase2022"
 
     @figure(
         "figure of gradient norms",
@@ -41,7 +40,7 @@ class Takase2022(Control, Study):
         log="y",
         caption="Norm of the loss gradient of the stream (S) and of the branch output (B) of feed-forward (FFN), "
         "cross-attention (cross) and attention (attn), 18 layers, at initialisation. In Post-LN a norm sits between "
-        f"S and B. {GEOMETRIC}",
+        "S and B.",
     )
     def inside_the_last_layer(self) -> Drawn:
         return inside(self.runs["gradients"])

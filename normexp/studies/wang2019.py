@@ -6,7 +6,7 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import GEOMETRIC, LOSS, NATS, REDUCIBLE, loss_curves
+from normexp.studies.rows import LOSS, NATS, REDUCIBLE, loss_curves
 from normexp.studies.statistics import COMPARABLE, comparable, relative_gap, trained, values_by_seed
 from normexp.studies.study import Study
 from normexp.views.grid import where
@@ -17,8 +17,7 @@ TRAINED = "share of the runs that are trained, 18 encoder and 6 decoder layers"
 
 
 class Wang2019(Control, Study):
-    citation = "Wang et al. 2019"
-    title = "Learning Deep Transformer Models for Machine Translation (DLCL)"
+    paper = "wang2019"
 
     @figure(
         title="Training loss of deep encoders with 6 decoder layers", x="step", column=DEPTH, label=NATS, caption=LOSS
@@ -34,7 +33,7 @@ class Wang2019(Control, Study):
         column="depth",
         label="gradient norm",
         log="y",
-        caption=f"Norm of the loss gradient, at initialisation. {GEOMETRIC}",
+        caption="Norm of the loss gradient, at initialisation.",
     )
     def stream_gradients(self) -> Drawn:
         return self.runs["gradients"].layers("stream_grad_norm", site="feed_forward", stack="encoder")

@@ -5,7 +5,7 @@ import pandas as pd
 from normexp.config.validate import warmup_steps
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import GEOMETRIC, NATS, REDUCIBLE, fc2_gradients
+from normexp.studies.rows import NATS, REDUCIBLE, fc2_gradients
 from normexp.studies.statistics import relative_gap
 from normexp.studies.study import Runs, Study
 from normexp.studies.verdict import LOSS_MARGIN
@@ -46,7 +46,7 @@ class Warmup(Control, Study):
         row="init",
         label="gradient norm",
         log="y",
-        caption=f"At the first step and at the end of a warm-up of 10 %; all learning rates. {GEOMETRIC}",
+        caption="At the first step and at the end of a warm-up of 10 %; all learning rates.",
     )
     def gradients(self) -> Drawn:
         return ends(self.runs["map"])

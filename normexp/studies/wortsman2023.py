@@ -7,19 +7,18 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import GEOMETRIC, MEANS, NATS
+from normexp.studies.rows import NATS
 from normexp.studies.statistics import values_by_seed
 from normexp.studies.study import Runs, Study
 from normexp.views.grid import where
 
 NAMES = {"rates": "default", "qk_norm": "norms on queries and keys", "cold": "no warm-up", "deeper": "12 layers"}
 SENSITIVITY = f"learning-rate sensitivity, {NATS}"
-CAPPED = f"Final training loss, at most the loss of the untrained model. {MEANS}"
+CAPPED = "Final training loss, at most the loss of the untrained model."
 
 
 class Wortsman2023(Control, Study):
-    citation = "Wortsman et al. 2023"
-    title = "Small-scale proxies for large-scale Transformer training instabilities"
+    paper = "wortsman2023"
 
     @figure("figure 1", title="Final loss against learning rate", x="lr", label=NATS, log="xy", caption=CAPPED)
     def rates(self) -> Drawn:
@@ -30,8 +29,7 @@ class Wortsman2023(Control, Study):
         x="place",
         label=NATS,
         x_label="",
-        caption="Mean over the rates of the final loss (at most that of the untrained model) minus the lowest one. "
-        + MEANS,
+        caption="Mean over the rates of the final loss (at most that of the untrained model) minus the lowest one.",
     )
     def sensitivity(self) -> Drawn:
         scores = sensitivities(self.runs["rates"])
@@ -57,7 +55,7 @@ class Wortsman2023(Control, Study):
         colour="change",
         label="largest |logit|",
         log="xy",
-        caption=f"Over all heads, layers and tokens of one batch. {GEOMETRIC}",
+        caption="Over all heads, layers and tokens of one batch.",
     )
     def logits(self) -> Drawn:
         return self._changed(largest)

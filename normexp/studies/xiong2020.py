@@ -4,7 +4,7 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import FC2, GEOMETRIC, LOSS, NATS, REDUCIBLE, fc2_gradients, last_fc2_gradient, loss_curves
+from normexp.studies.rows import FC2, LOSS, NATS, REDUCIBLE, fc2_gradients, last_fc2_gradient, loss_curves
 from normexp.studies.statistics import (
     exponent,
     finals,
@@ -26,8 +26,7 @@ RISE = f"rise of the final loss without warm-up, {REDUCIBLE}"
 
 
 class Xiong2020(Control, Study):
-    citation = "Xiong et al. 2020"
-    title = "On Layer Normalization in the Transformer Architecture"
+    paper = "xiong2020"
 
     @figure(
         "figure 3c, d",
@@ -36,7 +35,7 @@ class Xiong2020(Control, Study):
         label="gradient norm",
         x_label="layers in encoder and decoder",
         log="xy",
-        caption="Frobenius norm of the loss gradient of fc2 in the last decoder layer, at initialisation. " + GEOMETRIC,
+        caption="Frobenius norm of the loss gradient of fc2 in the last decoder layer, at initialisation.",
     )
     def last_gradient(self) -> Drawn:
         return last_fc2_gradient(self.runs["size"])
@@ -61,7 +60,7 @@ class Xiong2020(Control, Study):
         label="‖x‖²/width",
         caption="Mean squared norm over width, at initialisation, in the paper's simplified setting. post_ln: input of "
         "the norm after the feed-forward; pre_ln: the stream after layer l. Positions are added to the embedding, so "
-        "x₀ is 1.5 here where the paper has 1, which shifts its band. Bands: smallest to largest seed.",
+        "x₀ is 1.5 here where the paper has 1, which shifts its band.",
     )
     def hidden_norm(self) -> Drawn:
         rows = self.runs["lemma"].layers("stream_norm", "sum_norm", site="feed_forward")
