@@ -19,27 +19,25 @@ REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference"
 
 
 def main(folder: Path) -> None:
-    parts = [pd.read_csv(path).assign(study=path.parent.name) for path in sorted(folder.glob("*/claims.csv"))]
-    claims = pd.concat(parts, ignore_index=True)
-    # Tables made before verdicts came from intervals lack these columns.
-    old = {
-        "exploratory": False,
-        "kind": "",
-        "p": float("nan"),
-        "source": "",
-        "window": claims.get("asked", ""),
-        "note": "",
-    }
-    for column, value in old.items():
-        claims[column] = claims[column].fillna(value) if column in claims else value
+    tables = {path.parent.name: pd.read_csv(path) for path in sorted(folder.glob("*/claims.csv"))}
+    earlier = [name for name, table in tables.items() if "kind" not in table]
+    parts = [table.assign(study=name) for name, table in tables.items() if name not in earlier]
+    claims = pd.concat(parts, ignore_index=True).fillna({"note": ""})
     controls, claims = claims[claims["kind"] == "control"], claims[claims["kind"] != "control"].copy()
     confirmatory = ~claims["exploratory"].astype(bool)
     claims["q"] = float("nan")
     claims.loc[confirmatory, "q"] = q_values(list(claims.loc[confirmatory, "p"]))
     number = {verdict: int((claims["verdict"] == verdict).sum()) for verdict in ORDER}
     papers = claims.loc[~claims["own"], "place"].str.partition(",")[0].nunique()
+    print("# Claims\n")
+    if earlier:
+        links = ", ".join(f"[{name}]({name}/report.md)" for name in earlier)
+        print(
+            f"Not counted here, because they were run before the rules of [METHOD.md](METHOD.md), with 1 to 5 seeds and "
+            f"verdicts from means: {links}. Their reports and tables keep the old verdicts until they are run again.\n"
+        )
     print(
-        f"# Claims\n\n{len(claims)} claims checked in {claims['study'].nunique()} studies: "
+        f"{len(claims)} claims checked in {claims['study'].nunique()} studies: "
         f"{number[Verdict.HOLDS]} hold, {number[Verdict.FAILS]} do not, {number[Verdict.UNTESTED]} cannot be tested at "
         f"this size, and for {number[Verdict.UNDECIDED]} the runs cannot tell. "
         f"{int((~claims['own']).sum())} are statements of {papers} papers, the others our own; "
@@ -47,9 +45,9 @@ def main(folder: Path) -> None:
         "and Hochberg's false discovery rate over the confirmatory claims.\n"
     )
     if len(controls):
-        told = int((controls["verdict"] == Verdict.UNDECIDED).sum())
+        undecided = int((controls["verdict"] == Verdict.UNDECIDED).sum())
         print(
-            f"In {told} of {len(controls)} controls (a variant against itself on other seeds) the runs cannot tell, as "
+            f"In {undecided} of {len(controls)} controls (a variant against itself on other seeds) the runs cannot tell, as "
             "it should be.\n"
         )
     for verdict in ORDER:
