@@ -33,7 +33,7 @@ def main(folder: Path) -> None:
     if earlier:
         links = ", ".join(f"[{name}]({name}/report.md)" for name in earlier)
         print(
-            f"Not counted here, because they were run before the rules of [METHOD.md](METHOD.md), with 1 to 5 seeds and "
+            "Not counted here, because they were run before the rules of [METHOD.md](METHOD.md), with 1 to 5 seeds and "
             f"verdicts from means: {links}. Their reports and tables keep the old verdicts until they are run again.\n"
         )
     print(
@@ -47,8 +47,8 @@ def main(folder: Path) -> None:
     if len(controls):
         undecided = int((controls["verdict"] == Verdict.UNDECIDED).sum())
         print(
-            f"In {undecided} of {len(controls)} controls (a variant against itself on other seeds) the runs cannot tell, as "
-            "it should be.\n"
+            f"In {undecided} of {len(controls)} controls (a variant against itself on other seeds) the runs cannot tell, "
+            "as it should be.\n"
         )
     for verdict in ORDER:
         rows = claims[claims["verdict"] == verdict]

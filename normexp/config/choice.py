@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 from normexp.errors import ConfigError
@@ -37,8 +37,12 @@ class Choice:
         options = {str(key): value for key, value in node.items() if key not in ("name", "_target_")}
         return cls(group, str(node.get("name", "")), str(node.get("_target_") or ""), options)
 
+    @cached_property
+    def _key(self) -> tuple[str, ...]:
+        return self.group, self.name, self.target, json.dumps(self.options, sort_keys=True, default=str)
+
     def __hash__(self) -> int:
-        return hash((self.group, self.name, self.target, json.dumps(self.options, sort_keys=True, default=str)))
+        return hash(self._key)
 
     @property
     def cls(self) -> Any:

@@ -9,6 +9,7 @@ otherwise, every combination is composed.
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any, get_type_hints
 
 from normexp.config.compose import Composer, Request
@@ -82,6 +83,7 @@ def _merged(first: Config, changes: dict[int, list[Change]], chosen: dict[int, i
     return _with(first, merged)
 
 
+@cache
 def _sections() -> set[str]:
     return {name for name, kind in get_type_hints(Config).items() if is_section(kind)}
 

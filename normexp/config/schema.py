@@ -152,6 +152,7 @@ def value_of(config: Config, name: str) -> Any:
     return value
 
 
+@cache
 def ignored_keys() -> tuple[str, ...]:
     """The keys that are no part of a run's identity (`probe` stands for all keys below it)."""
     return tuple(_without_identity(Config))
