@@ -47,8 +47,8 @@ def main(folder: Path) -> None:
     if len(controls):
         undecided = int((controls["verdict"] == Verdict.UNDECIDED).sum())
         print(
-            f"In {undecided} of {len(controls)} controls (a variant against itself on other seeds) the runs cannot tell, "
-            "as it should be.\n"
+            f"In {undecided} of {len(controls)} controls (a variant against itself on other seeds) the runs cannot "
+            "tell, as it should be.\n"
         )
     for verdict in ORDER:
         rows = claims[claims["verdict"] == verdict]
