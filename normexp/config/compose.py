@@ -27,6 +27,8 @@ from normexp.config.choice import Choice, add_to_path
 from normexp.config.schema import CHOICES, CLASSES, GROUPS, Config, configs_folder, from_dict, is_section, iter_keys
 from normexp.errors import ConfigError
 
+# Hydra 1.3 falls back to old defaults without it; Hydra 1.4 deprecates it.
+VERSION_BASE: dict[str, Any] = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 MOST_VALUES = 100_000  # of one swept key
 _TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 
@@ -77,8 +79,7 @@ class Composer:
     def _open(self) -> None:
         GlobalHydra.instance().clear()
         UserFolders.folders = self.config_dirs
-        ConfigStore.instance().store(name="schema", node=_composition_schema(Config))
-        hydra.initialize_config_dir(str(configs_folder()), job_name="normexp", version_base="1.3")
+        hydra.initialize_config_dir(str(configs_folder()), job_name="normexp", **VERSION_BASE)
         self._loader = GlobalHydra.instance().config_loader()
 
     def options(self, group: str) -> list[str]:
@@ -185,6 +186,9 @@ def _composition_schema(section: type) -> type:
         elif f.name != "name" or section is Config or section.__name__ == "Task":
             found.append((f.name, Any if kind is Choice else kind, field(default=f.default)))
     return make_dataclass(section.__name__, found)
+
+
+ConfigStore.instance().store(name="schema", node=_composition_schema(Config))
 
 
 def _readable(folder: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import hydra
 from hydra.core.config_store import ConfigStore
 
+from normexp.config.compose import VERSION_BASE
 from normexp.sweep.worker import execute
 
 
@@ -18,7 +19,7 @@ class Job:
     index: int
 
 
-@hydra.main(version_base="1.3", config_path=None, config_name="job")
+@hydra.main(config_path=None, config_name="job", **VERSION_BASE)
 def main(job: Job) -> None:
     execute(Path(json.loads(Path(job.folders).read_text())[job.index]))
 
