@@ -142,13 +142,13 @@ def _one(folder: Path, frame: pd.DataFrame) -> RenderableType:
     return Group(title, *shown, *[Text(note, overflow="fold") for note in below])
 
 
-def _probe_table(probe: ProbeTable) -> Table:
-    drawn = Table(title=probe.title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+def _probe_table(probe: ProbeTable) -> Group:
+    drawn = Table(box=None, padding=(0, 2, 0, 0))
     for index, column in enumerate(probe.columns):
         drawn.add_column(column, justify="left" if index < probe.keys else "right")
     for row in probe.rows:
         drawn.add_row(*row)
-    return drawn
+    return Group(Text(probe.title, "bold", overflow="fold"), drawn)  # a title of the table's own would be as narrow
 
 
 def _results(frame: pd.DataFrame) -> Table:
