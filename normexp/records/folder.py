@@ -16,7 +16,6 @@ from normexp.config.identity import user_sources
 from normexp.config.schema import Config, from_dict, to_dict
 from normexp.errors import ConfigError
 from normexp.records.atomic import replacing
-from normexp.records.tables import SCHEMAS
 
 UNFINISHED = ("pending", "running", "killed")
 
@@ -81,6 +80,8 @@ class RunFolder:
 
     def reset(self) -> None:
         """Delete what was recorded so far, so that the run starts again from its first step."""
+        from normexp.records.tables import SCHEMAS  # here, because pandas and pyarrow take half a second
+
         tables = (f"{table}.parquet" for table in SCHEMAS)
         for name in ("checkpoint.pt", "weights.pt", "provenance.json", *tables):
             (self.path / name).unlink(missing_ok=True)

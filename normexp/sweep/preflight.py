@@ -3,6 +3,8 @@
 What takes time is built only if the user set one of its keys.
 """
 
+import os
+import sys
 from collections.abc import Collection
 from functools import cache
 from typing import Any
@@ -11,29 +13,25 @@ from normexp.config.choice import Choice
 from normexp.config.schema import CLASSES, Config
 from normexp.errors import ConfigError
 
+GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # one of them exists where a driver for CUDA or ROCm is loaded
+
 
 def check_buildable(config: Config, set_keys: Collection[str]) -> None:
     """Raise ConfigError where a class, the data or the optimizer cannot be built, or never reads a key.
 
     set_keys: the keys that the user set.
     """
-    for group in CLASSES:
-        _ = getattr(config, group).factory
     groups = {key.partition(".")[0] for key in set_keys}
-    variant, norm = config.variant.cls, config.norm.cls
-    places_norm = getattr(variant, "uses_norm", True) or config.model.attention_norm != "none"
-    if "norm" in groups and not places_norm:
-        raise ConfigError(f"norm is not used by variant={config.variant.name}; remove it")
-    if getattr(variant, "needs_norm", False) and norm is _no_norm():
-        raise ConfigError(
-            f"norm=none cannot be used with variant={config.variant.name}: its stream would grow without bound"
-        )
+    for group in CLASSES:
+        choice: Choice = getattr(config, group)
+        # Importing a class imports torch, which takes a second. The package's own YAML files are tested, so classes are
+        # only checked where the user has folders of configs or set an option.
+        if config.config_dirs or any(key.startswith(f"{group}.") for key in set_keys):
+            _ = choice.factory
+    if "norm" in groups or config.config_dirs:
+        _check_norm(config, chosen="norm" in groups)
     if not config.model.feed_forward:
-        _check_without_feed_forward(config, variant, set_keys)
-    if getattr(norm, "refuses_causal", False) and config.task.name != "classification":
-        raise ConfigError(
-            f"norm={config.norm.name} cannot be used in a causal stack ({norm.causality_note}); use task=classification"
-        )
+        _check_without_feed_forward(config, config.variant.cls, set_keys)
     if "data" in groups or {"training.batch_tokens", "model.max_length"} & set(set_keys):
         _check_data(config)
     if "optimizer" in groups:
@@ -45,10 +43,21 @@ def check_buildable(config: Config, set_keys: Collection[str]) -> None:
             probe.build()
 
 
-def _no_norm() -> Any:
+def _check_norm(config: Config, chosen: bool) -> None:
     from normexp.norms import NoNorm
 
-    return NoNorm
+    variant, norm = config.variant.cls, config.norm.cls
+    places_norm = getattr(variant, "uses_norm", True) or config.model.attention_norm != "none"
+    if chosen and not places_norm:
+        raise ConfigError(f"norm is not used by variant={config.variant.name}; remove it")
+    if getattr(variant, "needs_norm", False) and norm is NoNorm:
+        raise ConfigError(
+            f"norm=none cannot be used with variant={config.variant.name}: its stream would grow without bound"
+        )
+    if getattr(norm, "refuses_causal", False) and config.task.name != "classification":
+        raise ConfigError(
+            f"norm={config.norm.name} cannot be used in a causal stack ({norm.causality_note}); use task=classification"
+        )
 
 
 @cache
@@ -57,8 +66,8 @@ def device_of(device: str) -> str:
 
     Raises ConfigError for a device that this machine does not have.
     """
-    if device == "cpu":
-        return device
+    if device == "cpu" or (device == "auto" and sys.platform == "linux" and not any(map(os.path.exists, GPU_FILES))):
+        return "cpu"
     import torch
 
     if device == "auto":
