@@ -1,6 +1,6 @@
 """Golden numbers: what a tiny model of a variant computes in float64, step by step, in every task.
 
-Shared by scripts/golden.py, which writes them, and tests/test_groups.py, which compares.
+Shared by scripts/golden.py, which writes them, and tests/variants/test_every_variant.py, which compares.
 """
 
 import json
