@@ -4,7 +4,8 @@
     python scripts/golden.py            of every variant that has none yet
     python scripts/golden.py --all      of every variant, again
 
-Says what changed, old → new; a file whose numbers agree to 1e-6 is left as it is. tests/variants/test_every_variant.py compares.
+Says what changed, old → new; a file whose numbers agree to 1e-6 is left as it is.
+tests/variants/test_every_variant.py compares.
 Of variants in a folder of your own: --config-dir lab; their numbers then lie in lab/golden.
 """
 
