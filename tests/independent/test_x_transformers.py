@@ -3,7 +3,8 @@
 What differs, and is set alike here because it is no part of an arrangement: its norms and attention have no biases
 (ours are at 0), its softmax rounds to float32 (here it does not), its gains may be stored less 1, its RMSNorm has no
 eps (ours is set to 0), and scale_residual_constant is a plain number, here by the paper's formula. It
-draws other initial weights, so nothing is said of gains here.
+draws other initial weights, so nothing is said of gains here. Its pre_and_post_norm has no special first layer, so Keel
+is compared without the paper's (first_block=false); tests/variants/test_scaled.py has that layer.
 """
 
 import math
@@ -31,6 +32,7 @@ CASES: dict[str, dict[str, Any]] = {
     "macaron": {"macaron": True},
     "t5": {"use_rmsnorm": True, "ff_no_bias": True},
 }
+OPTIONS: dict[str, dict[str, Any]] = {"keel": {"first_block": False}}  # of ours
 SLIPS = [
     ("deep_norm", "scale_residual_constant", (8 * DEPTH) ** 0.25),
     ("admin_constant", "scale_residual_constant", 1.0),
@@ -43,7 +45,7 @@ NORMS = {"norm_in": 0, "norm_out": 1, "norm": 0}
 
 def ours_of(variant: str, task: str) -> nn.Module:
     """Float64, gains and scalars off their start, biases at 0 where x-transformers has none."""
-    node = node_of("variant", variant)
+    node = node_of("variant", variant, **OPTIONS.get(variant, {}))
     config = small_config(variant=node, task={"name": task}, model={"encoder_depth": DEPTH, "decoder_depth": DEPTH})
     model = built(config).double()
     stack = model.stacks[0]

@@ -63,7 +63,9 @@ TABLE = {
     "admin_constant": Row("scale sum norm", "F", "normed"),
     "scaled_skip": Row("scale sum norm", "F", "normed"),
     "deep_norm": Row("scale sum norm", "F", "normed", scaled=DEPTHWISE),
-    "keel": Row("scale sum norm", "norm F", "normed", queries="yes"),
+    "keel": Row(
+        {"*": "scale sum norm", "*.01.*": "sum norm", "*.01.attention": "sum"}, "norm F", "normed", queries="yes"
+    ),
     "branch_norm": Row("sum norm", "F scale", "normed"),
     "recursive_skip": Row("sum norm, sum norm sum norm", "F", "normed"),
     "b2t": Row({"*": "sum norm", "*.feed_forward": "sum sum norm, bottom: sum sum norm"}, "F", "normed"),

@@ -96,6 +96,18 @@ def test_keels_skip_weighs_as_much_as_there_are_sublayers(stack, depths, alpha):
     assert variant_of(Keel, stack, depths, alpha=3).alpha == 3
 
 
+def test_keels_first_layer_has_no_alpha_and_no_first_norm():
+    """So the embedding is not weighted S : 1 against the first branch, and the gradient reaches it."""
+    model = model_of("keel", 3, 4)
+    for stack in model.stacks:
+        without = [site.name for site in stack.sites if not hasattr(site, "norm_out")]
+        assert without == [f"{stack.shape.stack}.01.attention"]
+    parts = {part.where: part.lines for part in graph(model) if part.stack == "decoder"}
+    assert parts["layer 1"] == ("h₁ = x + A(LN(x))", "h₂ = LN(h₁ + C(LN(h₁), memory))", "x ← LN(h₂ + FFN(LN(h₂)))")
+    every = {part.where for part in graph(model_of("keel", 3, 4, options={"first_block": False}))}
+    assert every == {"layers 1–3", "layers 1–4", "closes"}
+
+
 @pytest.mark.parametrize(
     ("stack", "depths", "skip", "beta"),
     [
@@ -232,5 +244,5 @@ def test_admin_measures_no_more_after_a_forward_that_failed():
 )
 def test_the_graph_is_the_papers(name, line):
     parts = {part.where: part.lines for part in graph(model_of(name, 3, 4)) if part.stack == "decoder"}
-    assert parts["layers 1–4"][-1] == line
+    assert parts["layers 2–4" if name == "keel" else "layers 1–4"][-1] == line
     assert parts["closes"] == (("output = LN(x)",) if name == "deep_scale" else ("output = x",))
