@@ -75,7 +75,7 @@ TABLE = {
     "first_norm_free": Row("sum", {"*": "norm F", "*.01.attention": "F"}, "1", **PRE_LN),
     "layer_norm_scaling": Row("sum", "norm scale F", "1", **PRE_LN),
     "layer_scale": Row("sum", "norm F scale", "1", **PRE_LN),
-    "deep_scale": Row("scale sum", "norm F scale", "0.037 / 0.0156", **PRE_LN),
+    "deep_scale": Row("scale sum", "norm F scale", "0.296 / 0.178", **PRE_LN),
     "macaron": Row("sum", {"*": "norm F", "*.feed_forward*": "norm F scale"}, "1", **PRE_LN),
     "parallel": Row("sum", {"*": "bottom: norm F", "*.attention": "norm F"}, "1", **PRE_LN),
     # … after it, or on both sides.

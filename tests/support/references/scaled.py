@@ -130,12 +130,12 @@ def weighted_pre_ln(x: Tensor, w: Weights, beta_squared: float) -> Tensor:
 
 
 def deep_scale(x: Tensor, w: Weights) -> Tensor:
-    """Kedia et al. 2024 as ports have it: λ² = 1 − 2/N, β² = 2/N, N layers."""
-    return weighted_pre_ln(x, w, 2 / w.depth)
+    """Kedia et al. 2024 as the authors' code has it: β² = 1/N, λ² = 1 − 1/N, N layers."""
+    return weighted_pre_ln(x, w, 1 / w.depth)
 
 
 def deep_scale_by_sublayers(x: Tensor, w: Weights) -> Tensor:
-    return weighted_pre_ln(x, w, 2 / sublayers(w))
+    return weighted_pre_ln(x, w, 1 / sublayers(w))
 
 
 Reference = Callable[[Tensor, Weights], Tensor]
