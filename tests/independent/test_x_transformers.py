@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from x_transformers import Decoder, Encoder
+from x_transformers.x_transformers import OrthogonalResidualUpdate
 
 from tests.support.configs import node_of, small_config
 from tests.support.models import built
@@ -31,6 +32,7 @@ CASES: dict[str, dict[str, Any]] = {
     "layer_scale": {"use_layerscale": True},
     "macaron": {"macaron": True},
     "t5": {"use_rmsnorm": True, "ff_no_bias": True},
+    "value_residual": {"add_value_residual": True, "learned_value_residual_mix": False},
 }
 OPTIONS: dict[str, dict[str, Any]] = {"keel": {"first_block": False}}  # of ours
 SLIPS = [
@@ -140,3 +142,13 @@ def test_a_slip_is_seen(variant, key, value, monkeypatch):
             other.copy_(parameter)
     x = torch.randn(2, 5, WIDTH, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     assert not torch.allclose(ours(x), theirs(x), atol=1e-3)
+
+
+def test_an_orthogonal_update_is_theirs_token_by_token():
+    """Theirs takes all tokens of a sequence as one vector, so each of ours is a sequence of one token there."""
+    stack = ours_of("orthogonal_update", "classification")
+    x, f = (torch.randn(2, 5, WIDTH, dtype=torch.float64, generator=torch.Generator().manual_seed(i)) for i in (1, 2))
+    site = stack.sites[0]
+    site.branch = lambda _: f
+    theirs = OrthogonalResidualUpdate(WIDTH)(f.reshape(10, 1, WIDTH), x.reshape(10, 1, WIDTH))
+    assert torch.allclose(stack.variant.join(x, site), theirs.reshape(2, 5, WIDTH), rtol=1e-9, atol=1e-9)

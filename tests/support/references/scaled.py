@@ -77,7 +77,7 @@ def keel_first_layer(x: Tensor, w: Weights) -> Tensor:
 
 
 def keel(x: Tensor, w: Weights) -> Tensor:
-    """Chen et al. 2026, section 3.1 and figure 2: LN(αx + F(LN(x))), α = L, L all sub-layers; layer 1 without α."""
+    """Chen & Wei 2026, section 3.1 and figure 2: LN(αx + F(LN(x))), α = L, L all sub-layers; layer 1 without α."""
     x = keel_first_layer(x, w)
     for layer in range(2, w.depth + 1):
         for site in w.kinds:
