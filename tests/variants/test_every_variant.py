@@ -75,6 +75,7 @@ def refusal(function, *arguments):
     return sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_norm_and_task(variant, task):
@@ -91,6 +92,7 @@ def test_every_variant_norm_and_task(variant, task):
             assert sentence.startswith("norm"), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_attention_and_task(variant, task):

@@ -146,6 +146,7 @@ def page_with(words: Sequence[str], url: str, folder: Path) -> str:
     return text
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 def test_a_browser_shows_runs_and_charts(server: str, tmp_path: Path) -> None:
@@ -156,6 +157,7 @@ def test_a_browser_shows_runs_and_charts(server: str, tmp_path: Path) -> None:
     assert "nll/train" in text
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 def test_a_browser_draws_the_layout(server: str, tmp_path: Path) -> None:
