@@ -13,6 +13,7 @@ from normexp.errors import ConfigError
 
 # What an option of an annotated type accepts.
 _ACCEPTS: dict[Any, tuple[type, ...]] = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
+_NOT_OPTIONS = ("name", "_target_", "_fingerprint_")
 _WORDS: dict[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
@@ -23,23 +24,44 @@ class Choice:
     group: where it was chosen, such as variant or probes.stream; error messages start with it.
     name: the name of the YAML file. target: the dotted path of the class (`_target_`).
     options: arguments of the class by name, plain values.
+    fingerprint: the dotted path of a function (`_fingerprint_`), for a class that reads from outside the config.
     """
 
     group: str
     name: str
     target: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
 
     @classmethod
     def of(cls, group: str, node: Any) -> "Choice":
-        """From the plain values of a config node: `name`, `_target_`, and the options."""
+        """From the plain values of a config node: `name`, `_target_`, `_fingerprint_`, and the options."""
         node = node if isinstance(node, Mapping) else {}
-        options = {str(key): value for key, value in node.items() if key not in ("name", "_target_")}
-        return cls(group, str(node.get("name", "")), str(node.get("_target_") or ""), options)
+        name, target, fingerprint = (str(node.get(key) or "") for key in _NOT_OPTIONS)
+        options = {str(key): value for key, value in node.items() if key not in _NOT_OPTIONS}
+        return cls(group, name, target, options, fingerprint)
+
+    @property
+    def node(self) -> dict[str, Any]:
+        """The config node again, without the name."""
+        fingerprint = {"_fingerprint_": self.fingerprint} if self.fingerprint else {}
+        return {"_target_": self.target, **fingerprint, **self.options}
+
+    def contents(self) -> dict[str, Any]:
+        """The options as they count in a run's identity: what is outside the config is replaced by its content.
+
+        The function of `_fingerprint_` takes the options and returns those to replace, such as the sha256 of a file for
+        its path. It is called in every planning, so its module imports nothing heavy.
+        """
+        if not self.fingerprint:
+            return {}
+        function = _import(self, self.fingerprint)
+        return dict(function(**self.options))
 
     @cached_property
     def _key(self) -> tuple[str, ...]:
-        return self.group, self.name, self.target, json.dumps(self.options, sort_keys=True, default=str)
+        options = json.dumps(self.options, sort_keys=True, default=str)
+        return self.group, self.name, self.target, self.fingerprint, options
 
     def __hash__(self) -> int:
         return hash(self._key)
@@ -47,7 +69,7 @@ class Choice:
     @property
     def cls(self) -> Any:
         """The class or function itself. Raises ConfigError if it cannot be imported."""
-        return _import(self)
+        return _import(self, self.target)
 
     @property
     def factory(self) -> Callable[..., Any]:
@@ -62,8 +84,8 @@ class Choice:
         return self.factory(*args, **more)
 
 
-def _import(choice: Choice) -> Any:
-    module, _, name = choice.target.rpartition(".")
+def _import(choice: Choice, path: str) -> Any:
+    module, _, name = path.rpartition(".")
     about = f"{choice.group}={choice.name or '?'}"
     if not module:
         raise ConfigError(f"{about}: its YAML needs a _target_ such as package.module.Class")
@@ -71,7 +93,7 @@ def _import(choice: Choice) -> Any:
         return getattr(importlib.import_module(module), name)
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise ConfigError(f"{about}: cannot import {choice.target} ({reason})") from error
+        raise ConfigError(f"{about}: cannot import {path} ({reason})") from error
 
 
 @cache
