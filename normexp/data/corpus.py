@@ -10,19 +10,10 @@ import datasets
 
 from normexp.config.choice import Choice
 from normexp.data.baselines import bar
+from normexp.data.examples import Example, Examples
 from normexp.data.vocabulary import Vocabulary
 
-
-@dataclass(frozen=True)
-class Example:
-    """What a model reads and should answer, as ids.
-
-    source: ends in <eos>; empty for language modelling.
-    target: a class, or tokens without <bos>. They end in <eos>, unless they are a window of running text.
-    """
-
-    source: list[int]
-    target: list[int] | int
+__all__ = ["Corpus", "Example", "build_corpus", "load_corpus"]
 
 
 @dataclass(frozen=True)
@@ -79,8 +70,8 @@ class Corpus:
             baselines |= {"blind": blind, "floor": self.target_entropy}
         return baselines | {"bar": bar(task, baselines)}
 
-    def examples(self, split: str, task: str = "") -> list[Example]:
-        """The examples of `train`, `valid` or `test`, in the order in which they were drawn.
+    def examples(self, split: str, task: str = "") -> Examples:
+        """The examples of `train`, `valid` or `test`, in the order in which they were drawn; they are not copied.
 
         task: language_modelling reads the targets alone, with empty sources; by default the task of the corpus.
 
@@ -88,9 +79,8 @@ class Corpus:
         """
         task = task or self.task
         self._check(task)
-        rows = self.splits[split][:]
-        sources = [[]] * len(rows["target"]) if task == "language_modelling" else rows["source"]
-        return [Example(*row) for row in zip(sources, rows["target"], strict=True)]
+        table = self.splits[split].with_format("arrow")[:]
+        return Examples.of_table(table, sources=task != "language_modelling")
 
     def _check(self, task: str) -> None:
         if not self.serves(task):

@@ -115,12 +115,8 @@ def _sizes(data: Choice, task: str) -> tuple[int, int]:
         raise
     except ValueError as error:
         raise ConfigError(str(error).rstrip(".")) from error
-    sizes = [
-        (len(example.source), len(example.target) if isinstance(example.target, list) else 0)
-        for split in corpus.splits
-        for example in corpus.examples(str(split), task)
-    ]
-    return max(map(sum, sizes)), max(map(max, sizes))
+    lengths = [corpus.examples(str(split), task).lengths for split in corpus.splits]
+    return max(int(each.sum(0).max()) for each in lengths), max(int(each.max()) for each in lengths)
 
 
 @cache
