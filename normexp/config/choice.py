@@ -13,7 +13,7 @@ from normexp.errors import ConfigError
 
 # What an option of an annotated type accepts.
 _ACCEPTS: dict[Any, tuple[type, ...]] = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
-_NOT_OPTIONS = ("name", "_target_", "_fingerprint_")
+_NOT_OPTIONS = ("name", "_target_", "_fingerprint_", "_contents_")
 _WORDS: dict[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
@@ -24,7 +24,8 @@ class Choice:
     group: where it was chosen, such as variant or probes.stream; error messages start with it.
     name: the name of the YAML file. target: the dotted path of the class (`_target_`).
     options: arguments of the class by name, plain values.
-    fingerprint: the dotted path of a function (`_fingerprint_`), for a class that reads from outside the config.
+    fingerprint: the dotted path of a function (`_fingerprint_`), for a class that reads files or the network.
+    contents: what that function returned when the run was planned (`_contents_`).
     """
 
     group: str
@@ -32,36 +33,35 @@ class Choice:
     target: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
+    contents: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, group: str, node: Any) -> "Choice":
-        """From the plain values of a config node: `name`, `_target_`, `_fingerprint_`, and the options."""
+        """From the plain values of a config node: `name`, `_target_`, the options, and what `node` adds to them."""
         node = node if isinstance(node, Mapping) else {}
-        name, target, fingerprint = (str(node.get(key) or "") for key in _NOT_OPTIONS)
+        name, target, fingerprint = (str(node.get(key) or "") for key in ("name", "_target_", "_fingerprint_"))
         options = {str(key): value for key, value in node.items() if key not in _NOT_OPTIONS}
-        return cls(group, name, target, options, fingerprint)
+        return cls(group, name, target, options, fingerprint, node.get("_contents_") or {})
 
     @property
     def node(self) -> dict[str, Any]:
         """The config node again, without the name."""
-        fingerprint = {"_fingerprint_": self.fingerprint} if self.fingerprint else {}
-        return {"_target_": self.target, **fingerprint, **self.options}
+        more = {"_fingerprint_": self.fingerprint, "_contents_": dict(self.contents)}
+        return {"_target_": self.target, **{key: value for key, value in more.items() if value}, **self.options}
 
-    def contents(self) -> dict[str, Any]:
-        """The options as they count in a run's identity: what is outside the config is replaced by its content.
+    def current_contents(self) -> dict[str, Any]:
+        """What the options lead to outside the config: the sha256 of a file by the option that names it.
 
-        The function of `_fingerprint_` takes the options and returns those to replace, such as the sha256 of a file for
-        its path. It is called in every planning, so its module imports nothing heavy.
+        The function of `_fingerprint_` takes all options and returns those to replace in the run's identity. It is
+        called in every planning, so its module must import nothing heavy.
         """
-        if not self.fingerprint:
-            return {}
-        function = _import(self, self.fingerprint)
-        return dict(function(**self.options))
+        return dict(_import(self, self.fingerprint)(**self.options)) if self.fingerprint else {}
 
     @cached_property
     def _key(self) -> tuple[str, ...]:
         options = json.dumps(self.options, sort_keys=True, default=str)
-        return self.group, self.name, self.target, self.fingerprint, options
+        contents = json.dumps(self.contents, sort_keys=True, default=str)
+        return self.group, self.name, self.target, self.fingerprint, options, contents
 
     def __hash__(self) -> int:
         return hash(self._key)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +12,7 @@ from normexp.config.choice import Choice
 from normexp.data.baselines import bar
 from normexp.data.examples import Example, Examples
 from normexp.data.vocabulary import Vocabulary
+from normexp.errors import ConfigError
 
 __all__ = ["Corpus", "Example", "build_corpus", "load_corpus"]
 
@@ -31,6 +32,7 @@ class Corpus:
     methods: how blind and floor were found, a sentence each.
     target_entropy: entropy of the target text per token, in nats, where it is known; 0 elsewhere.
     sources: where text that is not generated came from, such as {"numpy": "2.4.6"}.
+    about: what was made of data from outside: its origin, rows read and dropped by split, tokens; plain values.
     """
 
     task: str
@@ -42,6 +44,7 @@ class Corpus:
     methods: dict[str, str] = field(default_factory=dict)
     target_entropy: float = 0.0
     sources: dict[str, str] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
 
     @property
     def outputs(self) -> int:
@@ -114,8 +117,19 @@ def build_corpus(
     return Corpus(task, splits, vocabulary, classes, baselines, digest, **stated)
 
 
-@lru_cache(maxsize=4)
 def load_corpus(data: Choice) -> Corpus:
-    """The corpus of a config's data group; runs in the same process share it."""
+    """The corpus of a config's data group; runs in the same process share it.
+
+    Raises ConfigError if it reads files that have changed since the run was planned.
+    """
+    contents = data.current_contents()
+    if data.contents and data.contents != contents:
+        changed = ", ".join(f"data.{key}" for key in contents if data.contents.get(key) != contents[key])
+        raise ConfigError(f"{changed} has changed since the run was planned; start the same command again")
+    return _load(replace(data, contents=contents))
+
+
+@lru_cache(maxsize=4)
+def _load(data: Choice) -> Corpus:
     corpus: Corpus = data.build()
     return corpus
