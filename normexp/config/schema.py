@@ -199,11 +199,11 @@ def to_dict(config: Config) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Choice):
-        return {"name": value.name, "_target_": value.target, **value.options}
+        return {"name": value.name, **value.node}
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, tuple):
         if value and isinstance(value[0], Choice):
-            return {each.name: {"_target_": each.target, **each.options} for each in value}
+            return {each.name: each.node for each in value}
         return list(value)
     return value

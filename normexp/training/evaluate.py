@@ -1,6 +1,6 @@
 """What a model reaches on examples that it was not trained on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sacrebleu
@@ -56,7 +56,7 @@ def losses(model: Model, batches: Iterable[Batch], device: torch.device) -> dict
 
 @torch.no_grad()
 def translation_scores(
-    model: Translator, corpus: Corpus, examples: list[Example], tokens: int, device: torch.device
+    model: Translator, corpus: Corpus, examples: Sequence[Example], tokens: int, device: torch.device
 ) -> dict[str, float]:
     """BLEU (13a) and chrF of greedy translations, by sacrebleu.
 

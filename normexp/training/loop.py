@@ -1,6 +1,7 @@
 """The loop, top to bottom: train, measure, evaluate, record, and leave a folder that can be resumed."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from normexp.config.schema import Config
@@ -62,7 +63,7 @@ def probe_untrained(trainer: Trainer, probes: ProbeSet, recorder: Recorder, corp
     recorder.finish({"baselines": corpus.baselines_for(trainer.config.task.name), "parameters": parameters(trainer)})
 
 
-def run_steps(trainer: Trainer, probes: ProbeSet, recorder: Recorder, valid: list[Batch]) -> None:
+def run_steps(trainer: Trainer, probes: ProbeSet, recorder: Recorder, valid: Sequence[Batch]) -> None:
     """Train from the trainer's step to the last. Raises DivergedError at the first loss that is not finite."""
     every, steps, data = trainer.config.record, trainer.config.steps, trainer.data()
     while trainer.done < steps:
