@@ -67,12 +67,16 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the runs and
 Estimate = Annotated[
     bool, typer.Option("--estimate", help="Like --dry-run, and measure the cost of more than 100 runs too.")
 ]
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Ask nothing of the Hugging Face Hub; read its datasets from the cache.")
+]
 Folder = Annotated[Path | None, typer.Argument(metavar="DIR", help="Runs, or folders of runs.", show_default=False)]
 
 
 @app.command(epilog=KEYS)
-def train(overrides: Overrides = None, config_dir: ConfigDir = None, name: Name = "") -> None:
+def train(overrides: Overrides = None, config_dir: ConfigDir = None, name: Name = "", offline: Offline = False) -> None:
     """Train one run: [bold]normexp train variant=pre_ln depth=12[/]."""
+    _set_hub(offline)
     _run("train", overrides, config_dir, name, jobs=1)
 
 
@@ -85,12 +89,14 @@ def sweep(
     pool: PoolName = "",
     dry_run: DryRun = False,
     estimate: Estimate = False,
+    offline: Offline = False,
 ) -> None:
     """Train a grid: [bold]normexp sweep depth=6,12,18 'seed=range(3)'[/].
 
     Without a variant it compares post_ln, pre_ln and no_residual.
     The same command again skips runs that are complete and resumes those that were interrupted.
     """
+    _set_hub(offline)
     _run("sweep", overrides, config_dir, name, jobs, pool, dry_run, estimate)
 
 
@@ -103,18 +109,21 @@ def probe(
     pool: PoolName = "",
     dry_run: DryRun = False,
     estimate: Estimate = False,
+    offline: Offline = False,
 ) -> None:
     """Measure untrained models: [bold]normexp probe depth=6,18 probe=\\[stream,dependency][/].
 
     Models can have any size, up to the papers' own: [bold]model=base[/]. The same probes measure a training run every
     [bold]probe.every[/] steps: [bold]normexp sweep depth=6 probe=\\[gradient_norm,stream][/].
     """
+    _set_hub(offline)
     _run("probe", overrides, config_dir, name, jobs, pool, dry_run, estimate)
 
 
 @app.command()
-def show(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
+def show(overrides: Overrides = None, config_dir: ConfigDir = None, offline: Offline = False) -> None:
     """Print what a config means: all keys, the graph as equations, constants, parameters."""
+    _set_hub(offline)
     with _bad_input():
         from normexp.sweep.plan import plan
 
@@ -216,6 +225,13 @@ def tensorboard(
         from normexp.views.tensorboard import serve
 
         raise typer.Exit(serve(_existing(folder), port, host, browser))
+
+
+def _set_hub(offline: bool) -> None:
+    """Environment of the Hub's client, for this process and its workers; the client reads it when it is imported."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # one request less that waits where there is no network
+    if offline:
+        os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
 
 
 def _run(
