@@ -149,25 +149,50 @@ def reproduce(
     quick: Annotated[
         bool, typer.Option("--quick", help="Minutes, five variants; otherwise all variants, hours.")
     ] = False,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Seeds of every part; by default 20 at initialisation and 5 in training. With fewer than 5 no claim "
+            "has a verdict.",
+            show_default=False,
+        ),
+    ] = None,
+    until_decided: Annotated[
+        bool,
+        typer.Option(
+            "--until-decided",
+            help="Add seeds where the runs cannot tell: look at 5, then 10, then 20, with longer intervals, so that "
+            "all looks together are wrong in at most 5 %.",
+        ),
+    ] = False,
+    at_most: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="With --until-decided: the last look, at least 5; default 20.", show_default=False
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Also copy the report, tables and figures to this folder.")] = None,
     jobs: Jobs = 0,
     config_dir: ConfigDir = None,
 ) -> None:
     """Redraw the figures of a paper and check its claims: [bold]normexp reproduce xiong2020 --quick[/].
 
-    The same command again resumes what was interrupted and redraws what is finished. A claim that does not hold is a
-    result, not an error: the exit code is 0 unless a run failed.
+    The same command again resumes what was interrupted and redraws what is finished; more seeds reuse the runs of
+    fewer. A claim that does not hold is a result, not an error: the exit code is 0 unless a run failed.
     """
     with _bad_input():
         from normexp.studies import claims_table, runner
+        from normexp.studies.seeds import chosen
 
+        number = chosen(seeds, until_decided, at_most)
         if not study:
             _print(runner.list_studies(config_dir or []))
             return
         with _interruptible():
             size = "quick" if quick else "full"
             done = runner.reproduce(
-                study, size, _results(), out, config_dir or [], jobs, lambda text: typer.echo(text, err=True)
+                study, size, _results(), out, config_dir or [], jobs, lambda text: typer.echo(text, err=True), number
             )
         if done.missing:
             logs = ", ".join(str(run / "log.txt") for run in done.missing[:3])

@@ -98,6 +98,8 @@ BAD_INPUT = [
     ("sweep depth=1,2 results=/dev/null", "results must be a folder that can be created; got /dev/null"),
     ("sweep --name=my/sweep", "name must consist of letters, digits and . _ [+] -; got 'my/sweep'"),
     ("reproduce dong2021 --quick --out /dev/null", "--out must be a folder that can be created; got /dev/null"),
+    ("reproduce dong2021 --seeds 1", "--seeds must be at least 2; got 1"),
+    ("reproduce dong2021 --at-most 10", "--at-most is only used by --until-decided"),
     ("reproduce dong2020", "the study must be one of .*dong2021.*; got dong2020"),
 ]
 
