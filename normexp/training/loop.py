@@ -11,8 +11,10 @@ from normexp.model.transformer import Translator
 from normexp.probes.probe_set import ProbeSet
 from normexp.records.folder import RunFolder
 from normexp.records.outcome import final_loss, judge
+from normexp.records.samples import write_samples
 from normexp.training import evaluate
 from normexp.training.recorder import Recorder
+from normexp.training.samples import samples
 from normexp.training.trainer import Trainer
 
 log = logging.getLogger("normexp")
@@ -82,7 +84,7 @@ def run_steps(trainer: Trainer, probes: ProbeSet, recorder: Recorder, valid: lis
 
 
 def result(trainer: Trainer, recorder: Recorder, corpus: Corpus) -> dict[str, Any]:
-    """The outcome and the numbers behind it, read from the tables."""
+    """The outcome and the numbers behind it, read from the tables. What the model wrote is kept as its samples."""
     config = trainer.config
     curves = recorder.curves.frame()
     nll = curves[(curves["split"] == "train") & (curves["statistic"] == "nll")]["value"].tolist()
@@ -99,10 +101,14 @@ def result(trainer: Trainer, recorder: Recorder, corpus: Corpus) -> dict[str, An
         "permuted_loss": valid.pop("permuted_nll", None),
         **valid,
     }
-    if isinstance(trainer.model, Translator) and last.size:
-        examples = corpus.examples("test")[: config.record.sentences]
+    written = []
+    if last.size:
+        examples = corpus.examples("test", config.task.name)[: config.record.sentences]
         budget = 4 * config.training.batch_tokens  # no gradient is kept, so batches may be larger
-        out |= evaluate.translation_scores(trainer.model, corpus, examples, budget, trainer.device)
+        written = samples(trainer.model, corpus, examples, budget, trainer.device)
+        if isinstance(trainer.model, Translator):
+            out |= evaluate.translation_scores(written)
+    write_samples(recorder.folder.path, written)
     return out
 
 
