@@ -1,4 +1,4 @@
-"""What a trained model wrote for texts that it had not seen, kept in the run folder as samples.json."""
+"""What people read of a run: what its model wrote for texts that it had not seen, and the graph that it computed."""
 
 import json
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from pathlib import Path
 from normexp.records.atomic import replacing
 
 NAME = "samples.json"
+GRAPH = "graph.txt"  # the equations that the model computes
 
 
 @dataclass(frozen=True)
@@ -40,3 +41,11 @@ def read_samples(run: Path) -> list[Sample]:
         return [Sample(str(each["given"]), str(each["expected"]), str(each["written"])) for each in found]
     except (OSError, ValueError, TypeError, KeyError):
         return []
+
+
+def read_graph(run: Path) -> str:
+    """The graph of a run; empty where it kept none."""
+    try:
+        return (run / GRAPH).read_text("utf-8")
+    except (OSError, ValueError):
+        return ""
