@@ -110,7 +110,7 @@ def load_table(
 
 
 def _in_order(sweep: Path, runs: list[Path]) -> list[Path]:
-    names = _sweep(sweep).get("cells")
+    names = _sweep(sweep).get("runs")
     if names is None:
         return runs
     return sorted((run for run in runs if run.name in names), key=lambda run: names.index(run.name))
