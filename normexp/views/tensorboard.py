@@ -9,7 +9,7 @@ import time
 import webbrowser
 from pathlib import Path
 
-from normexp.errors import ConfigError
+from normexp.errors import ConfigError, Interrupted
 
 
 def serve(folder: Path | str, port: int = 6006, host: str = "127.0.0.1", open_browser: bool = True) -> int:
@@ -36,7 +36,7 @@ def serve(folder: Path | str, port: int = 6006, host: str = "127.0.0.1", open_br
             threading.Thread(target=_open, args=(server, host, port), daemon=True).start()
         try:
             return server.wait()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Interrupted):
             server.terminate()  # Ctrl-C is the normal way to stop it.
             server.wait()
             return 0
