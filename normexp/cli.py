@@ -1,7 +1,6 @@
 """The commands. Nothing heavy is imported before a command needs it."""
 
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +11,7 @@ import typer
 
 from normexp import __version__
 from normexp.config.schema import CHOICES, CLASSES, configs_folder, ignored_keys, iter_keys
-from normexp.errors import ConfigError
+from normexp.errors import INTERRUPTED, ConfigError
 
 if TYPE_CHECKING:
     from normexp.sweep.plan import Sweep
@@ -200,7 +199,7 @@ def reproduce(
             typer.echo(f"error: runs of {study} failed, so nothing is drawn; see {logs}{more}", err=True)
             raise typer.Exit(1)
         if done.claims:
-            _print(claims_table.table(done.claims, done.title, done.notes))
+            _print(claims_table.table(done.claims, done.title, done.notes), markup=True)
         for path in (done.folder / "report.md", *done.figures):
             typer.echo(path)
 
@@ -287,7 +286,7 @@ def _run(
         ensure_writable_dir(sweep.results, "results")
         typer.echo(f"{count_of(len(sweep.runs))} in {sweep.path}", err=True)
         with _interruptible():
-            complete = run_sweep(sweep, workers)
+            complete = run_sweep(sweep, workers, lambda text: typer.echo(text, err=True))
         _report(sweep)
         raise typer.Exit(0 if complete else 1)
 
@@ -316,24 +315,25 @@ def _existing(folder: Path | None) -> Path:
     return folder
 
 
-def _print(what: object) -> None:
+def _print(what: object, *, markup: bool = False) -> None:
+    """Print for a terminal. markup: whether square brackets style the text, which must then be normexp's own."""
     from rich.console import Console
 
-    Console(soft_wrap=isinstance(what, str), highlight=False).print(what)
+    Console(soft_wrap=isinstance(what, str), highlight=False, markup=markup, emoji=False).print(what)
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Exit code 1 with one sentence if no run could be started, 130 if the user interrupted."""
+    """Exit code 1 with one sentence if no run could be started or written, 130 if the user interrupted."""
     from normexp.errors import LaunchError
 
     try:
         yield
     except LaunchError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {error}; run the same command again to continue", err=True)
         raise typer.Exit(1) from error
-    except KeyboardInterrupt as error:  # Typer itself would end without a message
-        typer.echo("interrupted; run the same command again to resume", err=True)
+    except KeyboardInterrupt as error:  # in a process of its own, normexp.__main__ answers signals
+        typer.echo(INTERRUPTED, err=True)
         raise typer.Exit(130) from error
 
 
@@ -359,9 +359,3 @@ def normexp(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None: ...
-
-
-def main() -> None:
-    """The entry point. Exit code 130 when interrupted or terminated."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    app()
