@@ -67,7 +67,7 @@ def start(folder: RunFolder, config: Config) -> None:
         log.info("the data differs from the earlier attempt (another version of Babel?); restarting from step 1")
         folder.reset()
     sources = user_sources(config.config_dirs, choices(config))
-    folder.append_provenance(provenance(corpus.digest, sources, config.training.threads))
+    folder.append_provenance(provenance(corpus.digest, corpus.summary, sources, config.training.threads))
     train(folder, config, corpus)
 
 
