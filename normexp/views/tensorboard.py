@@ -34,8 +34,8 @@ class Served:
     def names(self) -> dict[str, Path]:
         """The folder of each run by its name on the page.
 
-        That is the folder's name without the digest, unless two runs would then share it; several sweeps are distinguished
-        by their names in front.
+        That is the folder's name without the digest, unless two runs would then share it. With several sweeps, the
+        sweep's name comes first.
         """
         found: dict[str, Path] = {}
         for sweep, runs in self.sweeps.items():
