@@ -34,7 +34,7 @@ def here(tmp_path, monkeypatch) -> Path:
 @pytest.mark.parametrize("words", [["--help"], ["sweep", "--help"], ["--version"], []])
 def test_help_imports_nothing_heavy(words, tmp_path):
     code = (
-        "import sys\nfrom normexp.cli import main\n"
+        "import sys\nfrom normexp.__main__ import main\n"
         f"sys.argv = ['normexp', *{words}]\n"
         "try: main()\nexcept SystemExit: pass\n"
         "print('loaded:', *sys.modules)"
@@ -98,6 +98,8 @@ BAD_INPUT = [
     ("sweep depth=1,2 results=/dev/null", "results must be a folder that can be created; got /dev/null"),
     ("sweep --name=my/sweep", "name must consist of letters, digits and . _ [+] -; got 'my/sweep'"),
     ("reproduce dong2021 --quick --out /dev/null", "--out must be a folder that can be created; got /dev/null"),
+    ("reproduce dong2021 --seeds 1", "--seeds must be at least 2; got 1"),
+    ("reproduce dong2021 --at-most 10", "--at-most is only used by --until-decided"),
     ("reproduce dong2020", "the study must be one of .*dong2021.*; got dong2020"),
 ]
 
@@ -292,8 +294,8 @@ def test_interrupted_sweep_ends_with_130_and_no_worker(here):
     assert "Traceback" not in said
     wait_until(lambda: not any(map(alive, family)))
     states = [run.status["state"] for run in runs(here / "results").values()]
-    assert "killed" in states
-    assert set(states) <= {"killed", "pending"}
+    assert "interrupted" in states
+    assert set(states) <= {"interrupted", "pending"}
 
 
 @pytest.mark.slow

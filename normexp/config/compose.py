@@ -215,6 +215,8 @@ def _composition_schema(section: type) -> type:
     return make_dataclass(section.__name__, found)
 
 
+# Where a YAML's relative paths start, written down, so that a run can be loaded from elsewhere.
+OmegaConf.register_new_resolver("normexp.cwd", os.getcwd, replace=True)
 ConfigStore.instance().store(name="schema", node=_composition_schema(Config))
 
 

@@ -17,7 +17,10 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 
 
 def identity(config: Config) -> str:
-    """sha256 over all that can change the run's tables: the config, the user's own sources, IDENTITY_VERSION."""
+    """sha256 over all that can change the run's tables: the config, the user's own sources, IDENTITY_VERSION.
+
+    A file that the data is read from counts by its content, wherever it is (`Choice.contents`).
+    """
     values = to_dict(config)
     for name in ignored_keys():
         *path, last = name.split(".")
@@ -25,6 +28,8 @@ def identity(config: Config) -> str:
         for part in path:
             section = section[part]
         del section[last]
+    for choice in choices(config):
+        values[choice.group] |= values[choice.group].pop("_contents_", {})
     sources = user_sources(config.config_dirs, choices(config))
     text = json.dumps([IDENTITY_VERSION, values, sources], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -10,6 +10,7 @@ from normexp.studies.declare import Drawn, Values, claim, figure
 from normexp.studies.rows import NATS, REDUCIBLE
 from normexp.studies.statistics import COMPARABLE, comparable, per_seed, reducible, relative_gap
 from normexp.studies.study import Part, Runs, Study, at_own_rates, best_lr
+from normexp.studies.windows import LOWER
 from normexp.views.grid import where
 
 POST = f"final loss: Post-LN − Pre-LN, {REDUCIBLE}"
@@ -36,19 +37,17 @@ class Shallow(Control, Study):
     def valid_loss(self) -> Drawn:
         return self._curves()
 
-    @claim("after Liu et al. 2020", POST, kind="difference", at_most=0, source="figure", own=True)
+    @claim("after Liu et al. 2020", POST, LOWER, own=True)
     def post_2(self) -> Values:
         """Post-LN of 2 layers, fully trained, is at least as good as Pre-LN."""
         return self._gap("post_ln", 2)
 
-    @claim("Liu et al. 2020, tables (27.8 against 27.3 BLEU at 6 layers)", POST, kind="difference", at_most=0,
-           source="figure")  # fmt: skip
+    @claim("Liu et al. 2020, tables (27.8 against 27.3 BLEU at 6 layers)", POST, LOWER)
     def post_6(self) -> Values:
         """Post-LN of 6 layers, fully trained, is at least as good as Pre-LN."""
         return self._gap("post_ln", 6)
 
-    @claim("Takase et al. 2022, table of 6 layers", f"final loss: B2T − Pre-LN, {REDUCIBLE}",
-           kind="difference", at_most=0, source="figure")  # fmt: skip
+    @claim("Takase et al. 2022, table of 6 layers", f"final loss: B2T − Pre-LN, {REDUCIBLE}", LOWER)
     def b2t_6_pre(self) -> Values:
         """B2T of 6 layers, fully trained, is at least as good as Pre-LN."""
         return self._gap("b2t", 6)

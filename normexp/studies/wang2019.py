@@ -9,6 +9,7 @@ from normexp.studies.declare import Drawn, Values, claim, figure
 from normexp.studies.rows import LOSS, NATS, REDUCIBLE, loss_curves
 from normexp.studies.statistics import COMPARABLE, comparable, relative_gap, trained, values_by_seed
 from normexp.studies.study import Study
+from normexp.studies.windows import FEW, LOWER, MOST, at_least
 from normexp.views.grid import where
 
 DEPTH = "model.encoder_depth"
@@ -38,39 +39,27 @@ class Wang2019(Control, Study):
     def stream_gradients(self) -> Drawn:
         return self.runs["gradients"].layers("stream_grad_norm", site="feed_forward", stack="encoder")
 
-    @claim(TABLE, TRAINED, kind="share", at_most=0.5, source="convention")
+    @claim(TABLE, TRAINED, FEW)
     def post_fails(self) -> Values:
         """A Post-LN encoder of about 20 layers does not train."""
         return trained(self._deep, variant="post_ln")
 
-    @claim(TABLE, TRAINED, kind="share", at_least=0.5, source="convention")
+    @claim(TABLE, TRAINED, MOST)
     def pre_trains(self) -> Values:
         """A Pre-LN encoder of about 20 layers trains."""
         return trained(self._deep, variant="pre_ln")
 
-    @claim(TABLE, TRAINED, kind="share", at_least=0.5, source="convention")
+    @claim(TABLE, TRAINED, MOST)
     def dlcl_post_trains(self) -> Values:
         """A Post-LN encoder of about 20 layers trains with learned combinations of all lower layers (DLCL)."""
         return trained(self._deep, variant="dlcl_post")
 
-    @claim(
-        f"{TABLE} (28.9 against 27.3 BLEU)",
-        f"final loss: 18 − 6 encoder layers, {REDUCIBLE}",
-        kind="difference",
-        at_most=0,
-        source="figure",
-    )
+    @claim(f"{TABLE} (28.9 against 27.3 BLEU)", f"final loss: 18 − 6 encoder layers, {REDUCIBLE}", LOWER)
     def deeper_is_better(self) -> Values:
         """A deeper Pre-LN encoder reaches a lower loss than a shallower one."""
         return self._lower_loss({"variant": "pre_ln", DEPTH: 18}, {"variant": "pre_ln", DEPTH: 6})
 
-    @claim(
-        f"{TABLE} (29.3 against 28.9 BLEU)",
-        f"final loss with 18 encoder layers: DLCL − Pre-LN, {REDUCIBLE}",
-        kind="difference",
-        at_most=0,
-        source="figure",
-    )
+    @claim(f"{TABLE} (29.3 against 28.9 BLEU)", f"final loss with 18 encoder layers: DLCL − Pre-LN, {REDUCIBLE}", LOWER)
     def dlcl_pre_better(self) -> Values:
         """Pre-LN reaches a lower loss with learned combinations of all lower layers (DLCL) than without."""
         return self._lower_loss({"variant": "dlcl_pre", DEPTH: 18}, {"variant": "pre_ln", DEPTH: 18})
@@ -78,9 +67,7 @@ class Wang2019(Control, Study):
     @claim(
         "equation 6",
         "gradient of the stream after the first layer over that after the last, encoder of 18 layers",
-        kind="ratio",
-        at_least=1,
-        source="theory",
+        at_least(1, "ratio", "theory"),
     )
     def direct_path(self) -> Values:
         """Pre-LN passes the gradient at its top undiminished to the bottom of the stack."""

@@ -1,12 +1,13 @@
 """The loop, top to bottom: train, measure, evaluate, record, and leave a folder that can be resumed."""
 
 import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from normexp.config.schema import Config
 from normexp.data.batches import Batch, Batches
 from normexp.data.corpus import Corpus
-from normexp.errors import DivergedError
+from normexp.errors import DivergedError, StoppedError
 from normexp.model.transformer import Translator
 from normexp.probes.graph import written
 from normexp.probes.probe_set import ProbeSet
@@ -22,10 +23,11 @@ from normexp.training.trainer import Trainer
 log = logging.getLogger("normexp")
 
 
-def train(folder: RunFolder, config: Config, corpus: Corpus) -> None:
+def train(folder: RunFolder, config: Config, corpus: Corpus, stop: Callable[[], bool] = lambda: False) -> None:
     """Train the run of `folder` to its end, from its checkpoint if it has one, and record the result.
 
     With steps=0 nothing is trained: the probes measure the initial model.
+    stop: asked after every step; if it is true, a checkpoint is written and StoppedError raised.
     """
     trainer = Trainer(config, corpus)
     if folder.checkpoint.is_file():
@@ -40,7 +42,7 @@ def train(folder: RunFolder, config: Config, corpus: Corpus) -> None:
     valid = Batches(corpus.examples("valid", config.task.name), config.training.batch_tokens).epoch(None)
     step, site = None, None
     try:
-        run_steps(trainer, probes, recorder, valid)
+        run_steps(trainer, probes, recorder, valid, stop)
         if not trainer.finite:  # the last update broke the weights, which no training loss shows any more
             step, site = config.steps, first_nonfinite(folder, config, corpus, config.steps + 1)
     except DivergedError as error:
@@ -69,10 +71,20 @@ def probe_untrained(trainer: Trainer, probes: ProbeSet, recorder: Recorder, corp
     recorder.finish({"baselines": corpus.baselines_for(trainer.config.task.name), "parameters": parameters(trainer)})
 
 
-def run_steps(trainer: Trainer, probes: ProbeSet, recorder: Recorder, valid: list[Batch]) -> None:
-    """Train from the trainer's step to the last. Raises DivergedError at the first loss that is not finite."""
+def run_steps(
+    trainer: Trainer, probes: ProbeSet, recorder: Recorder, valid: Sequence[Batch], stop: Callable[[], bool]
+) -> None:
+    """Train from the trainer's step to the last.
+
+    Raises DivergedError at the first loss that is not finite, and StoppedError, with a checkpoint, when asked to stop.
+    """
     every, steps, data = trainer.config.record, trainer.config.steps, trainer.data()
     while trainer.done < steps:
+        if stop():
+            if trainer.done:
+                recorder.flush()
+                recorder.save()
+            raise StoppedError(f"stopped after step {trainer.done}")
         step, batch = trainer.done + 1, next(data)
         loss = trainer.backward(batch)
         measured = probes.measure(trainer.probe_context(batch)) if probes.due(step) else None

@@ -15,7 +15,7 @@ from normexp.records.events import Events, curve_tag, layer_tag
 from normexp.records.folder import RunFolder
 from normexp.records.hparams import METRICS, hparams, swept_by
 from normexp.records.tables import Table
-from normexp.training.trainer import Trainer
+from normexp.training.trainer import Trainer, save
 
 STATUS_SECONDS = 0.5  # at most so often is status.json rewritten
 
@@ -93,7 +93,7 @@ class Recorder:
     def finish(self, result: dict[str, Any]) -> None:
         """The run is over: its status holds the result, its weights stay, its checkpoint goes."""
         if self.trainer.done:  # else the seed alone gives them
-            torch.save(self.trainer.model.state_dict(), self.folder.weights)
+            save(self.trainer.model.state_dict(), self.folder.weights)
         status = {"state": "completed", "step": self.trainer.done, "seconds": self.seconds, **result}
         self.events.finish(status)
         self.events.close()

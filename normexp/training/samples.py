@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 
 from normexp.data.batches import IGNORE, Batches
-from normexp.data.corpus import Corpus, Example
+from normexp.data.corpus import Corpus
+from normexp.data.examples import Example
 from normexp.data.vocabulary import BOS, EOS
 from normexp.model.build import Model
 from normexp.model.transformer import LanguageModel, Translator

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from normexp.config.identity import name_part
-from normexp.errors import ConfigError
+from normexp.errors import ConfigError, Interrupted
 from normexp.records.events import PATTERN
 from normexp.views.runs import load_runs, split_sweeps, swept_keys
 
@@ -108,7 +108,7 @@ def serve(folder: Path | str, port: int = 6006, host: str = "127.0.0.1", open_br
         threading.Thread(target=_add_views, args=(served, Path(temporary)), daemon=True).start()
         try:
             return server.wait()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Interrupted):
             server.terminate()  # Ctrl-C is the normal way to stop it.
             server.wait()
             return 0

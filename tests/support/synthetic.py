@@ -119,7 +119,7 @@ class Made(Runs):
 
     def __init__(self, part: Part, world: World) -> None:
         self.part, self.folder, self.world = part, Path(part.folder), world
-        line = dict(text.split("=", 1) for text in part.overrides)
+        line = dict(text.split("=", 1) for text in part.line)
         every = [name.strip() for name in line.pop("probe", "gradient_norm").strip("[]").split(",")]
         self.statistics = {name: places for probe in every for name, places in PROBES[probe].items()}
         self.swept = [key for key, text in line.items() if len(listed(key, text)) > 1]

@@ -201,6 +201,7 @@ def page_with(words: Sequence[str], url: str, folder: Path) -> str:
     return text
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 def test_a_browser_shows_runs_and_charts(server: str, make_logged: Path, tmp_path: Path) -> None:
@@ -212,6 +213,7 @@ def test_a_browser_shows_runs_and_charts(server: str, make_logged: Path, tmp_pat
     assert all(word in text for word in wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 def test_a_browser_draws_the_layout(server: str, tmp_path: Path) -> None:
