@@ -18,9 +18,11 @@ from normexp.studies.statistics import (
     values_by_seed,
 )
 from normexp.studies.study import Runs, Study
-from normexp.studies.windows import LOWER, LOWER_LOSS, MOST, at_least, at_most
+from normexp.studies.windows import HIGHER_LOSS, LOWER, LOWER_LOSS, MOST, at_least, at_most
 from normexp.views.grid import where
 
+TIED = "model.tied"
+TYING = f"final loss, tied − untied output matrix, {REDUCIBLE}"
 SPREAD = "largest over smallest change, 6 to 48 layers"
 
 
@@ -146,6 +148,34 @@ class DeepNet2022(Control, Study):
             return float(means.get(10, np.nan) / means[1])  # NaN where the run diverged before
 
         return per_seed(where(self.runs["first"].layers("sum_norm", stack="decoder"), variant="post_ln"), growth)
+
+    @claim(
+        "",
+        "loss of the first step, tied − untied output matrix, nats per token",
+        at_least(0, "difference", "convention"),
+        exploratory=True,
+        own=True,
+    )
+    def tied_starts_higher(self) -> Values:
+        """DeepNorm starts at a higher loss when its output matrix is tied to the word vectors."""
+        first = self.runs["tying"].curves("nll", split="train", step=1)
+        tied, untied = (values_by_seed(first, variant="deep_norm", **{TIED: value}) for value in (True, False))
+        return list(tied - untied)
+
+    @claim("", f"{TYING}: DeepNorm", HIGHER_LOSS, exploratory=True, own=True)
+    def tied_ends_higher(self) -> Values:
+        """DeepNorm ends at a higher loss when its output matrix is tied to the word vectors."""
+        return self._cost_of_tying("deep_norm")
+
+    @claim("", f"{TYING}: DeepNorm − Pre-LN", HIGHER_LOSS, exploratory=True, own=True)
+    def tied_costs_more(self) -> Values:
+        """Tying the output matrix to the word vectors costs DeepNorm more than Pre-LN."""
+        ours, pre = self._cost_of_tying("deep_norm"), self._cost_of_tying("pre_ln")
+        return [a - b for a, b in zip(ours, pre, strict=True)]
+
+    def _cost_of_tying(self, variant: str) -> list[float]:
+        tied, untied = ({"variant": variant, TIED: value} for value in (True, False))
+        return relative_gap(self.runs["tying"].frame, tied, untied)
 
     def _spread(self, part: str) -> Values:
         rows = where(updates(self.runs[part]), variant="deep_norm")

@@ -7,7 +7,7 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import deep_runs, fc2_gradients
+from normexp.studies.rows import deep_runs, stream_gradients
 from normexp.studies.statistics import exponent, per_seed, r_squared, rate, ratio, trained, values_by_seed
 from normexp.studies.study import Runs, Study
 from normexp.studies.windows import FEW, MOST, at_least, at_most, exponent_of, within
@@ -132,12 +132,18 @@ class Liu2020(Control, Study):
         ratios = (rows["post_ln"] / rows["pre_ln"]).rename("value").reset_index()
         return per_seed(ratios, lambda seed: exponent(seed["sub-layers"], seed["value"]))
 
-    @claim("section 3.2", "r of gradient ∝ e^(r·layer), decoder of 18 layers", at_least(0.15, "exponent", "pilot"))
+    @claim(
+        "section 3.2",
+        "r of the stream's gradient ∝ e^(r·layer), decoder of 18 layers",
+        at_least(0.15, "exponent", "pilot"),
+    )
     def decoder_vanishes(self) -> Values:
         """The gradients of a Post-LN decoder vanish towards its input."""
         return per_seed(self._gradients("decoder"), lambda seed: rate(seed["layer"], seed["value"]))
 
-    @claim("section 3.2", "R² of log gradient on layer, decoder of 18 layers", at_least(0.9, "level", "pilot"))
+    @claim(
+        "section 3.2", "R² of the stream's log gradient on layer, decoder of 18 layers", at_least(0.9, "level", "pilot")
+    )
     def decoder_exponential(self) -> Values:
         """The gradients of a Post-LN decoder vanish exponentially with the distance from its output."""
         return per_seed(self._gradients("decoder"), lambda seed: r_squared(seed["layer"], np.log(seed["value"])))
@@ -149,8 +155,7 @@ class Liu2020(Control, Study):
     )
     def encoder_does_not(self) -> Values:
         """The gradients of a Post-LN encoder do not vanish towards its input."""
-        rows = self.runs["gradients"].layers("stream_grad_norm", stack="encoder", site="feed_forward")
-        rows = where(rows, depth=18, variant="post_ln")
+        rows = self._gradients("encoder")
         return list(values_by_seed(rows, layer=1) / values_by_seed(rows, layer=18))
 
     @claim("section 4.1", SHARE, within(0.4, 0.6, "equivalence", "theory"))
@@ -235,7 +240,7 @@ class Liu2020(Control, Study):
         return where(positions_of_sites(rows), depth=18, variant=variant)
 
     def _gradients(self, stack: str) -> pd.DataFrame:
-        return fc2_gradients(self.runs["gradients"], depth=18, variant="post_ln", stack=stack)
+        return stream_gradients(self.runs["gradients"], stack, depth=18, variant="post_ln")
 
 
 def shifts(runs: Runs) -> pd.DataFrame:

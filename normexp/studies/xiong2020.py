@@ -4,7 +4,7 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import FC2, LOSS, NATS, REDUCIBLE, fc2_gradients, last_fc2_gradient, loss_curves
+from normexp.studies.rows import FC2_BY_LAYER, LOSS, NATS, REDUCIBLE, fc2_gradients, last_fc2_gradient, loss_curves
 from normexp.studies.statistics import (
     exponent,
     finals,
@@ -40,16 +40,7 @@ class Xiong2020(Control, Study):
     def last_gradient(self) -> Drawn:
         return last_fc2_gradient(self.runs["size"])
 
-    @figure(
-        "figure 3a, b",
-        title="Gradient of fc2 by layer",
-        x="layer",
-        column="depth",
-        row="stack",
-        label="gradient norm",
-        log="y",
-        caption=FC2,
-    )
+    @figure("figure 3a, b", title="Gradient of fc2 by layer", **FC2_BY_LAYER)
     def layer_gradients(self) -> Drawn:
         return fc2_gradients(self.runs["size"])
 
@@ -125,6 +116,22 @@ class Xiong2020(Control, Study):
         """The input of Post-LN's norm after a feed-forward has an expected squared norm of 3/2 times the width."""
         sums = where(self.runs["lemma"].layers("sum_norm", site="feed_forward"), variant="post_ln")
         return per_seed(sums, lambda seed: float(seed["value"].mean() / 1.5))
+
+    @claim(
+        "the concentration that the proof of theorem 1 takes from lemma 2",
+        "exponent p of standard deviation over mean of the squared norm, of the layers, ∝ width^p",
+        exponent_of(-0.5, "theory"),
+        own=True,
+    )
+    def lemma_scatters(self) -> Values:
+        """The squared norm of the inputs of Post-LN's norms scatters by one over the root of the width."""
+
+        def scatter(seed: pd.DataFrame) -> float:
+            by_width = seed.groupby("model.width")["value"]
+            shares = by_width.std() / by_width.mean()
+            return exponent(shares.index, shares)
+
+        return per_seed(self.runs["width"].layers("sum_norm", site="feed_forward"), scatter)
 
     @claim(
         "lemma 2",
