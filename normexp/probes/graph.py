@@ -159,6 +159,11 @@ def graph(model: nn.Module) -> list[Part]:
     return parts
 
 
+def written(model: nn.Module) -> list[str]:
+    """The graph as lines of text: where, then its equations, indented."""
+    return [line for part in graph(model) for line in (f"{part.stack} {part.where}", *(f"  {it}" for it in part.lines))]
+
+
 def _layer(tracer: Tracer, variant: Any, stream: Any, sites: list[Any]) -> tuple[Any, list[str]]:
     """One layer on symbols: its output and its equations, one line for every site that `join` joins."""
     lines: list[str] = []

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from normexp.config.choice import Choice
 from normexp.config.compose import Composer, Request
 from normexp.config.grid import configs
 from normexp.config.identity import run_name, slugify, sweep_name
@@ -81,11 +82,16 @@ def plan(command: str, overrides: Sequence[str], *, config_dirs: Sequence[str] =
     set_keys = {request.key for request in requests}
 
     runs: dict[str, PlannedRun] = {}
+    pinned: dict[Choice, Choice] = {}  # with what their files hold now
     for config in configs(composer, requests):
         check(config)
         check_read(config, set_keys)
         check_buildable(config, set_keys)
         config = replace(config, training=replace(config.training, device=device_of(config.training.device)))
+        if config.data.fingerprint:
+            if config.data not in pinned:
+                pinned[config.data] = replace(config.data, contents=config.data.current_contents())
+            config = replace(config, data=pinned[config.data])
         run = PlannedRun(config, run_name(config, swept))
         runs.setdefault(run.name, run)
     first = next(iter(runs.values())).config

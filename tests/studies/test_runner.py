@@ -7,6 +7,8 @@ import pytest
 
 from tests.support.runs import TINY, normexp
 
+pytestmark = pytest.mark.slow
+
 STUDY = """
 from normexp.studies.declare import claim, figure
 from normexp.studies.statistics import per_seed

@@ -88,7 +88,7 @@ def write_sweep(folder: Path, **grid: list[object]) -> Path:
         name = ",".join(f"{key}={value:02d}" if key == "depth" else f"{key}={value}" for key, value in keys.items())
         names.append(name + "-1a2b3c4d")
         write_run(folder / names[-1], **keys)  # type: ignore[arg-type]
-    swept = {"name": folder.name, "swept": list(grid), "cells": names, "overrides": []}
+    swept = {"name": folder.name, "swept": list(grid), "runs": names, "overrides": []}
     (folder / "sweep.json").write_text(json.dumps(swept))
     return folder
 
