@@ -10,7 +10,9 @@ from normexp.studies.rows import LOSS, NATS, REDUCIBLE, last_fc2_gradient, loss_
 from normexp.studies.statistics import (
     COMPARABLE,
     comparable,
+    differences,
     exponent,
+    fits,
     per_seed,
     ratio,
     relative_gap,
@@ -93,7 +95,7 @@ class DeepNet2022(Control, Study):
     def post_grows(self) -> Values:
         """One step moves Post-LN's output farther the deeper the stack is."""
         rows = where(updates(self.runs["update"]), variant="post_ln")
-        return per_seed(rows, lambda seed: exponent(seed["depth"], seed["value"]))
+        return fits(rows, exponent, "depth")
 
     @claim("figure 3b", "gradient of the last fc2: smaller lower layers / Xavier", at_least(1, "ratio", "figure"))
     def larger_gradient(self) -> Values:
@@ -171,7 +173,7 @@ class DeepNet2022(Control, Study):
     def tied_costs_more(self) -> Values:
         """Tying the output matrix to the word vectors costs DeepNorm more than Pre-LN."""
         ours, pre = self._cost_of_tying("deep_norm"), self._cost_of_tying("pre_ln")
-        return [a - b for a, b in zip(ours, pre, strict=True)]
+        return differences(ours, pre)
 
     def _cost_of_tying(self, variant: str) -> list[float]:
         tied, untied = ({"variant": variant, TIED: value} for value in (True, False))

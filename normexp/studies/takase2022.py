@@ -14,7 +14,16 @@ from normexp.studies.rows import (
     loss_curves,
     stream_gradients,
 )
-from normexp.studies.statistics import COMPARABLE, comparable, exponent, per_seed, rate, relative_gap, trained_where
+from normexp.studies.statistics import (
+    COMPARABLE,
+    comparable,
+    exponent,
+    fits,
+    per_seed,
+    rate,
+    relative_gap,
+    trained_where,
+)
 from normexp.studies.study import Runs, Study
 from normexp.studies.verdict import EXPONENT_MARGIN
 from normexp.studies.windows import LOWER, MOST, NO_HIGHER_LOSS, at_least, at_most, within
@@ -99,7 +108,7 @@ class Takase2022(Control, Study):
     def pre_bottom(self) -> Values:
         """Pre-LN's encoder gradients are larger at the bottom than at the top."""
         rows = fc2_gradients(self.runs["gradients"], depth=18, variant="pre_ln", stack="encoder")
-        return per_seed(rows, lambda seed: exponent(seed["layer"], seed["value"]))
+        return fits(rows, exponent, "layer")
 
     @claim("table of 18 layers", "share of the seeds at which B2T is trained and Post-LN is not", MOST)
     def b2t_18(self) -> Values:
@@ -130,7 +139,7 @@ class Takase2022(Control, Study):
 
     def _decay(self, variant: str) -> list[float]:
         rows = stream_gradients(self.runs["gradients"], "decoder", depth=18, variant=variant)
-        return per_seed(rows, lambda seed: rate(seed["layer"], seed["value"]))
+        return fits(rows, rate, "layer")
 
 
 def inside(runs: Runs) -> pd.DataFrame:

@@ -6,8 +6,10 @@ from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
 from normexp.studies.rows import FC2_BY_LAYER, LOSS, NATS, REDUCIBLE, fc2_gradients, last_fc2_gradient, loss_curves
 from normexp.studies.statistics import (
+    differences,
     exponent,
     finals,
+    fits,
     paired,
     per_seed,
     rate,
@@ -99,13 +101,13 @@ class Xiong2020(Control, Study):
     def post_grows(self) -> Values:
         """Post-LN's gradient grows from layer to layer towards the output."""
         rows = fc2_gradients(self.runs["size"], depth=6, stack="decoder", variant="post_ln")
-        return per_seed(rows, lambda seed: rate(seed["layer"], seed["value"]))
+        return fits(rows, rate, "layer")
 
     @claim("figure 3b", "exponent p of gradient ∝ layer^p, decoder of 6 layers", exponent_of(0, "convention"))
     def pre_even(self) -> Values:
         """Pre-LN's gradient is about the same in every layer."""
         rows = fc2_gradients(self.runs["size"], depth=6, stack="decoder", variant="pre_ln")
-        return per_seed(rows, lambda seed: exponent(seed["layer"], seed["value"]))
+        return fits(rows, exponent, "layer")
 
     @claim(
         "lemma 2",
@@ -163,7 +165,7 @@ class Xiong2020(Control, Study):
     @claim("figures 2 and 4", f"{RISE}: Post-LN − Pre-LN", HIGHER_LOSS)
     def warmup_differs(self) -> Values:
         """Leaving out warm-up costs Post-LN more than Pre-LN."""
-        return [post - pre for post, pre in zip(self._rise("post_ln"), self._rise("pre_ln"), strict=True)]
+        return differences(self._rise("post_ln"), self._rise("pre_ln"))
 
     @claim(
         "figure 4 (epoch 9 against epoch 15)",
@@ -190,7 +192,7 @@ class Xiong2020(Control, Study):
 
     def _by_depth(self, variant: str) -> Values:
         rows = last_fc2_gradient(self.runs["size"], variant=variant)
-        return per_seed(rows, lambda seed: exponent(seed["depth"], seed["value"]))
+        return fits(rows, exponent, "depth")
 
     def _rise(self, variant: str) -> list[float]:
         """Of the final loss without warm-up, by seed."""
