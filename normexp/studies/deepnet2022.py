@@ -6,7 +6,7 @@ import pandas as pd
 from normexp.studies.claim import Untested
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import LOSS, NATS, REDUCIBLE, last_fc2_gradient, loss_curves
+from normexp.studies.rows import LOSS_BY_STEP, REDUCIBLE, last_fc2_gradient, loss_curves
 from normexp.studies.statistics import (
     COMPARABLE,
     comparable,
@@ -70,14 +70,7 @@ class DeepNet2022(Control, Study):
         rows = self.runs["first"].layers("sum_norm", stack="decoder")
         return rows.groupby(["variant", "seed", "step", "site"], sort=False)["value"].mean().reset_index()
 
-    @figure(
-        "figure 3c",
-        title="Post-LN of 18 layers with smaller lower layers",
-        x="step",
-        colour="init",
-        label=NATS,
-        caption=LOSS,
-    )
+    @figure("figure 3c", title="Post-LN of 18 layers with smaller lower layers", colour="init", **LOSS_BY_STEP)
     def loss(self) -> Drawn:
         return loss_curves(self.runs["small"])
 

@@ -7,14 +7,14 @@ import pandas as pd
 from normexp.studies.study import Runs, Study
 from normexp.views.grid import where
 
-LOSS = "Mean over 10 steps of the training loss."
-# Options of the figure that shows the gradient of fc2 in every layer, for Xiong et al. and Takase et al.
+NATS = "nats per token"
+REDUCIBLE = "as a share of source-blind loss − floor"
+# Options of the figures that draw `loss_curves`, and of the one that Xiong et al. and Takase et al. have of fc2.
+LOSS_BY_STEP: dict[str, Any] = {"x": "step", "label": NATS, "caption": "Mean over 10 steps of the training loss."}
 FC2_BY_LAYER: dict[str, Any] = {
     **{"x": "layer", "column": "depth", "row": "stack", "label": "gradient norm", "log": "y"},
     "caption": "Frobenius norm of the loss gradient of fc2 in every layer, at initialisation.",
 }
-NATS = "nats per token"
-REDUCIBLE = "as a share of source-blind loss − floor"
 
 
 def fc2_gradients(runs: Runs, **keys: object) -> pd.DataFrame:

@@ -6,8 +6,7 @@ from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
 from normexp.studies.rows import (
     FC2_BY_LAYER,
-    LOSS,
-    NATS,
+    LOSS_BY_STEP,
     REDUCIBLE,
     deep_runs,
     fc2_gradients,
@@ -55,7 +54,7 @@ class Takase2022(Control, Study):
     def inside_the_last_layer(self) -> Drawn:
         return inside(self.runs["gradients"])
 
-    @figure("figure of loss curves", title="Training loss at 18 layers", x="step", label=NATS, caption=LOSS)
+    @figure("figure of loss curves", title="Training loss at 18 layers", **LOSS_BY_STEP)
     def loss(self) -> Drawn:
         return pd.concat([loss_curves(runs) for runs in deep_runs(self, "b2t")])
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import LOSS, NATS, REDUCIBLE, loss_curves, stream_gradients
+from normexp.studies.rows import LOSS_BY_STEP, REDUCIBLE, loss_curves, stream_gradients
 from normexp.studies.statistics import COMPARABLE, comparable, per_seed, relative_gap, trained, values_by_seed
 from normexp.studies.study import Study
 from normexp.studies.windows import FEW, LOWER, MOST, at_least, at_most
@@ -20,9 +20,7 @@ TRAINED = "share of the runs that are trained, 18 encoder and 6 decoder layers"
 class Wang2019(Control, Study):
     paper = "wang2019"
 
-    @figure(
-        title="Training loss of deep encoders with 6 decoder layers", x="step", column=DEPTH, label=NATS, caption=LOSS
-    )
+    @figure(title="Training loss of deep encoders with 6 decoder layers", column=DEPTH, **LOSS_BY_STEP)
     def encoder_depth(self) -> Drawn:
         depths = self.runs["encoder"].frame.set_index("folder")[DEPTH]
         return loss_curves(self.runs["encoder"]).assign(**{DEPTH: lambda rows: rows["folder"].map(depths)})

@@ -4,7 +4,14 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import FC2_BY_LAYER, LOSS, NATS, REDUCIBLE, fc2_gradients, last_fc2_gradient, loss_curves
+from normexp.studies.rows import (
+    FC2_BY_LAYER,
+    LOSS_BY_STEP,
+    REDUCIBLE,
+    fc2_gradients,
+    last_fc2_gradient,
+    loss_curves,
+)
 from normexp.studies.statistics import (
     differences,
     exponent,
@@ -66,9 +73,7 @@ class Xiong2020(Control, Study):
         }
         return rows, {"lines": theory}
 
-    @figure(
-        "figure 2", title="Training loss without and with warm-up", x="step", column="warmup", label=NATS, caption=LOSS
-    )
+    @figure("figure 2", title="Training loss without and with warm-up", column="warmup", **LOSS_BY_STEP)
     def warmup(self) -> Drawn:
         return loss_curves(self.runs["warmup"])
 
