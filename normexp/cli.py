@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from normexp import __version__
-from normexp.config.schema import CHOICES, CLASSES, configs_folder, ignored_keys, iter_keys
+from normexp.config.schema import CHOICES, CLASSES, LISTS, configs_folder, ignored_keys, iter_keys
 from normexp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _keys() -> str:
             offered = ", ".join(_offered(name))
             lines.append(f"[bold]{name}[/]  {field.metadata['help']}" + (f": {offered}" if offered else ""))
     for group in CHOICES:
-        if group not in CLASSES:
+        if group not in (*CLASSES, *LISTS.values()):
             lines.append(f"[bold]{group}[/]  {', '.join(_offered(group))}")
     lines.append(
         "Choose several probes with [bold]probe=\\[stream,dependency][/]; set their options as probes.stream.…"

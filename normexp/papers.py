@@ -40,7 +40,22 @@ _ALL = (
         "ReZero is All You Need: Fast Convergence at Large Depth",
         _arxiv("2003.04887"),
     ),
+    Paper(
+        "chen2025",
+        "Chen et al.",
+        2025,
+        "GPAS: Accelerating Convergence of LLM Pretraining via Gradient-Preserving Activation Scaling",
+        _arxiv("2506.22049"),
+    ),
     Paper("chen2026", "Chen & Wei", 2026, "Post-LayerNorm Is Back: Stable, ExpressivE, and Deep", _arxiv("2601.19895")),
+    Paper(
+        "chen2026_prores",
+        "Chen et al.",
+        2026,
+        "Progressive Residual Warmup for Language Model Pretraining",
+        _arxiv("2603.05369"),
+        name="ProRes",
+    ),
     Paper(
         "chowdhery2022",
         "Chowdhery et al.",

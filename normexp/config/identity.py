@@ -25,6 +25,8 @@ def identity(config: Config) -> str:
         for part in path:
             section = section[part]
         del section[last]
+    if not config.addon:
+        del values["addon"]  # so that runs from before there were add-ons keep their identity
     sources = user_sources(config.config_dirs, choices(config))
     text = json.dumps([IDENTITY_VERSION, values, sources], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -53,7 +55,7 @@ def slugify(name: str) -> str:
 
 def choices(config: Config) -> list[Choice]:
     """The classes that decide what a run computes; probes only measure it."""
-    return [value for value in vars(config).values() if isinstance(value, Choice)]
+    return [value for value in vars(config).values() if isinstance(value, Choice)] + list(config.addon)
 
 
 def user_sources(config_dirs: Sequence[str], chosen: Iterable[Choice]) -> dict[str, str]:
@@ -107,5 +109,7 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
 def _part(key: str, value: Any) -> str:
     if key in GROUPS:
         return slugify(value.name)
+    if key == "addon":
+        return slugify("+".join(each.name for each in value) or "no_addon")
     number = f"{value:02d}" if isinstance(value, int) and not isinstance(value, bool) and key != "seed" else value
     return slugify(f"{key.rpartition('.')[2]}{number}")

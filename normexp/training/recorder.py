@@ -107,6 +107,7 @@ class Recorder:
         stacks = self.trainer.model.stacks
         events.layout({s.shape.stack: list(s.variant.sites(1)) for s in stacks})
         groups = {group: getattr(config, group).name for group in GROUPS}
+        groups["addon"] = "+".join(each.name for each in config.addon) or "no_addon"
         depths = {f"{s.shape.stack}_depth": s.shape.depth for s in stacks}
         events.hparams({key: getattr(config, key) for key in HPARAMS} | groups | depths, METRICS)
         events.replay(self.curves.frame(), self.layers.frame())

@@ -129,7 +129,9 @@ def _row(run: Path) -> dict[str, Any]:
     status = json.loads((run / "status.json").read_text())
     baselines = status.pop("baselines", None) or {}
     outcome = {**status, **{f"baseline.{name}": value for name, value in baselines.items()}, "folder": str(run)}
-    config = _flat(yaml.load((run / "config.yaml").read_text(), Loader=LOADER) or {})
+    values = yaml.load((run / "config.yaml").read_text(), Loader=LOADER) or {}
+    add_ons = values.get("addon") or {}  # runs from before there were add-ons have none
+    config = _flat({**values, "addon": {"name": "+".join(add_ons) or "no_addon", **add_ons}})
     return {**{f"config.{key}" if key in outcome else key: value for key, value in config.items()}, **outcome}
 
 
