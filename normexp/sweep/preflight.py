@@ -38,6 +38,8 @@ def check_buildable(config: Config, set_keys: Collection[str]) -> None:
         _check_data(config)
     if "optimizer" in groups:
         _check_optimizer(config.optimizer)
+    if any(key.startswith("schedule.") for key in set_keys):
+        config.schedule.build(1, 0, 1)  # for its values
     if not (config.steps or config.probes):
         raise ConfigError("probe must name at least one probe when steps=0; got []")
     if {"probe", "probes"} & groups:
