@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from normexp import __version__
-from normexp.config.schema import CHOICES, CLASSES, configs_folder, ignored_keys, iter_keys
+from normexp.config.schema import CHOICES, CLASSES, LISTS, configs_folder, ignored_keys, iter_keys
 from normexp.errors import INTERRUPTED, ConfigError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def _keys() -> str:
             offered = ", ".join(_offered(name))
             lines.append(f"[bold]{name}[/]  {field.metadata['help']}" + (f": {offered}" if offered else ""))
     for group in CHOICES:
-        if group not in CLASSES:
+        if group not in (*CLASSES, *LISTS.values()):
             lines.append(f"[bold]{group}[/]  {', '.join(_offered(group))}")
     lines.append(
         "Choose several probes with [bold]probe=\\[stream,dependency][/]; set their options as probes.stream.…"
@@ -266,7 +266,7 @@ def tensorboard(
 
 def _set_hub(offline: bool) -> None:
     """Environment of the Hub's client, for this process and its workers; the client reads it when it is imported."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # one request less that waits where there is no network
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # no request waits where there is no network
     if offline:
         os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
 

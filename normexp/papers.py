@@ -40,7 +40,22 @@ _ALL = (
         "ReZero is All You Need: Fast Convergence at Large Depth",
         _arxiv("2003.04887"),
     ),
+    Paper(
+        "chen2025",
+        "Chen et al.",
+        2025,
+        "GPAS: Accelerating Convergence of LLM Pretraining via Gradient-Preserving Activation Scaling",
+        _arxiv("2506.22049"),
+    ),
     Paper("chen2026", "Chen & Wei", 2026, "Post-LayerNorm Is Back: Stable, ExpressivE, and Deep", _arxiv("2601.19895")),
+    Paper(
+        "chen2026_prores",
+        "Chen et al.",
+        2026,
+        "Progressive Residual Warmup for Language Model Pretraining",
+        _arxiv("2603.05369"),
+        name="ProRes",
+    ),
     Paper(
         "chowdhery2022",
         "Chowdhery et al.",
@@ -106,6 +121,13 @@ _ALL = (
     ),
     Paper("he2016", "He et al.", 2016, "Identity Mappings in Deep Residual Networks", _arxiv("1603.05027")),
     Paper(
+        "hu2024",
+        "Hu et al.",
+        2024,
+        "MiniCPM: Unveiling the Potential of Small Language Models with Scalable Training Strategies",
+        _arxiv("2404.06395"),
+    ),
+    Paper(
         "huang2020",
         "Huang et al.",
         2020,
@@ -119,6 +141,13 @@ _ALL = (
         2015,
         "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate Shift",
         _arxiv("1502.03167"),
+    ),
+    Paper(
+        "jordan2024",
+        "Jordan et al.",
+        2024,
+        "Muon: An Optimizer for Hidden Layers in Neural Networks",
+        "https://kellerjordan.github.io/posts/muon/",
     ),
     Paper("karpathy2025", "Karpathy", 2025, "nanochat", "https://github.com/karpathy/nanochat"),
     Paper(
@@ -181,6 +210,7 @@ _ALL = (
         "BranchNorm: Robustly Scaling Extremely Deep Transformers",
         _arxiv("2305.02790"),
     ),
+    Paper("liu2025", "Liu et al.", 2025, "Muon is Scalable for LLM Training", _arxiv("2502.16982")),
     Paper(
         "loshchilov2017",
         "Loshchilov & Hutter",

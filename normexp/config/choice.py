@@ -69,7 +69,7 @@ class Choice:
     @property
     def text(self) -> str:
         """The choice as an override: variant=pre_ln."""
-        group = "probe" if self.group.startswith("probes.") else self.group
+        group = {"probes": "probe", "addon": "addon"}.get(self.group.partition(".")[0], self.group)
         return f"{group}={self.name or '?'}"
 
     @property

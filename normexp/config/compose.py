@@ -24,12 +24,21 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from normexp.config.choice import Choice, add_to_path
-from normexp.config.schema import CHOICES, CLASSES, GROUPS, Config, configs_folder, from_dict, is_section, iter_keys
+from normexp.config.schema import (
+    CHOICES,
+    CLASSES,
+    GROUPS,
+    LISTS,
+    Config,
+    configs_folder,
+    from_dict,
+    is_section,
+    iter_keys,
+)
 from normexp.errors import ConfigError
 
 # Hydra 1.3 falls back to old defaults without it; Hydra 1.4 deprecates it.
 VERSION_BASE: dict[str, Any] = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
-_PROBE = "probe@probes."  # how the defaults list names the node of a probe
 MOST_VALUES = 100_000  # of one swept key
 _TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 
@@ -61,7 +70,7 @@ class Request:
     def override(self, value: str) -> str:
         """The override with one of its values, as Hydra takes it."""
         # An option that a YAML does not list needs ++ in Hydra. Which options a class has, the class knows best.
-        option = "." in self.key and self.key.partition(".")[0] in (*CLASSES, "probes")
+        option = "." in self.key and self.key.partition(".")[0] in (*CLASSES, *LISTS.values())
         return f"{'++' if option and not self.prefix else self.prefix}{self.key}={value}"
 
 
@@ -119,10 +128,10 @@ class Composer:
         keys = [name for name, _ in iter_keys()] + [*CHOICES]
         if key == "config_dirs":
             raise ConfigError("config_dirs cannot be set as a key; use --config-dir DIR")
-        if group.partition("/")[0] != "hydra" and key not in keys and group not in (*CLASSES, "probes"):
+        if group.partition("/")[0] != "hydra" and key not in keys and group not in (*CLASSES, *LISTS.values()):
             raise ConfigError(f"{key} is not a key{_did_you_mean(key, keys)}")
         if key in CHOICES or "/" in key:
-            values = override.sweep_string_iterator() if override.is_sweep_override() else [override.value()]
+            values = override.sweep_iterator() if override.is_sweep_override() else [override.value()]
             options = self.options(key)
             for value in (str(each) for one in values for each in (one if isinstance(one, list) else [one])):
                 if value not in options:
@@ -146,52 +155,60 @@ class Composer:
             if not isinstance(values[group], Mapping):
                 raise ConfigError(f"{group}={names[group]}: its YAML needs a _target_ such as package.module.Class")
             values[group]["name"] = names[group]
-        probes = values["probes"] or {}
-        for name, node in probes.items():
-            if "_target_" not in (node or {}):
-                raise ConfigError(f"probes.{name} is set, but probe=[…] does not name {name}")
-        chosen = _chosen_probes(overrides)
-        values["probes"] = probes if chosen is None else {name: probes[name] for name in chosen}
+        for group, held in LISTS.items():
+            nodes = values[held] or {}
+            for name, node in nodes.items():
+                if "_target_" not in (node or {}):
+                    raise ConfigError(f"{held}.{name} is set, but {group}=[…] does not name {name}")
+            chosen = _chosen(group, overrides)
+            values[held] = nodes if chosen is None else {name: nodes[name] for name in chosen}
+        values["addon"] = dict(sorted(values["addon"].items()))  # in whichever order they were named, it is one run
         values["config_dirs"] = self.config_dirs
         values["results"] = str(Path(values["results"] or "results").absolute())
         return from_dict(values)
 
     def choice(self, group: str, name: str) -> Choice:
         """One entry of a group that names classes, with its default options."""
-        node: Any = OmegaConf.to_container(self._compose([f"{group}={name}"])[group])
+        composed, key = self._compose([f"{group}={name}"]), group
+        if group in LISTS:
+            composed, key = composed[LISTS[group]], name
+        node: Any = OmegaConf.to_container(composed)[key]  # type: ignore[index, call-overload]
         return Choice.of(group, {**node, "name": name} if isinstance(node, Mapping) else {"name": name})
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:
         if GlobalHydra.instance().hydra is None or GlobalHydra.instance().config_loader() is not self._loader:
             self._open()  # another composer has been opened since
         try:
-            return hydra.compose(self.command, overrides=self._with_probes(overrides), return_hydra_config=True)
+            return hydra.compose(self.command, overrides=self._with_lists(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(_sentence(error)) from error
         except yaml.YAMLError as error:
             raise ConfigError(f"a config file is not valid YAML: {' '.join(str(error).split())}") from error
 
-    def _with_probes(self, overrides: Sequence[str]) -> list[str]:
-        """The overrides with probe=[a,b] as one entry of Hydra's defaults list for each probe.
+    def _with_lists(self, overrides: Sequence[str]) -> list[str]:
+        """The overrides with probe=[a,b] as one entry of Hydra's defaults list for each probe; addon=[…] likewise.
 
         Hydra would merge the YAMLs of a group into one node, unless each of them named its own package in a header.
         """
-        chosen = _chosen_probes(overrides)
-        if chosen is None:
+        wanted = {group: names for group in LISTS if (names := _chosen(group, overrides)) is not None}
+        if not wanted:
             return list(overrides)
-        there = [group for group in self._compose([]).hydra.runtime.choices if group.startswith(_PROBE)]
-        wanted = [_PROBE + name for name in chosen]
-        others = [text for text in overrides if not text.startswith("probe=")]
-        dropped = [f"~{group}" for group in there if group not in wanted]
-        added = [f"+{group}={group.removeprefix(_PROBE)}" for group in wanted if group not in there]
-        return [*dropped, *added, *others]
+        there = self._compose([]).hydra.runtime.choices
+        changes: list[str] = []
+        for group, names in wanted.items():
+            entry = f"{group}@{LISTS[group]}."  # how the defaults list names the node of a choice
+            changes += [
+                f"~{each}" for each in there if each.startswith(entry) and each.removeprefix(entry) not in names
+            ]
+            changes += [f"+{entry}{name}={name}" for name in names if entry + name not in there]
+        return [*changes, *(text for text in overrides if text.partition("=")[0] not in wanted)]
 
 
-def _chosen_probes(overrides: Sequence[str]) -> list[str] | None:
-    """The probes that the last probe=[…] names, in its order; None if no override chooses probes."""
+def _chosen(group: str, overrides: Sequence[str]) -> list[str] | None:
+    """What the last GROUP=[…] names, in its order; None if no override chooses."""
     for text in reversed(overrides):
-        if text.startswith("probe="):
-            names = text.removeprefix("probe=").strip("[]").split(",")
+        if text.startswith(f"{group}="):
+            names = text.removeprefix(f"{group}=").strip("[]").split(",")
             return list(dict.fromkeys(name.strip() for name in names if name.strip()))
     return None
 
@@ -206,7 +223,7 @@ def _composition_schema(section: type) -> type:
         if is_section(kind):
             inner = _composition_schema(kind)
             found.append((f.name, inner, field(default_factory=inner)))
-        elif f.name == "probes":
+        elif f.name in LISTS.values():
             found.append((f.name, Any, field(default_factory=dict)))
         elif get_origin(kind) is tuple:
             found.append((f.name, list[str], field(default_factory=list)))

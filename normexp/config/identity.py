@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from normexp.config.choice import Choice
-from normexp.config.schema import GROUPS, Config, ignored_keys, to_dict, value_of
+from normexp.config.schema import CLASSES, GROUPS, Config, ignored_keys, to_dict, value_of
 
 IDENTITY_VERSION = 2  # raise it when a change of ours alters what a config means, so that old results are not reused
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
@@ -28,8 +28,10 @@ def identity(config: Config) -> str:
         for part in path:
             section = section[part]
         del section[last]
-    for choice in choices(config):
-        values[choice.group] |= values[choice.group].pop("_contents_", {})
+    if not config.addon:
+        del values["addon"]  # so that runs from before there were add-ons keep their identity
+    for group in CLASSES:
+        values[group] |= values[group].pop("_contents_", {})
     sources = user_sources(config.config_dirs, choices(config))
     text = json.dumps([IDENTITY_VERSION, values, sources], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -58,7 +60,7 @@ def slugify(name: str) -> str:
 
 def choices(config: Config) -> list[Choice]:
     """The classes that decide what a run computes; probes only measure it."""
-    return [value for value in vars(config).values() if isinstance(value, Choice)]
+    return [value for value in vars(config).values() if isinstance(value, Choice)] + list(config.addon)
 
 
 def user_sources(config_dirs: Sequence[str], chosen: Iterable[Choice]) -> dict[str, str]:
@@ -113,5 +115,7 @@ def name_part(key: str, value: Any) -> str:
     """What a run's name says of a key; the value of a group may be given by its name."""
     if key in GROUPS:
         return slugify(str(getattr(value, "name", value)))
+    if key == "addon" and not isinstance(value, str):
+        return slugify("+".join(each.name for each in value) or "no_addon")
     number = f"{value:02d}" if isinstance(value, int) and not isinstance(value, bool) and key != "seed" else value
     return slugify(f"{key.rpartition('.')[2]}{number}")

@@ -101,6 +101,7 @@ class Config:
     task: Task = field(default_factory=Task)
     model: Model = field(default_factory=Model)
     variant: Choice = key(None, "how a branch joins the residual stream")
+    addon: tuple[Choice, ...] = key((), "what changes every branch under any variant; addon=[…] chooses")
     norm: Choice = key(None, "the normaliser that the variant places")
     init: Choice = key(None, "how weights start")
     data: Choice = key(None, "where examples come from")
@@ -119,7 +120,8 @@ CLASSES = tuple(name for name, kind in get_type_hints(Config).items() if kind is
 GROUPS = ("task", "model", *CLASSES)
 # Groups that set keys of another section; a sweep over one of them varies these keys.
 SETS = {"attention": ("model.feed_forward", "model.persistent")}
-CHOICES = (*GROUPS, *SETS, "probe")
+LISTS = {"addon": "addon", "probe": "probes"}  # groups of which a run has several choices, and the keys that hold them
+CHOICES = (*GROUPS, *SETS, *LISTS)
 
 
 def configs_folder() -> Path:
@@ -147,10 +149,16 @@ def iter_keys(section: type = Config, prefix: str = "") -> tuple[tuple[str, Fiel
 
 
 def value_of(config: Config, name: str) -> Any:
-    """The value of a key by its dotted name; of a group that names a class, an option or, without a dot, its Choice."""
+    """The value of a key by its dotted name; of a group that names a class, an option or, without a dot, its Choice.
+
+    None for an option of an add-on that the run does not have.
+    """
     value: Any = config
     for part in name.split("."):
-        value = value.options[part] if isinstance(value, Choice) else getattr(value, part)
+        if isinstance(value, tuple):
+            value = next((each for each in value if each.name == part), None)
+        elif value is not None:
+            value = value.options[part] if isinstance(value, Choice) else getattr(value, part)
     return value
 
 
@@ -187,7 +195,7 @@ def _typed(kind: Any, name: str, value: Any) -> Any:
         return _section(kind, value or {})
     if get_origin(kind) is tuple:
         if get_args(kind)[0] is Choice:
-            return tuple(Choice.of(f"probes.{each}", {"name": each, **node}) for each, node in (value or {}).items())
+            return tuple(Choice.of(f"{name}.{each}", {"name": each, **node}) for each, node in (value or {}).items())
         return tuple(value or ())
     return value
 

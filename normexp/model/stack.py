@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from normexp.model.add_on import AddOn
 from normexp.model.attention import Attention
 from normexp.model.feed_forward import FeedForward
 from normexp.model.variant import Context, Site, StackShape, Trace, Variant
@@ -16,7 +17,7 @@ class Stack(nn.Module):
 
     make_variant: shape → variant. dropout: on every branch's output; attention_dropout: inside the branches.
     head_norms: makes the norms of one attention sub-layer, by slot; a module that the variant puts into a slot
-    replaces the norm there.
+    replaces the norm there. make_add_ons: shape → add-ons by name, in the order in which they act.
     """
 
     def __init__(
@@ -28,11 +29,14 @@ class Stack(nn.Module):
         dropout: float,
         attention_dropout: float,
         head_norms: Callable[[], dict[str, nn.Module]] = dict,
+        make_add_ons: Callable[[StackShape], dict[str, AddOn]] = lambda shape: {},
     ) -> None:
         super().__init__()
         self.shape = shape
         self.context = Context()
         self.variant = make_variant(shape)
+        add_ons = make_add_ons(shape)
+        self.add_ons = nn.ModuleDict(add_ons)
 
         def make_sublayer(kind: str, inside: dict[str, nn.Module]) -> nn.Module:
             if kind == "feed_forward":
@@ -57,12 +61,21 @@ class Stack(nn.Module):
                 site = Site(shape, layer, index, full_name, kind, dropout, self.context)
                 site.sublayer = make_sublayer(kind, self.variant.branch_modules(site))
                 self.variant.build_site(site)
+                site.add_ons = tuple(add_ons.values())
+                for add_on in site.add_ons:
+                    add_on.build_site(site)
                 sites[name] = site
             self.layers[number] = nn.ModuleDict(sites)
             self.sites_by_layer.append(list(sites.values()))
         for module in self.modules():
             if isinstance(module, Norm):
                 module.bind(self.context)
+
+    def on_step_begin(self, step: int) -> None:
+        """Called before every training step, counted from 1: what changes with time."""
+        self.variant.on_step_begin(step)
+        for add_on in self.add_ons.values():
+            add_on.on_step_begin(step)  # type: ignore[operator]
 
     @property
     def sites(self) -> list[Site]:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
+if TYPE_CHECKING:
+    from normexp.model.add_on import AddOn
+
 Trace = dict[str, Tensor]
 Capture = Callable[[str, Tensor], Tensor]  # records an intermediate value of a forward pass by name and returns it
 MakeNorm = Callable[[int], nn.Module]  # width → a new norm of the kind that the run uses
@@ -84,11 +87,23 @@ class Site(nn.Module):
         self.name = name  # unique in the model: decoder.05.feed_forward
         self.dropout = nn.Dropout(dropout)
         self.context = context
+        self.add_ons: tuple[AddOn, ...] = ()  # the stack's; a plain tuple, so that only the stack owns them
 
     def branch(self, x: Tensor) -> Tensor:
-        """F(x): the sub-layer's output before it is joined, after dropout.   batch, token, width"""
+        """F(x): the sub-layer's output before it is joined, after dropout and add-ons.   batch, token, width"""
+        for add_on in self.add_ons:
+            x = add_on.before_branch(x, self)
         self.capture("input", x)
-        return self.capture("branch", self.dropout(self.sublayer(x, self.context, self.capture)))
+        f = self.dropout(self.sublayer(x, self.context, self.capture))
+        for add_on in self.add_ons:
+            f = add_on.after_branch(f, self)
+        return self.capture("branch", f)
+
+    def joined(self, x: Any) -> Any:
+        """The stream after this site, given what the variant made of it: what add-ons do to sums."""
+        for add_on in self.add_ons:
+            x = add_on.after_join(x, self)
+        return x
 
     def capture(self, what: str, value: Tensor) -> Tensor:
         """Record an intermediate value at this site (see Context.capture)."""
@@ -163,7 +178,7 @@ class Variant(nn.Module):
         records where a layer ends. For rows at the other sites too, it calls site.capture("stream", x) after them.
         """
         for site in sites:
-            stream = self.join(stream, site)
+            stream = site.joined(self.join(stream, site))
             site.capture("stream", self.main_stream(stream))
         return stream
 

@@ -45,7 +45,7 @@ class Dependency(Probe):
         found = []
         with unchanged_buffers(context.model):
             for stack in context.model.stacks:
-                stack.variant.on_step_begin(context.step)
+                stack.on_step_begin(context.step)
                 found += self._rows(context, stack)
         return Readings.of(found)
 

@@ -47,7 +47,7 @@ class StackJacobian(Probe):
 
         found = []
         for stack in model.stacks:
-            stack.variant.on_step_begin(context.step)
+            stack.on_step_begin(context.step)
             name, memory = stack.shape.stack, None
             if name == "decoder" and "encoder/output" in context.trace:
                 memory = text("encoder/output", "encoder").expand(stack.shape.width, -1, -1)

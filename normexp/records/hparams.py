@@ -40,6 +40,8 @@ def _cell(config: Config, key: str) -> Value:
         value = value_of(config, key)
     except (AttributeError, KeyError):
         return "none"
+    if isinstance(value, tuple):  # several choices of one group
+        return "+".join(str(getattr(each, "name", each)) for each in value) or "none"
     if isinstance(value, Choice) or hasattr(value, "name"):
         return str(value.name)
     return value if isinstance(value, bool | str | float | int) else "none" if value is None else str(value)

@@ -31,12 +31,16 @@ def check_buildable(config: Config, set_keys: Collection[str]) -> None:
             _ = choice.factory
     if "norm" in groups or config.config_dirs:
         _check_norm(config, chosen="norm" in groups)
+    if config.addon and ({"addon", "variant"} & groups or config.config_dirs):
+        _check_add_ons(config)
     if not config.model.feed_forward:
         _check_without_feed_forward(config, config.variant.cls, set_keys)
     if "data" in groups or {"training.batch_tokens", "model.max_length"} & set(set_keys):
         _check_data(config)
     if "optimizer" in groups:
         _check_optimizer(config.optimizer)
+    if any(key.startswith("schedule.") for key in set_keys):
+        config.schedule.build(1, 0, 1)  # for its values
     if not (config.steps or config.probes):
         raise ConfigError("probe must name at least one probe when steps=0; got []")
     if {"probe", "probes"} & groups:
@@ -59,6 +63,21 @@ def _check_norm(config: Config, chosen: bool) -> None:
         raise ConfigError(
             f"norm={config.norm.name} cannot be used in a causal stack ({norm.causality_note}); use task=classification"
         )
+
+
+def _check_add_ons(config: Config) -> None:
+    """Build each of them once, for its values, and ask whether it goes together with the variant."""
+    from normexp.model.variant import StackShape, Variant
+
+    variant = config.variant.cls
+    for choice in config.addon:
+        choice.build(StackShape("encoder", 1, 0, config.model.width, config.model.heads, config.model.feed_forward))
+        one_stream = variant.main_stream is Variant.main_stream and variant.layer is Variant.layer
+        if getattr(choice.cls, "changes_sums", False) and not one_stream:
+            raise ConfigError(
+                f"addon={choice.name} needs a variant with one stream, joined site by site;"
+                f" variant={config.variant.name} is not one"
+            )
 
 
 @cache

@@ -6,6 +6,8 @@ All of them begin with a linear warm-up of `warmup` steps (0: none), reach 1 at 
 import math
 from collections.abc import Callable
 
+from normexp.errors import ConfigError
+
 Schedule = Callable[[int, int, int], float]
 
 
@@ -30,3 +32,11 @@ def cosine(step: int, warmup: int, steps: int) -> float:
 def inverse_sqrt(step: int, warmup: int, steps: int) -> float:
     """√(warmup / step), and 1/√step without warm-up.   Vaswani et al. 2017"""
     return min(constant(step, warmup, steps), math.sqrt(max(warmup, 1) / step))
+
+
+def wsd(step: int, warmup: int, steps: int, *, decay: float = 0.2) -> float:
+    """1 until the last `decay` of all steps, then straight down to 0 one step after the last.   Hu et al. 2024"""
+    if not 0 <= decay <= 1:
+        raise ConfigError(f"schedule.decay must be between 0 and 1; got {decay}")
+    start = max(warmup, 1, steps - round(decay * steps))
+    return min(constant(step, warmup, steps), (steps + 1 - step) / (steps + 1 - start))

@@ -135,7 +135,7 @@ class Trainer:
         """The forward of the step that comes next: with its dropout, its constants, its precision."""
         torch.manual_seed(fold_in(self.config.seed, "dropout", self.done + 1))
         for stack in model.stacks:
-            stack.variant.on_step_begin(self.done + 1)
+            stack.on_step_begin(self.done + 1)
         amp = self.config.training.amp
         with torch.autocast(self.device.type, AMP.get(amp), amp != "none"):
             return logits(model, batch, **more)

@@ -10,6 +10,11 @@ STARTS = {18: 0.1, 24: 1e-5}  # up to that many layers
 DEEPEST = 1e-6
 
 
+def start_at(depth: int) -> float:
+    """Where g starts in a stack of so many layers."""
+    return next((value for most, value in STARTS.items() if depth <= most), DEEPEST)
+
+
 class LayerScale(PreLN):
     """Pre-LN with a learned gain g per channel on the output of every branch.
 
@@ -24,8 +29,7 @@ class LayerScale(PreLN):
 
     def __init__(self, shape: StackShape, make_norm: MakeNorm, *, start: float | None = None) -> None:
         super().__init__(shape, make_norm)
-        by_depth = next((value for most, value in STARTS.items() if shape.depth <= most), DEEPEST)
-        self.start = by_depth if start is None else start
+        self.start = start_at(shape.depth) if start is None else start
 
     def build_site(self, site: Site) -> None:
         super().build_site(site)

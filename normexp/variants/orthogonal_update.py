@@ -1,4 +1,4 @@
-"""Pre-LN that adds only what a branch has beside the stream."""
+"""Pre-LN that adds only the part of a branch that is orthogonal to the stream."""
 
 import torch
 from torch import Tensor

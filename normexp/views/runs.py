@@ -161,7 +161,7 @@ def _row(run: Path) -> dict[str, Any]:
     status = RunFolder(run).status
     config: dict[str, Any] = {}
     try:
-        config = _flat(read_yaml(run / "config.yaml"))
+        config = _flat(_with_add_ons(read_yaml(run / "config.yaml")))
         tables = TABLE_FILES if status["state"] == "completed" else ()
         check_intact(run, ["config.yaml", *tables], known=True)
     except Damaged as error:
@@ -182,6 +182,13 @@ def _cell(value: Any) -> Any:
     if isinstance(value, int | float | str | None):
         return plain(value)
     return plain(json.dumps(value, default=str))
+
+
+def _with_add_ons(values: dict[str, Any]) -> dict[str, Any]:
+    """The config with the names of its add-ons as one value; runs from before there were add-ons have none."""
+    add_ons = values.get("addon")
+    add_ons = add_ons if isinstance(add_ons, dict) else {}
+    return {**values, "addon": {"name": "+".join(map(str, add_ons)) or "no_addon", **add_ons}}
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Hashable]:

@@ -1,6 +1,7 @@
 """What a config means before anything runs: its keys, its graph, its size."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import yaml
@@ -24,7 +25,9 @@ def describe(config: Config) -> str:
     corpus = load_corpus(config.data)
     model = build(config, corpus)
     lines = [yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)]
-    lines += [*_source(config.variant.name, type(model.stacks[0].variant)), ""]
+    stack = model.stacks[0]
+    for name, owner in ((config.variant.name, stack.variant), *stack.add_ons.items()):
+        lines += [*_source(name, type(owner)), ""]
     letters = ", ".join(f"{letter} {kind.replace('_', '-')}" for kind, letter in BRANCHES.items())
     lines += [f"The graph, with {letters}:"]
     for part in graph(model):
@@ -40,8 +43,8 @@ def describe(config: Config) -> str:
     return "\n".join(lines)
 
 
-def _source(name: str, variant: type[Variant]) -> list[str]:
-    """The variant's equation, its papers and what it was checked against."""
+def _source(name: str, variant: Any) -> list[str]:
+    """The equation of a variant or an add-on, its papers and what it was checked against."""
     lines = [f"{name}: {variant.equation or '(no equation stated)'}"]
     for paper in papers_of(variant.paper):
         lines.append(f"  {paper.citation}, {paper.title}" + (f", {paper.link}" if paper.link else ""))
@@ -68,8 +71,8 @@ def _constants(model: Model, init: Init) -> Iterator[str]:
         for site in stack.sites:
             for key, value in site.named_parameters(recurse=False):
                 own.setdefault(f"{name} {key}, at every site", []).append(value)
-        for key, value in variant.named_parameters(recurse=False):
-            own[f"{name} {key}"] = [value]
+        for part in (variant, *stack.add_ons.values()):
+            own |= {f"{name} {key}": [value] for key, value in part.named_parameters(recurse=False)}
         for key, values in own.items():
             yield f"{key}: {_range([float(f(v.detach())) for v in values for f in (torch.min, torch.max)])} ({source})"
         yield from _gains(name, stack.sites, variant, init)

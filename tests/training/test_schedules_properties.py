@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from normexp.training.schedules import constant, cosine, inverse_sqrt, linear
+from normexp.training.schedules import constant, cosine, inverse_sqrt, linear, wsd
 
-SCHEDULES = (constant, linear, cosine, inverse_sqrt)
+SCHEDULES = (constant, linear, cosine, inverse_sqrt, wsd)
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES)
 
 
@@ -56,7 +56,7 @@ def test_factor_never_rises_after_the_warmup(schedule, moment):
         assert schedule(step + 1, warmup, steps) <= schedule(max(step, 1), warmup, steps)
 
 
-@pytest.mark.parametrize("schedule", [linear, cosine])
+@pytest.mark.parametrize("schedule", [linear, cosine, wsd])
 @given(training=trainings())
 def test_decay_reaches_zero_one_step_after_the_last(schedule, training):
     warmup, steps = training

@@ -1,0 +1,27 @@
+"""A gate that shrinks the stream but not the gradient through it."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from normexp.addons import AddOn, Site, StackShape
+
+
+class GPAS(AddOn):
+    """Gradient-preserving activation scaling: after every sub-layer the stream is scaled, its gradient is not.
+
+    sg stops the gradient. Each layer has one gate g, which all its sub-layers share, as in the authors' code; it starts
+    at 0, where nothing is scaled. Not included: the clipping of the gate's gradient in the authors' largest runs.
+    """
+
+    equation = "y ← y − SiLU(g) sg(y), one g per layer, g = 0 at the start"
+    paper = "chen2025"
+    verified = "authors' code"
+    changes_sums = True
+
+    def __init__(self, shape: StackShape) -> None:
+        super().__init__(shape)
+        self.gates = nn.Parameter(torch.zeros(shape.depth))
+
+    def after_join(self, x: Tensor, site: Site) -> Tensor:
+        return x - F.silu(self.gates[site.layer - 1]) * torch.detach(x)

@@ -1,0 +1,299 @@
+"""Add-ons: their factors against numbers from their papers' formulas, under any variant, and as overrides."""
+
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from normexp.addons import AddOn
+from normexp.addons.prores import ProRes
+from normexp.config.choice import Choice
+from normexp.config.compose import Composer
+from normexp.config.identity import identity
+from normexp.config.schema import from_dict, to_dict
+from normexp.errors import ConfigError
+from normexp.model.variant import StackShape
+from normexp.papers import papers_of
+from normexp.sweep.plan import plan
+from normexp.sweep.preflight import check_buildable
+from normexp.views.show import describe
+from tests.support import golden
+from tests.support.configs import config_of, with_values
+from tests.support.models import model_of, node
+from tests.support.references.blocks import Weights, branch, layer_norm, own_norm
+from tests.support.references.comparison import close
+from tests.support.runs import TINY, tiny_config
+from tests.support.steps import take_step
+
+NAMES = Composer("train").options("addon")
+VARIANTS = Composer("train").options("variant")
+DEPTHS = {"encoder_depth": 3, "decoder_depth": 4}
+
+
+def add_ons(*names, **options):
+    """As config.yaml has them; options: of all of them."""
+    return {name: {k: v for k, v in node(name, "addon", **options).items() if k != "name"} for name in names}
+
+
+def decoder_of(variant, *names, **options):
+    """A decoder alone in float64, its parameters moved off their start, and the weights for a reference."""
+    model = model_of(variant, **DEPTHS, task="language_modelling", addon=add_ons(*names, **options)).double()
+    torch.manual_seed(0)
+    for parameter in model.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    tensors = {name: value.detach() for name, value in model.state_dict().items()}
+    sizes = {"encoder_depth": 0, "decoder_depth": 4, "heads": 4}
+    return model.decoder, Weights(tensors, "decoder", **sizes)
+
+
+def pre_ln(x, w, read=1.0, factor=lambda layer, site: 1.0, after=lambda y, layer: y):
+    """Pre-LN with a factor on what branches read (a power of the layer), on branches, and something after each sum."""
+    for layer in range(1, w.depth + 1):
+        for site in w.kinds:
+            f = branch(layer_norm(x, w, layer, site) * layer ** (read - 1), w, layer, site)
+            x = after(x + factor(layer, site) * f, layer)
+    return own_norm(x, w)
+
+
+# -- each under Pre-LN, against straight-line code --------------------------------------------------------------------
+
+
+def gated(w, of=lambda y: y):
+    """What GPAS leaves of a sum y in the forward pass."""
+
+    def after(y, layer):
+        g = w.tensors["decoder.add_ons.gpas.gates"][layer - 1]
+        return y - g / (1 + (-g).exp()) * of(y)
+
+    return after
+
+
+REFERENCES = {
+    "prores": lambda x, w: pre_ln(x, w, factor=lambda layer, site: min(1, 1 / (4 * layer))),  # at step 1, T = 4
+    "layer_norm_scaling": lambda x, w: pre_ln(x, w, read=0.5),
+    "layer_scale": lambda x, w: pre_ln(x, w, factor=lambda layer, site: w.get(layer, site, "branch_gain")),
+    "gpas": lambda x, w: pre_ln(x, w, after=gated(w)),
+}
+MUTATIONS = {
+    "prores": lambda x, w: pre_ln(x, w, factor=lambda layer, site: 1 / 16),  # all layers like the last
+    "layer_norm_scaling": lambda x, w: pre_ln(x, w, factor=lambda layer, site: layer**-0.5),  # on the branch
+    "layer_scale": lambda x, w: pre_ln(x, w, factor=lambda layer, site: w.get(1, site, "branch_gain")),
+    "gpas": lambda x, w: pre_ln(x, w, after=lambda y, layer: y),
+}
+
+
+def test_every_add_on_has_a_reference():
+    assert sorted(REFERENCES) == sorted(MUTATIONS) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_under_pre_ln_it_computes_its_equation(name):
+    decoder, weights = decoder_of("pre_ln", name)
+    x = torch.randn(3, 5, 16, dtype=torch.float64)
+    with torch.no_grad():
+        ours = decoder(x)
+        assert close(ours, REFERENCES[name](x, weights))
+        assert not close(ours, MUTATIONS[name](x, weights))
+
+
+@pytest.mark.parametrize("name", ["layer_scale", "layer_norm_scaling"])
+def test_under_pre_ln_it_is_the_variant_of_its_name(name, tokens):
+    one, other = model_of("pre_ln", addon=add_ons(name)), model_of(name)
+    assert torch.allclose(one(**tokens), other(**tokens), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_states_its_equation_and_source(name):
+    cls = Choice.of("addon", node(name, "addon")).cls
+    assert issubclass(cls, AddOn)
+    assert cls.equation
+    assert cls.verified
+    assert papers_of(cls.paper)
+
+
+# -- ProRes -----------------------------------------------------------------------------------------------------------
+
+
+def prores(depth=4, **options):
+    return ProRes(StackShape("decoder", 0, depth, width=8, heads=2, feed_forward=16), **options)
+
+
+def test_deeper_layers_fade_in_later():
+    """Layer l over T·l steps, T = 5."""
+    one = prores(steps=5)
+    for step, expected in ((1, [0.2, 0.1, 1 / 15, 0.05]), (5, [1, 0.5, 1 / 3, 0.25]), (20, [1] * 4), (99, [1] * 4)):
+        one.on_step_begin(step)
+        assert one.alpha.tolist() == pytest.approx(expected)
+    assert "alpha" in one.state_dict()  # a resumed run has it
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ("reverse", [0.25, 1 / 3, 0.5, 1]),
+        ("equal", [0.25] * 4),
+        ("1/L", [0.25] * 4),
+        ("1/sqrt_L", [0.5] * 4),
+        ("1/sqrt_l", [1, 0.7071068, 0.5773503, 0.5]),
+    ],
+)
+def test_other_forms(form, expected):
+    one = prores(steps=5, form=form)
+    one.on_step_begin(5)
+    assert one.alpha.tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            {"form": "cubic"},
+            "addon.prores.form must be one of linear, reverse, equal, 1/L, 1/sqrt_L, 1/sqrt_l; got cubic",
+        ),
+        ({"steps": 0}, "addon.prores.steps must be at least 1; got 0"),
+    ],
+)
+def test_wrong_options_are_refused(options, sentence):
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        prores(**options)
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        config_of(*TINY, "addon=[prores]", *(f"addon.prores.{key}={value}" for key, value in options.items()))
+
+
+def test_the_trainer_moves_it_on():
+    trainer = golden.trainer_of(golden.tiny_run("pre_ln", "classification", "addon=[prores]", "addon.prores.steps=2"))
+    data = trainer.data()
+    for step in (1, 2, 3):
+        take_step(trainer, next(data))
+        alpha = trainer.model.encoder.add_ons["prores"].alpha.tolist()
+        assert alpha == pytest.approx([min(1, step / (2 * layer)) for layer in (1, 2, 3)])
+
+
+# -- GPAS -------------------------------------------------------------------------------------------------------------
+
+
+def test_gpas_shrinks_the_stream_and_not_its_gradient():
+    """Past silent branches: the output is scaled once per sub-layer, the gradient is 1."""
+    model = model_of("post_ln", **DEPTHS, task="language_modelling", norm=node("none", "norm"), addon=add_ons("gpas"))
+    for site in model.decoder.sites:
+        site.sublayer.forward = lambda x, *_: 0 * x
+    model.decoder.add_ons["gpas"].gates.data.fill_(1.0)
+    x = torch.randn(2, 5, 16, requires_grad=True)
+    out = model.decoder(x)
+    silu = 1 / (1 + 2.718281828**-1)
+    assert torch.allclose(out, (1 - silu) ** 8 * x)
+    out.sum().backward()
+    assert torch.allclose(x.grad, torch.ones_like(x))
+
+
+def test_a_layer_has_one_gate_that_starts_at_zero(tokens):
+    plain, gated = model_of("pre_ln", 3, 4), model_of("pre_ln", 3, 4, addon=add_ons("gpas"))
+    assert [stack.add_ons["gpas"].gates.tolist() for stack in gated.stacks] == [[0] * 3, [0] * 4]
+    assert torch.equal(plain(**tokens), gated(**tokens))
+
+
+@pytest.mark.parametrize("variant", ["resi_dual", "mhc", "attention_residuals", "b2t", "dlcl_pre"])
+def test_gpas_is_refused_where_there_is_no_one_sum(variant):
+    sentence = f"addon=gpas needs a variant with one stream, joined site by site; variant={variant} is not one"
+    with pytest.raises(ConfigError, match=f"^{re.escape(sentence)}$"):
+        config_of(*TINY, f"variant={variant}", "addon=[gpas]")
+
+
+# -- under every variant ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_takes_a_step_with_every_add_on(variant):
+    """Or is refused with one sentence; all of them together, too."""
+    size = {"encoder_depth": 2, "decoder_depth": 2, "width": 8, "feed_forward": 8}
+    config = with_values(golden.tiny_run(variant, "translation"), model=size)
+    for names in (*((name,) for name in NAMES), NAMES):
+        chosen = replace(config, addon=from_dict({"addon": add_ons(*names)}).addon)
+        try:
+            check_buildable(chosen, ["addon"])
+        except ConfigError as refused:
+            assert "gpas" in names
+            assert str(refused).startswith("addon=gpas needs a variant with one stream")  # noqa: PT017
+            continue
+        trainer = golden.trainer_of(chosen)
+        loss, _ = take_step(trainer, next(trainer.data()))
+        assert loss.isfinite()
+        assert trainer.finite
+
+
+def test_add_ons_keep_the_weights_of_the_variant():
+    """They add parameters and draw none, so that runs with and without one start alike."""
+    plain, changed = model_of("pre_ln").state_dict(), model_of("pre_ln", addon=add_ons(*NAMES)).state_dict()
+    assert all(torch.equal(value, changed[name]) for name, value in plain.items())
+    assert {name.split(".")[-1] for name in set(changed) - set(plain)} == {"alpha", "gates", "branch_gain"}
+
+
+# -- as overrides -----------------------------------------------------------------------------------------------------
+
+
+def test_one_line_runs_a_matrix_of_variants_and_add_ons():
+    sweep = plan("sweep", [*TINY, "variant=pre_ln,post_ln", "addon=choice([],[prores],[prores,gpas])", "depth=2"])
+    assert sweep.swept == ("variant", "addon")
+    names = [run.name.rpartition("-")[0] for run in sweep.runs]
+    assert names == [f"{v}-{a}" for v in ("pre_ln", "post_ln") for a in ("no_addon", "prores", "gpas+prores")]
+
+
+def test_their_options_are_keys():
+    config = tiny_config("addon=[prores]", "addon.prores.steps=7")
+    assert config.addon[0].options["steps"] == 7
+    assert from_dict(to_dict(config)) == config
+
+
+def test_a_run_without_add_ons_has_the_identity_from_before_them():
+    config = tiny_config()
+    before = {key: value for key, value in to_dict(config).items() if key != "addon"}
+    assert identity(from_dict(before)) == identity(config)
+    assert identity(tiny_config("addon=[]")) == identity(config)
+    assert identity(tiny_config("addon=[gpas]")) != identity(config)
+
+
+def test_their_order_means_nothing():
+    one, other = tiny_config("addon=[prores,gpas]"), tiny_config("addon=[gpas,prores]")
+    assert one == other
+    assert identity(one) == identity(other)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["addon=[prorez]"], "addon=prorez does not exist; did you mean prores?"),
+        (["addon=choice([gpas],[gpaz])"], "addon=gpaz does not exist; did you mean gpas?"),
+        (["addon.prores.steps=3"], "addon.prores is set, but addon=[…] does not name prores"),
+        (
+            ["addon=[prores]", "addon.prores.stepz=3"],
+            "addon.prores.stepz is not an option of addon=prores; it has steps",
+        ),
+    ],
+)
+def test_a_wrong_override_is_one_sentence(overrides, sentence):
+    with pytest.raises(ConfigError, match=f"^{re.escape(sentence)}"):
+        plan("sweep", [*TINY, "variant=pre_ln", *overrides])
+
+
+def test_show_prints_them():
+    shown = describe(tiny_config("variant=pre_ln", "addon=[prores,gpas]", "depth=2"))
+    assert "prores: f ← αf, α = min(1, t/(T·l)) at step t" in shown
+    assert "h₁ = x + 0.25·A(LN(x))" in shown
+    assert "x ← h₂ − 0·detach(h₂)" in shown
+    assert "encoder gates: 0 (learned)" in shown
+
+
+def test_one_from_a_folder_of_ones_own(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "addon").mkdir()
+    (tmp_path / "addon" / "doubled.yaml").write_text("_target_: doubled_branch.Doubled\n")
+    source = "from normexp.addons import AddOn\n\n\nclass Doubled(AddOn):\n    pass\n"
+    (tmp_path / "doubled_branch.py").write_text(source)
+    one = config_of(*TINY, "addon=[doubled]", config_dirs=[str(tmp_path)])
+    assert isinstance(one.addon[0].build(StackShape("encoder", 1, 0, 8, 2, 8)), nn.Module)
+    before = identity(one)
+    (tmp_path / "doubled_branch.py").write_text(source + "    # edited\n")
+    assert identity(one) != before
