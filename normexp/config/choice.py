@@ -67,6 +67,12 @@ class Choice:
         return hash(self._key)
 
     @property
+    def text(self) -> str:
+        """The choice as an override: variant=pre_ln."""
+        group = "probe" if self.group.startswith("probes.") else self.group
+        return f"{group}={self.name or '?'}"
+
+    @property
     def cls(self) -> Any:
         """The class or function itself. Raises ConfigError if it cannot be imported."""
         return _import(self, self.target)
@@ -86,14 +92,13 @@ class Choice:
 
 def _import(choice: Choice, path: str) -> Any:
     module, _, name = path.rpartition(".")
-    about = f"{choice.group}={choice.name or '?'}"
     if not module:
-        raise ConfigError(f"{about}: its YAML needs a _target_ such as package.module.Class")
+        raise ConfigError(f"{choice.text}: its YAML needs a _target_ such as package.module.Class")
     try:
         return getattr(importlib.import_module(module), name)
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise ConfigError(f"{about}: cannot import {path} ({reason})") from error
+        raise ConfigError(f"{choice.text}: cannot import {path} ({reason})") from error
 
 
 @cache
@@ -102,9 +107,7 @@ def _factory(choice: Choice, target: Any) -> Callable[..., Any]:
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for key, value in choice.options.items():
         if key not in parameters and not takes_any:
-            raise ConfigError(
-                f"{choice.group}.{key} is not an option of {choice.group}={choice.name}{_offered(target)}"
-            )
+            raise ConfigError(f"{choice.group}.{key} is not an option of {choice.text}{_offered(target)}")
         wanted = parameters[key].annotation if key in parameters else None
         if wanted in _ACCEPTS and type(value) not in _ACCEPTS[wanted]:
             raise ConfigError(f"{choice.group}.{key} must be {_WORDS[wanted]}; got {value}")

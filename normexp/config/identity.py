@@ -40,7 +40,7 @@ def run_name(config: Config, swept: Sequence[str]) -> str:
 
     Where nothing is swept, the name starts with variant and depth.
     """
-    parts = [_part(key, value_of(config, key)) for key in swept or ("variant", "depth")]
+    parts = [name_part(key, value_of(config, key)) for key in swept or ("variant", "depth")]
     return "-".join([*parts, identity(config)[:8]])
 
 
@@ -109,8 +109,9 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" if base else alias.name for alias in node.names)
 
 
-def _part(key: str, value: Any) -> str:
+def name_part(key: str, value: Any) -> str:
+    """What a run's name says of a key; the value of a group may be given by its name."""
     if key in GROUPS:
-        return slugify(value.name)
+        return slugify(str(getattr(value, "name", value)))
     number = f"{value:02d}" if isinstance(value, int) and not isinstance(value, bool) and key != "seed" else value
     return slugify(f"{key.rpartition('.')[2]}{number}")
