@@ -89,8 +89,7 @@ class Corpus:
         """
         task = task or self.task
         self._check(task)
-        table = self.splits[split].with_format("arrow")[:]
-        return Examples.of_table(table, sources=task != "language_modelling")
+        return Examples.of_split(self.splits[split], sources=task != "language_modelling")
 
     def _check(self, task: str) -> None:
         if not self.serves(task):

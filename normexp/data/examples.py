@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, overload
 
+import datasets
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -108,12 +109,15 @@ class Examples(Sequence[Example]):
         return cls(sources if len(sources.values) else None, targets)
 
     @classmethod
-    def of_table(cls, table: pa.Table, sources: bool) -> "Examples":
-        """From the columns `source`, if wanted, and `target` of a table."""
+    def of_split(cls, split: datasets.Dataset, sources: bool = True) -> "Examples":
+        """From the columns `source`, where there is one and it is wanted, and `target`."""
+        names = [name for name in ("source", "target") if name == "target" or (sources and name in split.column_names)]
+        # The columns alone: with others, whose pieces end elsewhere, all would be cut up and copied.
+        table = split.select_columns(names).with_format("arrow")[:]
         target = table.column("target")
         nested = pa.types.is_nested(target.type)
         targets = Ragged.of_column(target) if nested else target.to_numpy().astype(np.int64)
-        return cls(Ragged.of_column(table.column("source")) if sources else None, targets)
+        return cls(Ragged.of_column(table.column("source")) if "source" in names else None, targets)
 
     def __len__(self) -> int:
         return len(self.targets)

@@ -149,8 +149,8 @@ def _write(
             splits[name]["read"] = table.read
     tokenisers.save(vocabulary, how.tokens, folder)
     train, valid = (
-        Examples.of_table(split.with_format("arrow")[:], "source" in split.features)
-        for split in (read_split(folder, name, len(vocabulary), splits[name]["sha256"]) for name in ("train", "valid"))
+        Examples.of_split(read_split(folder, name, len(vocabulary), splits[name]["sha256"]))
+        for name in ("train", "valid")
     )
     baselines, methods = estimates(columns.task, train, valid, len(vocabulary))
     digests = [splits[name]["sha256"] for name in SPLITS]

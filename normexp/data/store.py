@@ -96,16 +96,16 @@ def read_split(folder: Path, split: str, vocabulary: int, digest: str) -> datase
         table = pa.ipc.open_stream(source).read_all()
     for side in ("source", "target"):
         if (ids := folder / f"{split}.{side}.ids").is_file():
-            parts = (
-                pa.array(_mapped(ids.with_suffix(".offsets"), OFFSETS)),
-                pa.array(_mapped(ids, width_of(vocabulary))),
-            )
+            parts = _mapped(ids.with_suffix(".offsets"), OFFSETS), _mapped(ids, width_of(vocabulary))
             table = table.append_column(side, pa.LargeListArray.from_arrays(*parts))
     if (classes := folder / f"{split}.target.classes").is_file():
-        table = table.append_column("target", pa.array(_mapped(classes, CLASSES)))
+        table = table.append_column("target", _mapped(classes, CLASSES))
     # Without a fingerprint, `datasets` would hash the whole table.
     return datasets.Dataset(table, split=datasets.NamedSplit(split), fingerprint=digest[:16])
 
 
-def _mapped(path: Path, kind: np.dtype[np.generic]) -> NDArray[np.generic]:
-    return np.memmap(path, dtype=kind, mode="r") if path.stat().st_size else np.zeros(0, dtype=kind)
+def _mapped(path: Path, kind: np.dtype[np.generic]) -> pa.Array:
+    """A file of numbers as an array; `pa.array` would copy it."""
+    with pa.memory_map(str(path)) as file:
+        buffer = file.read_buffer()
+    return pa.Array.from_buffers(pa.from_numpy_dtype(kind), buffer.size // kind.itemsize, [None, buffer])
