@@ -65,7 +65,7 @@ def hub(
     how = Preparation(tokens, vocabulary, longest, overlong, held_out, seed)
     if cap < 0:
         raise ConfigError(f"data.cap must be at least 0, which reads everything; got {cap}")
-    named = dict(splits or {})
+    named = dict(splits) if isinstance(splits, Mapping) else {str(splits): ""} if splits else {}
     if named and ("train" not in named or set(named) - set(SPLITS)):
         raise ConfigError(f"data.splits must name train, and may name valid and test; got {', '.join(named)}")
     wanted = Selection(path, config, commit(path, revision), subfolder, named, cap)

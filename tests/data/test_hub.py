@@ -234,6 +234,7 @@ REFUSED = [
     ),
     ("data.path=lab/flat data.splits.valid=val", "data.splits must name train, and may name valid and test; got valid"),
     ("data.path=lab/flat data.target=fr", "lab/flat, split train has no column fr; its columns are en, de"),
+    ("data.path=lab/flat data.splits=val", "data.splits must name train, and may name valid and test; got val"),
     ("data.path=lab/flat data.cap=-1", "data.cap must be at least 0, which reads everything; got -1"),
 ]
 
