@@ -266,7 +266,7 @@ def tensorboard(
 
 def _set_hub(offline: bool) -> None:
     """Environment of the Hub's client, for this process and its workers; the client reads it when it is imported."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # no request waits where there is no network
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # it would ask one thing more where there is no network
     if offline:
         os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
 

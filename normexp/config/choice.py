@@ -5,7 +5,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from normexp.errors import ConfigError
 
 # What an option of an annotated type accepts.
 _ACCEPTS: dict[Any, tuple[type, ...]] = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
-_NOT_OPTIONS = ("name", "_target_", "_fingerprint_", "_contents_")
+_NOT_OPTIONS = ("name", "_target_", "_fingerprint_", "_pins_", "_contents_")
 _WORDS: dict[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
@@ -26,6 +26,7 @@ class Choice:
     options: arguments of the class by name, plain values.
     fingerprint: the dotted path of a function (`_fingerprint_`), for a class that reads files or the network.
     contents: what that function returned when the run was planned (`_contents_`).
+    pins: the options that are replaced by their content when a run is planned (`_pins_`), such as a branch by a commit.
     """
 
     group: str
@@ -34,6 +35,7 @@ class Choice:
     options: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
     contents: Mapping[str, Any] = field(default_factory=dict)
+    pins: Sequence[str] = ()
 
     @classmethod
     def of(cls, group: str, node: Any) -> "Choice":
@@ -41,12 +43,12 @@ class Choice:
         node = node if isinstance(node, Mapping) else {}
         name, target, fingerprint = (str(node.get(key) or "") for key in ("name", "_target_", "_fingerprint_"))
         options = {str(key): value for key, value in node.items() if key not in _NOT_OPTIONS}
-        return cls(group, name, target, options, fingerprint, node.get("_contents_") or {})
+        return cls(group, name, target, options, fingerprint, node.get("_contents_") or {}, node.get("_pins_") or ())
 
     @property
     def node(self) -> dict[str, Any]:
         """The config node again, without the name."""
-        more = {"_fingerprint_": self.fingerprint, "_contents_": dict(self.contents)}
+        more = {"_fingerprint_": self.fingerprint, "_pins_": list(self.pins), "_contents_": dict(self.contents)}
         return {"_target_": self.target, **{key: value for key, value in more.items() if value}, **self.options}
 
     def current_contents(self) -> dict[str, Any]:
@@ -56,6 +58,11 @@ class Choice:
         called in every planning, so its module must import nothing heavy.
         """
         return dict(_import(self, self.fingerprint)(**self.options)) if self.fingerprint else {}
+
+    def planned(self) -> "Choice":
+        """With its contents as they are now, and the options pinned that can be."""
+        contents = self.current_contents()
+        return replace(self, contents=contents, options={**self.options, **{key: contents[key] for key in self.pins}})
 
     @cached_property
     def _key(self) -> tuple[str, ...]:

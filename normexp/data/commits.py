@@ -20,18 +20,23 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from normexp.data.contents import digest
 from normexp.errors import ConfigError
 
 NAME = re.compile(r"(?!.*(--|\.\.))\w[\w.-]*/\w[\w.-]*", re.ASCII)
 SHA = re.compile(r"[0-9a-f]{40}")
-PATIENCE = 3.0  # seconds until the Hub must have answered first; where there is no network, that is the longest wait
+PATIENCE = 2.0  # seconds until the Hub must have answered first; where there is no network, that is the longest wait
 SMALL_FILES = ("README.md", ".gitattributes")  # every repository has one of them
 LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 
 
-def fingerprint(path: str = "", revision: str = "", **_: Any) -> dict[str, str]:
-    """The commit in place of the revision, so that a run's identity names what is read."""
-    return {"revision": commit(path, revision)}
+def fingerprint(path: str = "", revision: str = "", tokens: str = "", folder: str = "", **_: Any) -> dict[str, Any]:
+    """The commit in place of the revision, so that a run's identity names what is read; and a tokenizer.json's sha256.
+
+    Raises ConfigError as `commit` does.
+    """
+    own = {"tokens": digest("tokens", tokens, folder)} if tokens.endswith(".json") else {}
+    return {"revision": commit(path, revision), **own, "folder": ""}
 
 
 @lru_cache(maxsize=16)

@@ -92,7 +92,7 @@ def plan(command: str, overrides: Sequence[str], *, config_dirs: Sequence[str] =
         config = replace(config, training=replace(config.training, device=device_of(config.training.device)))
         if config.data.fingerprint:
             if config.data not in pinned:
-                pinned[config.data] = replace(config.data, contents=config.data.current_contents())
+                pinned[config.data] = config.data.planned()
             config = replace(config, data=pinned[config.data])
         run = PlannedRun(config, run_name(config, swept))
         runs.setdefault(run.name, run)

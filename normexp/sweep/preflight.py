@@ -6,7 +6,6 @@ What takes time is built only if the user set one of its keys.
 import os
 import sys
 from collections.abc import Collection
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -108,7 +107,7 @@ def _check_without_feed_forward(config: Config, variant: Any, set_keys: Collecti
 
 def _check_data(config: Config) -> None:
     task = config.task.name
-    longest, longest_side = _sizes(replace(config.data, contents=config.data.current_contents()), task)
+    longest, longest_side = _sizes(config.data.planned(), task)
     limits = (
         ("training.batch_tokens", config.training.batch_tokens, longest),
         ("model.max_length", config.model.max_length, longest_side),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
@@ -174,6 +175,17 @@ def running(repositories: dict[str, Repository]) -> Iterator[Hub]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def environment(hub: str, home: Path) -> dict[str, str]:
+    """The variables with which a process asks this Hub (or any address) and keeps its caches in `home`."""
+    return {
+        "HF_ENDPOINT": hub,
+        "HF_HOME": str(home / "hf"),
+        "NORMEXP_CACHE": str(home / "cache"),
+        "HF_UPDATE_DOWNLOAD_COUNTS": "0",  # it would ask another host
+        "NO_PROXY": "127.0.0.1",
+    }
 
 
 def parquet(rows: list[dict[str, Any]], rows_per_group: int = 1000) -> bytes:
