@@ -1,6 +1,7 @@
 """The acceptance test of a task: may variants be compared by their losses on it?
 
     python scripts/acceptance.py docstrings [--seeds 2] [--jobs 1]      trains (resumable), then writes the result
+    python scripts/acceptance.py docstrings --collect FOLDER            writes it from the runs that are complete there
     python scripts/acceptance.py --judge results/reference/acceptance/docstrings.csv      prints it again
 
 Variants are trained for T and for 2T steps, on seeds 100 and up, which no reported result uses. The losses are those on
@@ -69,7 +70,7 @@ def overrides(name: str, seeds: int) -> list[str]:
 def judge(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, bool | None, str]]]:
     """The arms (one per depth, variant and number of steps), and each criterion: its name, whether it is met, and why.
 
-    None: it cannot be tested, because fewer than two variants train.
+    None: it cannot be tested, because runs are missing or fewer than two variants train.
     """
     short = runs["steps"].min()
     floor, blind = runs["baseline.floor"].iloc[0], runs["baseline.blind"].iloc[0]
@@ -90,6 +91,10 @@ def judge(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, bool | None
     criteria: list[tuple[str, bool | None, str]] = []
     ceiling = floor + CEILING * (blind - floor)
     for depth, found in arms.groupby("depth"):
+        done, asked = int(found["n"].sum()), 2 * len(VARIANTS) * runs["seed"].nunique()
+        if done < asked:
+            criteria.append((f"depth {depth}", None, f"{done} of {asked} runs are complete"))
+            continue
         at_short = found.xs(short, level="steps")
         lowest = at_short["loss"].min()
         criteria.append((f"depth {depth}: no ceiling", lowest > ceiling, f"lowest loss {lowest:.3f} > {ceiling:.3f}"))
@@ -110,6 +115,8 @@ def judge(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, bool | None
 def report(runs: pd.DataFrame, name: str) -> str:
     """The result as Markdown, from nothing but the table of runs."""
     arms, criteria = judge(runs)
+    missing = [depth for depth in SETTINGS[name].depths if depth not in set(runs["depth"])]
+    criteria += [(f"depth {depth}", None, "no run is complete") for depth in missing]
     seeds = sorted(runs["seed"].unique())
     levels = " · ".join(f"{each.replace('_', ' ')} {runs[f'baseline.{each}'].iloc[0]:.3f}" for each in BASELINES)
     met = [each[1] for each in criteria]
@@ -121,7 +128,8 @@ def report(runs: pd.DataFrame, name: str) -> str:
         "",
         f"Seeds {seeds[0]} to {seeds[-1]}; baselines in nats per token: {levels}. Losses are those on the validation "
         "part, mean ± standard deviation over seeds, all at one learning rate. The criteria are those of "
-        "[acceptance.py](../../../scripts/acceptance.py).",
+        "[acceptance.py](../../../scripts/acceptance.py)."
+        + ("" if runs["baseline.floor"].iloc[0] else " The floor is unknown, so 0 is used for it, which is too low."),
         "",
         "| criterion | met | measured |",
         "|---|---|---|",
@@ -131,7 +139,7 @@ def report(runs: pd.DataFrame, name: str) -> str:
         "|---|---|---|---|---|---|",
     ]
     for arm in arms.sort_values(["depth", "steps", "loss"]).itertuples():
-        loss = f"{arm.loss:.3f} ± {arm.sd:.3f}"
+        loss = f"{arm.loss:.3f} ± {arm.sd:.3f}" if arm.n > 1 else f"{arm.loss:.3f}"
         lines.append(f"| {arm.depth} | {arm.variant} | {arm.steps} | {arm.n} | {loss} | {arm.outcomes} |")
     return "\n".join(lines) + "\n"
 
@@ -142,28 +150,35 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=0)
     parser.add_argument("--judge", type=Path, metavar="CSV")
+    parser.add_argument("--collect", type=Path, metavar="FOLDER")
     given = parser.parse_args()
     if given.judge:
         print(report(pd.read_csv(given.judge), given.judge.stem), end="")
         return
     if not given.name:
         parser.error("name a task, or --judge a table")
+    folder = given.collect
+    if not folder:
+        folder = Path("results") / f"acceptance_{given.name}"
+        command = [*overrides(given.name, given.seeds), "--name", folder.name, "--jobs", str(given.jobs)]
+        subprocess.run([sys.executable, "-m", "normexp", "sweep", *command], check=True)
+    print(write(folder, given.name, given.seeds), end="")
 
+
+def write(folder: Path, name: str, seeds: int) -> str:
+    """Write the table of the complete runs of a sweep and the result, and return the latter."""
     import normexp
 
-    sweep = f"acceptance_{given.name}"
-    command = [*overrides(given.name, given.seeds), "--name", sweep, "--jobs", str(given.jobs)]
-    subprocess.run([sys.executable, "-m", "normexp", "sweep", *command], check=True)
-    runs = normexp.runs(Path("results") / sweep)
-    last = FIRST_SEED + given.seeds
-    runs = runs[runs["seed"].between(FIRST_SEED, last, inclusive="left")].sort_values(
-        ["depth", "steps", "variant", "seed"]
-    )
+    runs = normexp.runs(folder)
+    last = FIRST_SEED + seeds
+    runs = runs[(runs["state"] == "completed") & runs["seed"].between(FIRST_SEED, last, inclusive="left")]
+    runs = runs.sort_values(["depth", "steps", "variant", "seed"])
     REFERENCE.mkdir(parents=True, exist_ok=True)
-    path = REFERENCE / f"{given.name}.csv"
+    path = REFERENCE / f"{name}.csv"
     runs[[*COLUMNS, *(f"baseline.{each}" for each in BASELINES)]].to_csv(path, index=False)
-    path.with_suffix(".md").write_text(report(pd.read_csv(path), given.name))
-    print(path.with_suffix(".md").read_text(), end="")
+    text = report(pd.read_csv(path), name)
+    path.with_suffix(".md").write_text(text)
+    return text
 
 
 if __name__ == "__main__":
