@@ -42,6 +42,7 @@ README = Path(__file__).parents[2] / "configs" / "README.md"
 EXAMPLES = re.findall(r"^normexp (train (?!.*--config-dir).*)$", README.read_text(), flags=re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "data"),
     [
