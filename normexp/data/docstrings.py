@@ -10,8 +10,6 @@ import re
 import string
 import warnings
 from collections.abc import Iterable, Iterator
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from datasets import Features, Sequence, Value
 
 from normexp.data.corpus import Corpus, build_corpus
 from normexp.data.ngrams import held_out
+from normexp.data.packages import folder_of, version_of
 from normexp.data.splits import SPLITS, fingerprint, sizes, split_of
 from normexp.data.vocabulary import SPECIAL, Vocabulary, characters, join_characters
 
@@ -78,10 +77,7 @@ def files(package: str) -> list[tuple[str, Path]]:
 
     Raises ValueError if the package is not installed.
     """
-    spec = find_spec(package) if package.isidentifier() else None  # a dotted name would import its parent
-    if spec is None or not spec.submodule_search_locations:
-        raise ValueError(f"data.packages must be installed packages; got {package}")
-    root = Path(next(iter(spec.submodule_search_locations)))
+    root = folder_of(package)
     found = ((path.relative_to(root.parent), path) for path in root.rglob("*.py"))
     return [(name.as_posix(), path) for name, path in found if not {"tests", "testing"} & set(name.parts)]
 
@@ -168,12 +164,5 @@ def docstrings(
             "blind": "estimate: the smaller of unigram and position-only, measured on the validation part",
             "floor": "unknown: no perfect model of English is at hand, so it is 0",
         },
-        sources={package: _version(package) for package in sorted(chosen)},
+        sources={package: version_of(package) for package in sorted(chosen)},
     )
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package).partition("+")[0]  # 2.13.0+cpu has the text of 2.13.0
-    except PackageNotFoundError:  # its distribution has another name; the digest still covers its text
-        return "unknown"

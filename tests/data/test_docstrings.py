@@ -109,14 +109,14 @@ def test_baselines_are_ordered_and_stated(corpus):
 
 def test_versions_are_recorded_and_part_of_the_digest(corpus, monkeypatch):
     assert corpus.sources == {"networkx": version("networkx"), "numpy": version("numpy")}
-    monkeypatch.setattr("normexp.data.docstrings.version", lambda name: "0.0")
+    monkeypatch.setattr("normexp.data.packages.version", lambda name: "0.0")
     other = docstrings(**FEW)
     assert other.splits["train"]["text"][:] == corpus.splits["train"]["text"][:]
     assert other.digest != corpus.digest
 
 
 def test_a_local_version_is_that_of_its_release(monkeypatch):
-    monkeypatch.setattr("normexp.data.docstrings.version", lambda name: "2.13.0+cpu")
+    monkeypatch.setattr("normexp.data.packages.version", lambda name: "2.13.0+cpu")
     assert set(docstrings(**FEW).sources.values()) == {"2.13.0"}
 
 

@@ -1,21 +1,29 @@
 """Every embedded corpus trains end to end on a small slice."""
 
+import re
+import shlex
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
+from normexp.data.catalogue_languages import catalogue_languages
+from normexp.data.catalogues import catalogues
 from normexp.data.classification import cldr_languages
+from normexp.data.digits import digits
 from normexp.data.docstrings import docstrings
 from normexp.data.grammar import synchronous_grammar
+from normexp.data.tables import tables
 from normexp.data.translation import cldr_phrases
 from normexp.records.outcome import judge
 from normexp.training.trainer import Trainer
 from tests.support.configs import config_of
+from tests.support.runs import normexp
 from tests.support.steps import take_step
 
 STEPS = 30
 TINY = (
-    *("depth=1", f"steps={STEPS}", "lr=1e-2", "variant=pre_ln", "training.device=cpu", "training.batch_tokens=400"),
+    *("depth=1", f"steps={STEPS}", "lr=1e-2", "variant=pre_ln", "training.device=cpu"),
     *("model.width=16", "model.heads=2", "model.feed_forward=32"),
 )
 SLICES = {
@@ -24,7 +32,14 @@ SLICES = {
     "cldr_languages": lambda: cldr_languages(languages=["en", "fr", "de"], phrases=30),
     "grammar": lambda: synchronous_grammar(nouns=20, verbs=10, adjectives=5, prepositions=3, pairs=100),
     "docstrings": lambda: docstrings(packages="networkx", sequences=100, length=32),
+    "catalogues": lambda: catalogues("fr", "de", packages="allauth"),
+    "catalogue_languages": lambda: catalogue_languages(["en", "fr", "de"], packages="allauth", phrases=40),
+    "digits": digits,
+    "patches": lambda: digits(patches=True),
+    "tables": lambda: tables("wine"),
 }
+README = Path(__file__).parents[2] / "configs" / "README.md"
+EXAMPLES = re.findall(r"^normexp (train (?!.*--config-dir).*)$", README.read_text(), flags=re.MULTILINE)
 
 
 @pytest.mark.slow
@@ -34,7 +49,12 @@ SLICES = {
         ("translation", "cldr_dates"),
         ("translation", "cldr_mixed"),
         ("translation", "grammar"),
+        ("translation", "catalogues"),
         ("classification", "cldr_languages"),
+        ("classification", "catalogue_languages"),
+        ("classification", "digits"),
+        ("classification", "patches"),
+        ("classification", "tables"),
         ("language_modelling", "cldr_dates"),
         ("language_modelling", "grammar"),
         ("language_modelling", "docstrings"),
@@ -42,9 +62,30 @@ SLICES = {
 )
 def test_a_small_slice_trains_and_is_judged(task, data):
     corpus = SLICES[data]()
-    config = config_of(*TINY, f"task={task}")
+    tokens = 2000 if data == "digits" else 400  # an image has many tokens and one answer
+    config = config_of(*TINY, f"task={task}", f"training.batch_tokens={tokens}")
     trainer = Trainer(config, corpus)
     losses = [take_step(trainer, batch)[0].item() for batch in islice(trainer.data(), STEPS)]
     assert sum(losses[-5:]) < 0.95 * sum(losses[:5])
     outcome = judge(task, losses, corpus.baselines_for(task), corpus.outputs)
     assert outcome in ("partial", "stuck", "trained")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", EXAMPLES)
+def test_examples_of_the_guide_run_as_written(command, tmp_path):
+    few = ["steps=4", "depth=1", "model.width=16", "model.feed_forward=16"]
+    done = normexp(*shlex.split(command), *few, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_embedded_corpus_has_a_row_and_an_example():
+    names = set(SLICES) - {"patches"}
+    assert (
+        set(re.findall(r"^\| `(\w+)`.*(?:translation|language modelling|classification)", README.read_text(), re.M))
+        >= names
+    )
+    default = {"task=translation": "cldr_dates", "task=classification": "cldr_languages"}
+    default |= {"task=language_modelling": "docstrings"}
+    shown = {word.removeprefix("data=") for command in EXAMPLES for word in command.split() if word.startswith("data=")}
+    assert shown | set(default.values()) >= names

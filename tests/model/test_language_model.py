@@ -12,7 +12,10 @@ from tests.support.configs import config_of
 from tests.support.models import model_of
 from tests.support.runs import TINY, normexp
 
-SMALL = [key for key in TINY if not key.startswith("record.sentences")]  # of translation alone
+SMALL = [  # without keys of translation alone
+    *(key for key in TINY if not key.startswith(("record.sentences", "data."))),
+    *("data.packages=networkx", "data.sequences=300", "data.length=32"),
+]
 
 
 def language_model(variant):

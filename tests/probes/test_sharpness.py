@@ -40,15 +40,15 @@ def flat(tensors):
 @pytest.mark.parametrize(
     "line",
     [
-        "variant=post_ln",
-        "variant=pre_ln",
-        "variant=admin",
+        "variant=post_ln task=language_modelling",
+        "variant=pre_ln task=language_modelling",
+        "variant=admin task=language_modelling",
         "variant=deep_norm task=classification",
         "variant=b2t task=translation depth=1",
     ],
 )
 def test_it_is_the_largest_eigenvalue_of_the_hessian(line):
-    trainer = trainer_of("task=language_modelling", *SMALL, *line.split())
+    trainer = trainer_of(*SMALL, *line.split())
     trainer.model.double()
     batch = next(trainer.data())
     context = trainer.probe_context(batch)
