@@ -239,6 +239,18 @@ def figures(
 
 
 @app.command()
+def report(
+    folder: Folder = None,
+    out: Annotated[Path | None, typer.Option(help="Output file; by default DIR/report.html.")] = None,
+) -> None:
+    """Write one HTML page about the sweeps and studies in DIR (default: all results), to read or to pass on."""
+    with _bad_input():
+        from normexp.views.report import write
+
+        typer.echo(write(_existing(folder), out))
+
+
+@app.command()
 def tensorboard(
     folder: Folder = None,
     port: Annotated[int, typer.Option(help="0 takes a free port.")] = 6006,
@@ -293,16 +305,22 @@ def _run(
 
 
 def _report(sweep: "Sweep") -> None:
-    """What a finished sweep ends with: its table and its figures."""
+    """What a finished sweep ends with: its table, what that shows in sentences, its figures, its report."""
+    from normexp.views import sentences
     from normexp.views.figures import draw
+    from normexp.views.report import write
     from normexp.views.runs import load_runs
     from normexp.views.table import table
 
     path = sweep.path if sweep.swept else sweep.folders[0].path
-    _print(table(load_runs(path)))
+    runs = load_runs(path)
+    _print(table(runs))
+    for sentence in sentences.summary(runs):
+        typer.echo(sentence)
     with suppress(ConfigError):  # when every run failed at once, there is nothing to draw
         for drawn in draw(path):
             typer.echo(drawn)
+        typer.echo(write(path))
 
 
 def _results() -> Path:

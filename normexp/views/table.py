@@ -73,7 +73,7 @@ def markdown(frame: pd.DataFrame) -> str:
     for folder, part in split_sweeps(frame).items():
         if _trained(part):
             columns, rows = rows_of(part)
-            shown = f"{baselines_line(part)}\n\n{_pipes(columns, map(_texts, rows))}"
+            shown = f"{baselines_line(part)}\n\n{_pipes(columns, map(texts, rows))}"
         else:
             shown = "\n".join(f"{each.title}:\n\n{_pipes(each.columns, each.rows)}" for each in tables(part))
         parts.append(
@@ -183,18 +183,19 @@ def _results(frame: pd.DataFrame) -> Table:
             column,
             justify="left" if outcome or index < keys else "right",
             no_wrap=name,
-            min_width=min(12, max(len(_texts(row)[index]) for row in rows)) if outcome else None,
+            min_width=min(12, max(len(texts(row)[index]) for row in rows)) if outcome else None,
         )
     for row in rows:
         drawn.add_row(
-            *[Text(text) for text in _texts(row)[:settled]],
+            *[Text(text) for text in texts(row)[:settled]],
             _coloured(row.outcomes, row.n),
             _coloured(row.states, row.n, terse=True),
         )
     return drawn
 
 
-def _texts(row: Row) -> list[str]:
+def texts(row: Row) -> list[str]:
+    """The cells of a row."""
     outcome, state = _coloured(row.outcomes, row.n), _coloured(row.states, row.n, terse=True)
     return [*row.keys, str(row.n), *row.results, outcome.plain, state.plain]
 

@@ -34,8 +34,8 @@ class Served:
     def names(self) -> dict[str, Path]:
         """The folder of each run by its name on the page.
 
-        That is the folder's name without the digest, unless two runs would then share it; several sweeps are told
-        apart by their names in front.
+        That is the folder's name without the digest, unless two runs would then share it. With several sweeps, the
+        sweep's name comes first.
         """
         found: dict[str, Path] = {}
         for sweep, runs in self.sweeps.items():
@@ -88,7 +88,7 @@ def chosen(folder: Path) -> Served:
 def serve(folder: Path | str, port: int = 6006, host: str = "127.0.0.1", open_browser: bool = True) -> int:
     """Serve TensorBoard on the runs in `folder` until it is stopped; return its exit code.
 
-    Beside the runs it shows profiles over the layers, means over the seeds, and a run for each sweep with its table,
+    With the runs it shows profiles over the layers, means over the seeds, and a run for each sweep with its table,
     samples and figures. Port 0 means any free port. Raises ConfigError if no run in the folder has written events.
     """
     folder = Path(folder).resolve()

@@ -1,4 +1,4 @@
-"""The pages that TensorBoard shows beside the runs of a sweep, drawn from the tables on disk.
+"""The pages that TensorBoard shows with the runs of a sweep, drawn from the tables on disk.
 
 Profiles: the layer is the step axis. Means: curves over the seeds. The sweep: its figures, its table, its samples.
 """
@@ -13,11 +13,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from normexp.config.identity import name_part
-from normexp.errors import ConfigError
 from normexp.records.events import Events, curve_tag
 from normexp.records.samples import read_graph, read_samples
 from normexp.views import style
-from normexp.views.figures import draw
+from normexp.views.figure_files import figure_files
 from normexp.views.formatting import heading
 from normexp.views.grid import combinations
 from normexp.views.heat_map import heat_map
@@ -125,18 +124,6 @@ def write_page(folder: Path, sweep: Path, runs: pd.DataFrame) -> None:
             events.image(f"gradient norm by layer and step/{name}", buffer.getvalue(), image.size)
         events.flush()
     events.close()
-
-
-def figure_files(sweep: Path, spare: Path, kind: str = "png") -> list[Path]:
-    """The figures of a sweep, as files: those beside its runs, else newly drawn ones in `spare`."""
-    found = sorted((sweep / "figures").glob(f"*.{kind}"))
-    newest = max((path.stat().st_mtime for path in sweep.glob("*/status.json")), default=0.0)
-    if found and all(path.stat().st_mtime >= newest for path in found):
-        return found
-    try:
-        return sorted(path for path in draw(sweep, spare) if path.suffix == f".{kind}")
-    except ConfigError:  # nothing is recorded yet
-        return []
 
 
 def layer_maps(runs: pd.DataFrame) -> Iterator[tuple[str, Figure]]:

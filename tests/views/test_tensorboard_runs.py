@@ -1,4 +1,4 @@
-"""What TensorBoard shows beside the runs: profiles over the layers and means over the seeds."""
+"""What TensorBoard shows with the runs: profiles over the layers and means over the seeds."""
 
 from pathlib import Path
 
@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from normexp.views.figure_files import figure_files
 from normexp.views.runs import load_runs
-from normexp.views.tensorboard_runs import configurations, figure_files, layer_maps, mean, profile
+from normexp.views.tensorboard_runs import configurations, layer_maps, mean, profile
 
 SITE = {"stack": "encoder", "site": "attention", "parameter": ""}
 
