@@ -61,8 +61,11 @@ def main(folder: Path) -> None:
             text = f"{row.text} (exploratory)" if row.exploratory else row.text
             window = f"{row.window} ({row.source})" if row.source else row.window
             q = "–" if pd.isna(row.q) else f"{row.q:.2g}"
+            level = (
+                f" at {row.level:.1%}" if getattr(row, "looks", 1) > 1 else ""
+            )  # seeds were added until it was decided
             print(
-                f"| {link} | {text} | {row.statistic}: {row.measured} | {window} | {row.agreeing}/{row.n} | {q} "
+                f"| {link} | {text} | {row.statistic}: {row.measured}{level} | {window} | {row.agreeing}/{row.n} | {q} "
                 f"| {row.note} |"
             )
         print()

@@ -6,7 +6,7 @@ from normexp.studies.claim import Untested
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
 from normexp.studies.rows import LOSS_BY_STEP, REDUCIBLE, loss_curves
-from normexp.studies.statistics import COMPARABLE, comparable, per_seed, relative_gap, steps_to, trained, trained_where
+from normexp.studies.statistics import per_seed, relative_gap, steps_to, trained, trained_where
 from normexp.studies.study import Study
 from normexp.studies.windows import FEW, HIGHER_LOSS, MOST, NO_HIGHER_LOSS, SAME_LOSS, at_most
 from normexp.views.grid import where
@@ -110,5 +110,4 @@ class Nguyen2019(Control, Study):
         """Final loss of Pre-LN with FixNorm and this norm − that with LayerNorm and without FixNorm."""
         frame, keys = self.runs["norm"].frame, {"variant": "pre_ln"}
         arms = keys | {"norm": norm, "model.fix_norm": True}, keys | {"norm": "layer_norm", "model.fix_norm": False}
-        self.needs(COMPARABLE, comparable(frame, *arms))
-        return relative_gap(frame, *arms)
+        return self.ordering(frame, *arms)

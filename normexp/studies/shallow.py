@@ -5,11 +5,10 @@ from collections.abc import Generator
 
 import pandas as pd
 
-from normexp.studies.claim import Untested
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
 from normexp.studies.rows import NATS, REDUCIBLE
-from normexp.studies.statistics import COMPARABLE, comparable, per_seed, reducible, relative_gap
+from normexp.studies.statistics import per_seed, reducible
 from normexp.studies.study import Part, Runs, Study, at_own_rates, best_lr
 from normexp.studies.windows import LOWER
 from normexp.views.grid import where
@@ -74,17 +73,15 @@ class Shallow(Control, Study):
     def _gap(self, variant: str, depth: int, kind: str = "runs") -> list[float]:
         """Final loss − Pre-LN's, as a share of source-blind loss − floor. kind: runs, or untied."""
         frame = pd.concat([part.frame for part in self._runs(kind)], ignore_index=True)
-        if not (frame["depth"] == depth).any():
-            raise Untested(f"{depth} layers with an untied output matrix are in the full size only.")
         arms = [{"variant": name, "depth": depth} for name in (variant, "pre_ln")]
-        self.needs(COMPARABLE, comparable(frame, *arms))
+        gap = self.ordering(frame, *arms)
         curves = pd.concat([where(self._curves(kind), **arm) for arm in arms])
         fall = max(per_seed(curves, _last_fall), default=math.nan)
         self.needs(
             f"The validation losses fall by less than {FLAT:.0%} of source-blind loss − floor over the last tenth.",
             fall < FLAT * reducible(frame),
         )
-        return relative_gap(frame, *arms)
+        return gap
 
 
 def _last_fall(seed: pd.DataFrame) -> float:

@@ -14,7 +14,9 @@ from normexp.errors import ConfigError
 from normexp.papers import PAPERS
 from normexp.studies.claim import Claim, Untested
 from normexp.studies.declare import DeclaredClaim, DeclaredFigure
+from normexp.studies.statistics import COMPARABLE, comparable, relative_gap
 from normexp.views import formatting
+from normexp.views.grid import where
 from normexp.views.runs import load_runs, load_table
 
 KEYS = ("variant", "depth", "init", "norm", "lr", "warmup", "seed", "task", "steps")
@@ -183,6 +185,18 @@ class Study:
     def needs(self, sentence: str, met: bool) -> None:
         """State a precondition of the claim that is being checked: where it is not met, the claim cannot be tested."""
         self.needed[sentence] = met
+
+    def ordering(self, frame: pd.DataFrame, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[float]:
+        """By how much the final loss of the runs with the values `one` is above that of `other`; see `relative_gap`.
+
+        The claim can only be tested where both orders are possible; see COMPARABLE.
+        """
+        for arm in (one, other):
+            if where(frame, **arm).empty:
+                asked = " ".join(f"{key}={value}" for key, value in arm.items())
+                raise Untested(f"The runs with {asked} are in the full size only.")
+        self.needs(COMPARABLE, comparable(frame, one, other))
+        return relative_gap(frame, one, other)
 
     @classmethod
     def _declared(cls, kind: type[T]) -> Iterator[tuple[str, T]]:

@@ -14,13 +14,10 @@ from normexp.studies.rows import (
     stream_gradients,
 )
 from normexp.studies.statistics import (
-    COMPARABLE,
-    comparable,
     exponent,
     fits,
     per_seed,
     rate,
-    relative_gap,
     trained_where,
 )
 from normexp.studies.study import Runs, Study
@@ -133,8 +130,7 @@ class Takase2022(Control, Study):
         return pd.concat([runs.frame for runs in deep_runs(self, "b2t")], ignore_index=True)
 
     def _lower_loss(self, frame: pd.DataFrame, one: str, other: str) -> Values:
-        self.needs(COMPARABLE, comparable(frame, {"variant": one}, {"variant": other}))
-        return relative_gap(frame, {"variant": one}, {"variant": other})
+        return self.ordering(frame, {"variant": one}, {"variant": other})
 
     def _decay(self, variant: str) -> list[float]:
         rows = stream_gradients(self.runs["gradients"], "decoder", depth=18, variant=variant)

@@ -7,7 +7,7 @@ import pandas as pd
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
 from normexp.studies.rows import LOSS_BY_STEP, REDUCIBLE, loss_curves, stream_gradients
-from normexp.studies.statistics import COMPARABLE, comparable, per_seed, relative_gap, trained, values_by_seed
+from normexp.studies.statistics import per_seed, trained, values_by_seed
 from normexp.studies.study import Study
 from normexp.studies.windows import FEW, LOWER, MOST, at_least, at_most
 from normexp.views.grid import where
@@ -81,10 +81,8 @@ class Wang2019(Control, Study):
         """The gradient at a Pre-LN layer is the one at the top of its stack plus those through the branches above."""
         return per_seed(self.runs["path"].layers("path_error"), lambda seed: float(seed["value"].max()))
 
-    def _lower_loss(self, *arms: Mapping[str, object]) -> Values:
-        frame = self.runs["final"].frame
-        self.needs(COMPARABLE, comparable(frame, *arms))
-        return relative_gap(frame, *arms)
+    def _lower_loss(self, one: Mapping[str, object], other: Mapping[str, object]) -> Values:
+        return self.ordering(self.runs["final"].frame, one, other)
 
     @property
     def _deep(self) -> pd.DataFrame:

@@ -47,10 +47,10 @@ class Warmup(Control, Study):
         row="init",
         label="gradient norm",
         log="y",
-        caption="At the first step and at the end of a warm-up of 10 %; all learning rates.",
+        caption="At the first step and at the end of a warm-up of 10 %, at the lowest learning rate.",
     )
     def gradients(self) -> Drawn:
-        return ends(self.runs["map"])
+        return where(ends(self.runs["map"]), lr=self._lowest())
 
     @claim(OURS, f"{RISE} (torch_default, lowest rate)", HIGHER_LOSS, own=True)
     def post_default(self) -> Values:

@@ -139,7 +139,25 @@ def test_more_seeds_reuse_the_runs_of_fewer(lab):
     decided = reproduce(lab, "--until-decided", "--at-most", "10")
     assert decided.returncode == 0, decided.stderr
     assert "Verdicts were asked for at 5, 10 seeds" in report.read_text()
+    assert "the last time at 5." in report.read_text()
     assert "measured [97.5 % interval]" in report.read_text()
+
+
+def test_seeds_are_added_until_a_claim_is_decided(lab):
+    """Two claims of which no number of seeds can tell, since every other seed is for and every other one against."""
+    wavering = STUDY.replace("return self.falls()", "return [fall * (-1) ** i for i, fall in enumerate(self.falls())]")
+    (lab / "lab" / "small.py").write_text(wavering)
+    done = reproduce(lab, "--until-decided", "--at-most", "7")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.index("runs: 5 runs, 5 to do") < done.stderr.index("runs: 7 runs, 2 to do")
+    assert done.stderr.count("rates: 2 runs") == 2  # the plan is asked again, because what it chooses may change
+    assert done.stderr.count("rates: 2 runs, 0 to do") == 1
+    text = (lab / "results" / "small-quick" / "report.md").read_text()
+    assert "the last time at 7." in text
+    assert text.count("| cannot tell |") == 2
+    assert text.count("(n = 7)") == 2
+    again = reproduce(lab, "--until-decided", "--at-most", "7")
+    assert again.stderr.count(", 0 to do") == 4
 
 
 def test_a_run_that_fails_is_named_and_tried_again(lab):
