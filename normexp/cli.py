@@ -11,7 +11,7 @@ import typer
 
 from normexp import __version__
 from normexp.config.schema import CHOICES, CLASSES, configs_folder, ignored_keys, iter_keys
-from normexp.errors import INTERRUPTED, ConfigError
+from normexp.errors import INTERRUPTED, ConfigError, disk_error
 
 if TYPE_CHECKING:
     from normexp.sweep.plan import Sweep
@@ -298,12 +298,17 @@ def _interruptible() -> Iterator[None]:
 
 @contextmanager
 def _bad_input() -> Iterator[None]:
-    """Bad input ends in one sentence on stderr and exit code 2, never in a traceback."""
+    """Bad input ends in one sentence on stderr and exit code 2, a full disk in one and 1; neither in a traceback."""
     try:
         yield
     except ConfigError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
+    except OSError as error:
+        if not (reason := disk_error(error)):
+            raise
+        typer.echo(f"error: {reason}", err=True)
+        raise typer.Exit(1) from error
 
 
 def _version(asked: bool) -> None:
