@@ -66,6 +66,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the runs and
 Estimate = Annotated[
     bool, typer.Option("--estimate", help="Like --dry-run, and measure the cost of more than 100 runs too.")
 ]
+Yes = Annotated[bool, typer.Option("--yes", help="Also run more than 10,000 runs.")]
 Folder = Annotated[Path | None, typer.Argument(metavar="DIR", help="Runs, or folders of runs.", show_default=False)]
 
 
@@ -84,13 +85,14 @@ def sweep(
     pool: PoolName = "",
     dry_run: DryRun = False,
     estimate: Estimate = False,
+    yes: Yes = False,
 ) -> None:
     """Train a grid: [bold]normexp sweep depth=6,12,18 'seed=range(3)'[/].
 
     Without a variant it compares post_ln, pre_ln and no_residual.
     The same command again skips runs that are complete and resumes those that were interrupted.
     """
-    _run("sweep", overrides, config_dir, name, jobs, pool, dry_run, estimate)
+    _run("sweep", overrides, config_dir, name, jobs, pool, dry_run, estimate, yes)
 
 
 @app.command(epilog=KEYS)
@@ -102,13 +104,14 @@ def probe(
     pool: PoolName = "",
     dry_run: DryRun = False,
     estimate: Estimate = False,
+    yes: Yes = False,
 ) -> None:
     """Measure untrained models: [bold]normexp probe depth=6,18 probe=\\[stream,dependency][/].
 
     Models can have any size, up to the papers' own: [bold]model=base[/]. The same probes measure a training run every
     [bold]probe.every[/] steps: [bold]normexp sweep depth=6 probe=\\[gradient_norm,stream][/].
     """
-    _run("probe", overrides, config_dir, name, jobs, pool, dry_run, estimate)
+    _run("probe", overrides, config_dir, name, jobs, pool, dry_run, estimate, yes)
 
 
 @app.command()
@@ -226,12 +229,13 @@ def _run(
     pool: str = "",
     dry_run: bool = False,
     estimate: bool = False,
+    yes: bool = False,
 ) -> None:
     with _bad_input():
         from normexp.sweep.plan import default_jobs, plan
         from normexp.sweep.progress import count_of
 
-        sweep = plan(command, overrides or [], config_dirs=config_dir or [], name=name)
+        sweep = plan(command, overrides or [], config_dirs=config_dir or [], name=name, many=yes)
         if dry_run or estimate:
             from normexp.sweep import estimate as costs
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from normexp.config.choice import add_to_path
+from normexp.config.identity import choices
 from normexp.config.schema import Config
 from normexp.data.corpus import Corpus, load_corpus
 from normexp.errors import ConfigError
@@ -23,6 +24,8 @@ from normexp.views.runs import load_runs, load_table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_OWN = ("normexp.", "torch.optim.")  # what a run folder may name without the user's trust
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,9 @@ def load(run: str | Path, *, trust: bool = False) -> Loaded:
         raise ConfigError(f"{run} is damaged: {error}; run its sweep again to repair it") from error
     if config.config_dirs and not trust:
         raise ConfigError(f"{run} uses classes from {', '.join(config.config_dirs)}; pass trust=True to import them")
+    foreign = [each.target for each in (*choices(config), *config.probes) if not each.target.startswith(_OWN)]
+    if foreign and not trust:
+        raise ConfigError(f"{run} uses {', '.join(foreign)}; pass trust=True to import them")
     status = folder.status
     if status["state"] == "damaged":
         raise ConfigError(f"{run} is damaged: {status['error']}; run its sweep again to repair it")
