@@ -220,6 +220,38 @@ def tensorboard(
         raise typer.Exit(serve(_existing(folder), port, host, browser))
 
 
+@app.command()
+def clean(
+    folder: Folder = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+) -> None:
+    """Remove runs in DIR (default: all results) that were interrupted, failed or are damaged, after listing them."""
+    with _bad_input():
+        from normexp.records.clean import remove, to_remove
+        from normexp.records.reading import visible
+        from normexp.views.runs import find_runs
+
+        found = to_remove(find_runs(_existing(folder)))
+        if not found:
+            typer.echo("nothing to remove: no run was interrupted, failed or is damaged")
+            return
+        for run, state in found:
+            typer.echo(f"{state}: {visible(str(run.path))}")
+        if not yes and not typer.confirm(f"Remove {len(found)} of the run folders in full?"):
+            raise typer.Exit(1)
+        remove(run for run, _ in found)
+        typer.echo(f"removed {len(found)}")
+
+
+@app.command()
+def doctor() -> None:
+    """Print what this machine has: the block that a bug report needs."""
+    from normexp.records.doctor import report
+
+    for name, value in report(_results()):
+        typer.echo(f"{name}: {value}")
+
+
 def _run(
     command: str,
     overrides: list[str] | None,
