@@ -53,9 +53,6 @@ def load(run: str | Path, *, trust: bool = False) -> Loaded:
         raise ConfigError(f"{run} is damaged: {error}; run its sweep again to repair it") from error
     if config.config_dirs and not trust:
         raise ConfigError(f"{run} uses classes from {', '.join(config.config_dirs)}; pass trust=True to import them")
-    foreign = [each.target for each in (*choices(config), *config.probes) if not each.target.startswith(_OWN)]
-    if foreign and not trust:
-        raise ConfigError(f"{run} uses {', '.join(foreign)}; pass trust=True to import them")
     status = folder.status
     if status["state"] == "damaged":
         raise ConfigError(f"{run} is damaged: {status['error']}; run its sweep again to repair it")
@@ -65,6 +62,9 @@ def load(run: str | Path, *, trust: bool = False) -> Loaded:
         raise ConfigError(f"{run} is of the older format {status['format']}; run its sweep again")
     if damage := folder.damage(config, status):
         raise ConfigError(f"{run} is damaged: {damage}; run its sweep again to repair it")
+    foreign = [each.target for each in (*choices(config), *config.probes) if not each.target.startswith(_OWN)]
+    if foreign and not trust:
+        raise ConfigError(f"{run} uses {', '.join(foreign)}; pass trust=True to import them")
     add_to_path(config.config_dirs)
     corpus = load_corpus(config.data)
     trainer = Trainer(_on_cpu(config), corpus)
