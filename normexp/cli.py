@@ -11,7 +11,7 @@ import typer
 
 from normexp import __version__
 from normexp.config.schema import CHOICES, CLASSES, LISTS, configs_folder, ignored_keys, iter_keys
-from normexp.errors import INTERRUPTED, ConfigError
+from normexp.errors import INTERRUPTED, ConfigError, disk_error
 
 if TYPE_CHECKING:
     from normexp.sweep.plan import Sweep
@@ -69,6 +69,7 @@ Estimate = Annotated[
 Offline = Annotated[
     bool, typer.Option("--offline", help="Ask nothing of the Hugging Face Hub; read its datasets from the cache.")
 ]
+Yes = Annotated[bool, typer.Option("--yes", help="Also run more than 10,000 runs.")]
 Folder = Annotated[Path | None, typer.Argument(metavar="DIR", help="Runs, or folders of runs.", show_default=False)]
 
 
@@ -89,6 +90,7 @@ def sweep(
     dry_run: DryRun = False,
     estimate: Estimate = False,
     offline: Offline = False,
+    yes: Yes = False,
 ) -> None:
     """Train a grid: [bold]normexp sweep depth=6,12,18 'seed=range(3)'[/].
 
@@ -96,7 +98,7 @@ def sweep(
     The same command again skips runs that are complete and resumes those that were interrupted.
     """
     _set_hub(offline)
-    _run("sweep", overrides, config_dir, name, jobs, pool, dry_run, estimate)
+    _run("sweep", overrides, config_dir, name, jobs, pool, dry_run, estimate, yes)
 
 
 @app.command(epilog=KEYS)
@@ -109,6 +111,7 @@ def probe(
     dry_run: DryRun = False,
     estimate: Estimate = False,
     offline: Offline = False,
+    yes: Yes = False,
 ) -> None:
     """Measure untrained models: [bold]normexp probe depth=6,18 probe=\\[stream,dependency][/].
 
@@ -116,7 +119,7 @@ def probe(
     [bold]probe.every[/] steps: [bold]normexp sweep depth=6 probe=\\[gradient_norm,stream][/].
     """
     _set_hub(offline)
-    _run("probe", overrides, config_dir, name, jobs, pool, dry_run, estimate)
+    _run("probe", overrides, config_dir, name, jobs, pool, dry_run, estimate, yes)
 
 
 @app.command()
@@ -264,6 +267,38 @@ def tensorboard(
         raise typer.Exit(serve(_existing(folder), port, host, browser))
 
 
+@app.command()
+def clean(
+    folder: Folder = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+) -> None:
+    """Remove runs in DIR (default: all results) that were interrupted, failed or are damaged, after listing them."""
+    with _bad_input():
+        from normexp.records.clean import remove, to_remove
+        from normexp.records.reading import visible
+        from normexp.views.runs import find_runs
+
+        found = to_remove(find_runs(_existing(folder)))
+        if not found:
+            typer.echo("nothing to remove: no run was interrupted, failed or is damaged")
+            return
+        for run, state in found:
+            typer.echo(f"{state}: {visible(str(run.path))}")
+        if not yes and not typer.confirm(f"Remove {len(found)} of the run folders in full?"):
+            raise typer.Exit(1)
+        remove(run for run, _ in found)
+        typer.echo(f"removed {len(found)}")
+
+
+@app.command()
+def doctor() -> None:
+    """Print what this machine has: the block that a bug report needs."""
+    from normexp.records.doctor import report
+
+    for name, value in report(_results()):
+        typer.echo(f"{name}: {value}")
+
+
 def _set_hub(offline: bool) -> None:
     """Environment of the Hub's client, for this process and its workers; the client reads it when it is imported."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # it would ask one thing more where there is no network
@@ -280,12 +315,13 @@ def _run(
     pool: str = "",
     dry_run: bool = False,
     estimate: bool = False,
+    yes: bool = False,
 ) -> None:
     with _bad_input():
         from normexp.sweep.plan import default_jobs, plan
         from normexp.sweep.progress import count_of
 
-        sweep = plan(command, overrides or [], config_dirs=config_dir or [], name=name)
+        sweep = plan(command, overrides or [], config_dirs=config_dir or [], name=name, many=yes)
         if dry_run or estimate:
             from normexp.sweep import estimate as costs
 
@@ -358,12 +394,17 @@ def _interruptible() -> Iterator[None]:
 
 @contextmanager
 def _bad_input() -> Iterator[None]:
-    """Bad input ends in one sentence on stderr and exit code 2, never in a traceback."""
+    """Bad input ends in one sentence on stderr and exit code 2, a full disk in one and 1; neither in a traceback."""
     try:
         yield
     except ConfigError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
+    except OSError as error:
+        if not (reason := disk_error(error)):
+            raise
+        typer.echo(f"error: {reason}", err=True)
+        raise typer.Exit(1) from error
 
 
 def _version(asked: bool) -> None:

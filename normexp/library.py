@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from normexp.config.choice import add_to_path
+from normexp.config.identity import choices
 from normexp.config.schema import Config
 from normexp.data.corpus import Corpus, load_corpus
 from normexp.errors import ConfigError
@@ -23,6 +24,8 @@ from normexp.views.runs import load_runs, load_table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_OWN = ("normexp.", "torch.optim.")  # what a run folder may name without the user's trust
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +62,9 @@ def load(run: str | Path, *, trust: bool = False) -> Loaded:
         raise ConfigError(f"{run} is of the older format {status['format']}; run its sweep again")
     if damage := folder.damage(config, status):
         raise ConfigError(f"{run} is damaged: {damage}; run its sweep again to repair it")
+    foreign = [each.target for each in (*choices(config), *config.probes) if not each.target.startswith(_OWN)]
+    if foreign and not trust:
+        raise ConfigError(f"{run} uses {', '.join(foreign)}; pass trust=True to import them")
     add_to_path(config.config_dirs)
     corpus = load_corpus(config.data)
     trainer = Trainer(_on_cpu(config), corpus)

@@ -9,12 +9,22 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from typing import Any
 
+from normexp.config.limits import check_option
 from normexp.errors import ConfigError
 
 # What an option of an annotated type accepts.
 _ACCEPTS: dict[Any, tuple[type, ...]] = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
 _NOT_OPTIONS = ("name", "_target_", "_fingerprint_", "_pins_", "_contents_")
 _WORDS: dict[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+# What the `_target_` of a group must be a subclass of. Corpora and schedules are functions.
+_BASES = {
+    "variant": "normexp.model.variant.Variant",
+    "norm": "normexp.norms.norm.Norm",
+    "init": "normexp.model.initialisers.Init",
+    "optimizer": "torch.optim.Optimizer",
+    "addon": "normexp.model.add_on.AddOn",
+    "probes": "normexp.probes.probe.Probe",
+}
 
 
 @dataclass(frozen=True)
@@ -102,10 +112,33 @@ def _import(choice: Choice, path: str) -> Any:
     if not module:
         raise ConfigError(f"{choice.text}: its YAML needs a _target_ such as package.module.Class")
     try:
-        return getattr(importlib.import_module(module), name)
+        found = getattr(importlib.import_module(module), name)
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ConfigError(f"{choice.text}: cannot import {path} ({reason})") from error
+    if path == choice.target:
+        _check_kind(choice, found)
+    return found
+
+
+def _check_kind(choice: Choice, found: Any) -> None:
+    """Raise ConfigError if a `_target_` is not what its group expects."""
+    base = _BASES.get(choice.group.partition(".")[0], "")
+    if base and not (isinstance(found, type) and issubclass(found, _named(base))):
+        raise ConfigError(f"{choice.text}: _target_ must be a subclass of {base}; got {choice.target}")
+    if choice.group == "data" and "Corpus" not in str(getattr(found, "__annotations__", {}).get("return", "")):
+        raise ConfigError(
+            f"{choice.text}: _target_ must be a function that states that it returns a Corpus; got {choice.target}"
+        )
+    if choice.group == "schedule" and not (inspect.isfunction(found) or isinstance(found, type)):
+        raise ConfigError(f"{choice.text}: _target_ must be a function or a class; got {choice.target}")
+
+
+@cache
+def _named(path: str) -> type:
+    module, _, name = path.rpartition(".")
+    found: type = getattr(importlib.import_module(module), name)
+    return found
 
 
 @cache
@@ -118,6 +151,7 @@ def _factory(choice: Choice, target: Any) -> Callable[..., Any]:
         wanted = parameters[key].annotation if key in parameters else None
         if wanted in _ACCEPTS and type(value) not in _ACCEPTS[wanted]:
             raise ConfigError(f"{choice.group}.{key} must be {_WORDS[wanted]}; got {value}")
+        check_option(f"{choice.group}.{key}", value, getattr(target, "limits", {}))
     return partial(target, **choice.options)
 
 

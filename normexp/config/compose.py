@@ -2,6 +2,7 @@
 
 import difflib
 import itertools
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
@@ -108,6 +109,7 @@ class Composer:
             swept = override.is_sweep_override()
             if swept and not override.is_discrete_sweep():
                 raise ConfigError(f"{text} must list its values, as in lr=1e-3,2e-3; it names an interval")
+            _check_count(override, text)
             listed = override.sweep_string_iterator() if swept else iter([override.get_value_element_as_str()])
             values = tuple(itertools.islice(listed, MOST_VALUES + 1))
         except HydraException as error:
@@ -211,6 +213,18 @@ def _chosen(group: str, overrides: Sequence[str]) -> list[str] | None:
             names = text.removeprefix(f"{group}=").strip("[]").split(",")
             return list(dict.fromkeys(name.strip() for name in names if name.strip()))
     return None
+
+
+def _check_count(override: Override, text: str) -> None:
+    """Raise ConfigError for a range that is endless or too long, before any of it is made."""
+    value = override.value()
+    if not isinstance(value, RangeSweep):
+        return
+    start, stop, step = (float(each or 0) for each in (value.start, value.stop, value.step))
+    if not (step and all(map(math.isfinite, (start, stop, step)))):
+        raise ConfigError(f"{text} must have finite bounds and a step other than 0")
+    if (stop - start) / step > MOST_VALUES:
+        raise ConfigError(f"{text} must have at most {MOST_VALUES:,} values; it has {(stop - start) / step:,.0f}")
 
 
 @cache

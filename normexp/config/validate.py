@@ -2,30 +2,41 @@
 
 from collections.abc import Collection
 
+from normexp.config.choice import Choice
+from normexp.config.limits import LARGEST, Limit, check_finite, check_limit
 from normexp.config.schema import GENERATING, Config, iter_keys, value_of
 from normexp.errors import ConfigError
+
+LONGEST = 1000  # characters of a value
 
 
 def check(config: Config) -> None:
     """Raise ConfigError for a value outside its range. Types were checked by composition."""
     for name, f in iter_keys():
         rules = f.metadata
-        if not (rules["options"] or any(rules[bound] is not None for bound in ("ge", "gt", "lt"))):
-            continue
         value = value_of(config, name)
+        if isinstance(value, Choice | tuple):
+            continue
+        if isinstance(value, str):
+            check_text(name, value)
         if rules["options"] and value not in rules["options"]:
             raise ConfigError(f"{name} must be one of {', '.join(rules['options'])}; got {value}")
-        # `not value >= bound` and not `value < bound`: NaN meets no bound.
-        if rules["ge"] is not None and not value >= rules["ge"]:
-            raise ConfigError(f"{name} must be at least {rules['ge']}; got {value}")
-        if rules["gt"] is not None and not value > rules["gt"]:
-            raise ConfigError(f"{name} must be greater than {rules['gt']}; got {value}")
-        if rules["lt"] is not None and not value < rules["lt"]:
-            raise ConfigError(f"{name} must be less than {rules['lt']}; got {value}")
+        if type(value) in (int, float):
+            check_finite(name, value)
+            check_limit(name, value, Limit(rules["ge"], rules["gt"], lt=rules["lt"]))
+            check_limit(name, value, Limit(le=2**63 - 1 if name == "seed" else LARGEST))
     model = config.model
     if model.width % model.heads:
         raise ConfigError(f"model.width must be a multiple of model.heads={model.heads}; got {model.width}")
     warmup_steps(config.warmup, config.steps)
+
+
+def check_text(name: str, value: str) -> None:
+    """Raise ConfigError for text that is endless or has characters that no screen shows."""
+    if len(value) > LONGEST:
+        raise ConfigError(f"{name} must have at most {LONGEST} characters; got {len(value)}")
+    if not value.isprintable():
+        raise ConfigError(f"{name} must have printable characters only; got {value!r}")
 
 
 def check_read(config: Config, set_keys: Collection[str]) -> None:

@@ -39,7 +39,7 @@ def provenance(data_digest: str, data: dict[str, Any], sources: dict[str, str], 
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "threads": threads,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
@@ -78,7 +78,8 @@ def _git() -> dict[str, str] | None:
     return {"commit": git("rev-parse", "HEAD"), "diff": git("diff", "HEAD", "--", "normexp", "configs")}
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of this machine's processor; empty where the system does not say."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

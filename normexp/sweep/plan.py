@@ -1,6 +1,7 @@
 """What a command means: its runs, their names, and where they go. Nothing is started or written."""
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,8 +18,11 @@ from normexp.data.columns import task_of
 from normexp.errors import ConfigError
 from normexp.records.folder import RunFolder
 from normexp.sweep.preflight import check_buildable, device_of
+from normexp.sweep.sizes import check_size
 
 LONGEST_NAME = 100  # characters of a sweep's name
+MOST_RUNS = 10_000  # that a sweep has without --yes
+LIMIT_RUNS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -65,11 +69,14 @@ class Sweep:
         (self.path / "sweep.json").write_text(json.dumps(about | runs, indent=1))
 
 
-def plan(command: str, overrides: Sequence[str], *, config_dirs: Sequence[str] = (), name: str = "") -> Sweep:
+def plan(
+    command: str, overrides: Sequence[str], *, config_dirs: Sequence[str] = (), name: str = "", many: bool = False
+) -> Sweep:
     """The runs of a command, in the order of its overrides.
 
     command: sweep, probe, or train, which is a sweep of one run. name: of the sweep; empty means one made from the
-    overrides. Raises ConfigError, with nothing written, if any run cannot be built.
+    overrides. many: more than MOST_RUNS runs are meant.
+    Raises ConfigError, with nothing written, if any run cannot be built.
     """
     composer = Composer(command, config_dirs)
     asked = composer.parse(overrides)
@@ -81,6 +88,7 @@ def plan(command: str, overrides: Sequence[str], *, config_dirs: Sequence[str] =
         requests = composer.parse(missing) + requests
     requests = _with_task(composer, requests)
     swept = _swept(command, requests)
+    _check_runs(math.prod(len(request.values) for request in requests), many)
     set_keys = {request.key for request in requests}
 
     runs: dict[str, PlannedRun] = {}
@@ -94,6 +102,8 @@ def plan(command: str, overrides: Sequence[str], *, config_dirs: Sequence[str] =
             if config.data not in pinned:
                 pinned[config.data] = config.data.planned()
             config = replace(config, data=pinned[config.data])
+        if not launcher:
+            check_size(config)
         run = PlannedRun(config, run_name(config, swept))
         runs.setdefault(run.name, run)
     first = next(iter(runs.values())).config
@@ -119,6 +129,13 @@ def _with_task(composer: Composer, requests: list[Request]) -> list[Request]:
     config = composer.compose([request.override(request.values[0]) for request in requests])
     task = task_of(config.data.options) if config.data.fingerprint else ""
     return composer.parse([f"task={task}"]) + requests if task and task != config.task.name else requests
+
+
+def _check_runs(count: int, many: bool) -> None:
+    if count > LIMIT_RUNS:
+        raise ConfigError(f"the overrides name {count:,} runs; a sweep has at most {LIMIT_RUNS:,}")
+    if count > MOST_RUNS and not many:
+        raise ConfigError(f"the overrides name {count:,} runs; add --yes if you mean more than {MOST_RUNS:,}")
 
 
 def _swept(command: str, requests: Sequence[Request]) -> tuple[str, ...]:

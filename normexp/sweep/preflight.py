@@ -3,9 +3,12 @@
 What takes time is built only if the user set one of its keys.
 """
 
+import math
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -28,6 +31,10 @@ def check_buildable(config: Config, set_keys: Collection[str]) -> None:
         # only checked where the user has folders of configs or set an option.
         if config.config_dirs or any(key.startswith(f"{group}.") for key in set_keys):
             _ = choice.factory
+    if any(key.startswith(("variant.", "norm.", "init.")) for key in set_keys):
+        _check_model(replace(config, depth=1, seed=0, model=replace(config.model, encoder_depth=1, decoder_depth=1)))
+    if any(key.startswith("schedule.") for key in set_keys):
+        _check_schedule(config.schedule, config.steps)
     if "norm" in groups or config.config_dirs:
         _check_norm(config, chosen="norm" in groups)
     if config.addon and ({"addon", "variant"} & groups or config.config_dirs):
@@ -36,15 +43,16 @@ def check_buildable(config: Config, set_keys: Collection[str]) -> None:
         _check_without_feed_forward(config, config.variant.cls, set_keys)
     if "data" in groups or {"training.batch_tokens", "model.max_length"} & set(set_keys):
         _check_data(config)
+    if "lr" in config.optimizer.options:
+        raise ConfigError("optimizer.lr is not an option; set lr")
     if "optimizer" in groups:
         _check_optimizer(config.optimizer)
-    if any(key.startswith("schedule.") for key in set_keys):
-        config.schedule.build(1, 0, 1)  # for its values
     if not (config.steps or config.probes):
         raise ConfigError("probe must name at least one probe when steps=0; got []")
     if {"probe", "probes"} & groups:
         for probe in config.probes:
-            probe.build()
+            with _refused(f"probes.{probe.name}"):
+                probe.build()
 
 
 def _check_norm(config: Config, chosen: bool) -> None:
@@ -133,9 +141,47 @@ def _sizes(data: Choice, task: str) -> tuple[int, int]:
     except ConfigError:
         raise
     except ValueError as error:
-        raise ConfigError(str(error).rstrip(".")) from error
+        raise ConfigError(" ".join(str(error).split()).rstrip(".")) from error
+    except Exception as error:
+        raise ConfigError(f"data={data.name} does not accept its options: {_reason(error)}") from error
     lengths = [corpus.examples(str(split), task).lengths for split in corpus.splits]
     return max(int(each.sum(0).max()) for each in lengths), max(int(each.max()) for each in lengths)
+
+
+@cache
+def _check_model(shallow: Config) -> None:
+    """Build one layer of the model, to see whether its classes accept their options."""
+    import torch
+
+    from normexp.data.corpus import load_corpus
+    from normexp.model.build import build
+
+    corpus = load_corpus(shallow.data)
+    with _refused(f"variant={shallow.variant.name} norm={shallow.norm.name} init={shallow.init.name}"):
+        with torch.device("meta"):
+            build(shallow, corpus)
+        shallow.init.build()
+
+
+def _check_schedule(schedule: Choice, steps: int) -> None:
+    with _refused(f"schedule={schedule.name}"):
+        if not math.isfinite(schedule.factory(max(steps, 1), 0, max(steps, 1))):
+            raise ValueError("its factor is not finite")
+
+
+@contextmanager
+def _refused(what: str) -> Iterator[None]:
+    """What a class says against its options, as a ConfigError in one line."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{what} does not accept its options: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 @cache

@@ -1,8 +1,10 @@
 """A sweep as it runs: a live display on a terminal, plain lines everywhere else."""
 
+import socket
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -29,6 +31,7 @@ class Progress:
         self.runs, self.costs, self.steps = runs, costs, steps
         self.console = Console(stderr=True)
         self.started = time.monotonic()
+        self._last: dict[int, dict[str, Any]] = {}
         self.at_start = self._done(self._statuses())
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -60,7 +63,13 @@ class Progress:
             live.update(self._display())
 
     def _statuses(self) -> list[dict[str, Any]]:
-        return [run.status for run in self.runs]
+        """The status of every run; those that have ended are not read again."""
+        for place, run in enumerate(self.runs):
+            if self._last.get(place, {}).get("state") not in ENDED:
+                self._last[place] = status = run.status
+                if status["state"] == "running" and _is_stopped(status):
+                    status["state"] = "stopped"
+        return [self._last[place] for place in range(len(self.runs))]
 
     def _done(self, statuses: Sequence[dict[str, Any]]) -> float:
         """Cost of what is done; a running run counts by its steps."""
@@ -71,7 +80,7 @@ class Progress:
 
     def _summary(self, statuses: Sequence[dict[str, Any]]) -> str:
         states = [status["state"] for status in statuses]
-        counts = {name: states.count(name) for name in ("completed", "running", "failed")}
+        counts = {name: states.count(name) for name in ("completed", "running", "stopped", "failed")}
         text = " · ".join(f"{count} {name}" for name, count in counts.items() if count or name == "completed")
         return f"{count_of(len(states))}: {text}{self._left(statuses)}"
 
@@ -92,6 +101,8 @@ class Progress:
                 bar = ProgressBar(total=total, completed=step, width=24)
                 at = f"step {step}/{total}" if total else "measuring"
                 running.add_row(f"  {run.name}", bar, at, loss)
+            elif status["state"] == "stopped":
+                running.add_row(f"  {run.name}", "", _stopped(status))
             elif status["state"] == "failed":
                 running.add_row(f"  [red]{run.name}[/]", "[red]failed[/]", f"{run.log}")
         return Group(self._summary(statuses), running)
@@ -108,8 +119,24 @@ class Progress:
                 about = f": {status['outcome']}, final loss {status['final_loss']:.3f}"
             elif state == "failed":
                 about = f": {status['error']} (log: {run.log})"
+            elif state == "stopped":
+                about = f": {_stopped(status)}"
             self.console.print(f"{run.name} {state}{about}", highlight=False, markup=False, soft_wrap=True)
         return changed
+
+
+def _is_stopped(status: dict[str, Any]) -> bool:
+    """Whether the worker of a run was stopped (SIGSTOP, Ctrl-Z), where the system says so and it runs here."""
+    if status.get("host") != socket.gethostname():
+        return False
+    try:
+        return Path(f"/proc/{status['pid']}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
+    except (OSError, IndexError):
+        return False
+
+
+def _stopped(status: dict[str, Any]) -> str:
+    return f"its process {status['pid']} was stopped; kill -CONT {status['pid']} continues it"
 
 
 def count_of(runs: int) -> str:

@@ -155,7 +155,7 @@ def serve() -> None:
         try:
             execute(Path(folder), stop)
         except StoppedError:
-            return
+            os._exit(128 + signal.SIGTERM)  # everything is on disk, and leaving in order takes seconds
         except OSError as error:
             trouble = disk_error(error) or f"{type(error).__name__}: {error}"
         except Exception as error:  # its config.yaml, for example, was damaged after the sweep had written it

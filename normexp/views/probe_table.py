@@ -13,6 +13,9 @@ from normexp.views.runs import load_table, swept_keys
 KINDS = ("feed_forward", "attention", "cross_attention")  # the first of these that a layer has represents it
 
 
+MOST_TIMED = 200  # runs: more of them would take longer to read and hardly change the mean
+
+
 class ProbeTable(NamedTuple):
     """The table of one statistic: one row per configuration, with swept values and means over seeds, as text."""
 
@@ -37,6 +40,8 @@ def statistics_of(runs: pd.DataFrame) -> dict[str, str]:
     for column in columns:
         for target in runs[column].dropna().unique():
             module, _, name = str(target).rpartition(".")
+            if not module.startswith("normexp.probes."):  # looking at runs imports nothing that they name
+                continue
             try:
                 probe = getattr(importlib.import_module(module), name)
             except (ImportError, AttributeError, ValueError):
@@ -88,8 +93,8 @@ def _mean(rows: pd.DataFrame, end: str) -> str:
 
 
 def probe_cost(frame: pd.DataFrame) -> str:
-    """The time that the probes of these runs took; empty if none of them had to wait for the device."""
-    timing = load_table(frame, "timing")
+    """The time that the probes of the first of these runs took; empty if none of them had to wait for the device."""
+    timing = load_table(frame[:MOST_TIMED], "timing")
     probes = timing[timing["statistic"].astype(str).str.startswith("probe.")]
     if not len(probes):
         return ""

@@ -24,7 +24,7 @@ def random_bytes(path: Path) -> None:
 
 def flip_a_byte(path: Path) -> None:
     """One byte in the middle has another value; the size stays."""
-    data = bytearray(path.read_bytes())
+    data = bytearray(path.read_bytes() or b"x")
     data[len(data) // 2] ^= 0x15
     path.write_bytes(bytes(data))
 

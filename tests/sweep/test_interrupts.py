@@ -1,0 +1,100 @@
+"""A sweep that is interrupted ends with 130 at any moment, keeps what it has done, and leaves no process."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from normexp.errors import StoppedError
+from normexp.records.folder import RunFolder
+from normexp.sweep.worker import execute
+from tests.support.runs import TINY, alive, descendants, runs, started, status, tiny_config, wait_until
+
+pytestmark = pytest.mark.slow
+LONG = ("sweep", *TINY, "steps=100000", "variant=post_ln", "seed=0,1", "--jobs=2")
+
+
+def end_of(sweep, family) -> str:
+    """What an interrupted sweep says; none of its processes may be left."""
+    try:
+        _, said = sweep.communicate(timeout=300)
+    finally:
+        sweep.kill()
+    assert sweep.returncode == 130, said
+    assert "Traceback" not in said
+    assert said.endswith("interrupted; run the same command again to resume\n")
+    wait_until(lambda: not any(map(alive, family)))
+    return said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_a_checkpoint_of_the_last_step(number, tmp_path):
+    sweep = started(*LONG, "record.checkpoint_every=100000", cwd=tmp_path)
+    wait_until(lambda: all("step" in status(run) for run in runs(tmp_path / "results").values()) and
+               len(runs(tmp_path / "results")) == 2)  # fmt: skip
+    family = descendants(sweep.pid)
+    sweep.send_signal(number)
+    end_of(sweep, family)
+    for run in runs(tmp_path / "results").values():
+        assert run.status["state"] == "interrupted"
+        assert run.checkpoint.is_file()
+        assert not list(run.path.glob(".*"))
+
+
+@pytest.mark.parametrize("delay", [0.5, 1.5, 3.0])
+def test_a_signal_before_the_first_step_ends_it_too(delay, tmp_path):
+    """While it imports, plans, and starts its workers, whichever it is on this machine."""
+    sweep = started(*LONG, cwd=tmp_path)
+    time.sleep(delay)
+    family = descendants(sweep.pid)
+    sweep.send_signal(signal.SIGINT)
+    end_of(sweep, family)
+
+
+def test_a_second_signal_does_not_wait_for_a_stopped_worker(tmp_path):
+    sweep = started(*LONG, cwd=tmp_path)
+    wait_until(lambda: sum("step" in status(run) for run in runs(tmp_path / "results").values()) == 2)
+    family = descendants(sweep.pid)
+    workers = [pid for pid in family if pid != sweep.pid]
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    sweep.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    sweep.send_signal(signal.SIGINT)
+    end_of(sweep, family)
+
+
+def test_a_stopped_worker_is_named(tmp_path):
+    sweep = started(*LONG, cwd=tmp_path)
+    wait_until(lambda: sum("step" in status(run) for run in runs(tmp_path / "results").values()) == 2)
+    family = descendants(sweep.pid)
+    run = next(iter(runs(tmp_path / "results").values()))
+    os.kill(run.status["pid"], signal.SIGSTOP)
+    time.sleep(3)  # twice what its progress needs to see it
+    sweep.send_signal(signal.SIGINT)
+    said = end_of(sweep, family)
+    assert f"{run.name} stopped: its process {run.status['pid']} was stopped; kill -CONT" in said
+
+
+@pytest.mark.parametrize("at", [1, 7, 10, 20, 33])
+def test_a_run_stopped_at_any_step_continues_to_the_same_bytes(at, tmp_path):
+    config = tiny_config("steps=40", "record.checkpoint_every=10", "record.evaluate_every=20", "model.dropout=0.1")
+    whole, stopped = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "stopped")
+    whole.create(config)
+    stopped.create(config)
+    execute(whole.path)
+    asked = 0
+
+    def stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked == at + 1
+
+    with pytest.raises(StoppedError, match=f"step {at}$"):
+        execute(stopped.path, stop)
+    assert stopped.status["state"] == "interrupted"
+    execute(stopped.path)
+    assert f"resumed after step {at}" in stopped.log.read_text()
+    for name in ("curves.parquet", "layers.parquet"):
+        assert (whole.path / name).read_bytes() == (stopped.path / name).read_bytes()
