@@ -120,26 +120,47 @@ def probe(
 
 
 @app.command()
-def show(overrides: Overrides = None, config_dir: ConfigDir = None, offline: Offline = False) -> None:
-    """Print what a config means: all keys, the graph as equations, constants, parameters."""
+def show(
+    overrides: Overrides = None,
+    config_dir: ConfigDir = None,
+    every: Annotated[bool, typer.Option("--all", help="Print every setting, not only those that you changed.")] = False,
+    offline: Offline = False,
+) -> None:
+    """Print what a config builds: its graph as equations, its constants, its size, and the settings you changed.
+
+    With a key instead of KEY=VALUE, explain the key: [bold]normexp show norm.eps[/].
+    """
     _set_hub(offline)
     with _bad_input():
+        words = overrides or []
+        if words and not any("=" in word for word in words):
+            from normexp.config.compose import Composer
+            from normexp.views.explain import explain
+
+            composer = Composer("train", config_dir or [])
+            typer.echo("\n\n".join(explain(word, composer) for word in words))
+            return
         from normexp.sweep.plan import plan
 
-        planned = plan("train", overrides or [], config_dirs=config_dir or [])
+        config, default = (plan("train", given, config_dirs=config_dir or []).runs[0].config for given in (words, []))
         from normexp.views.show import describe
 
-        typer.echo(describe(planned.runs[0].config))
+        typer.echo(describe(config, None if every else default))
 
 
 @app.command()
-def variants(config_dir: ConfigDir = None) -> None:
-    """List the variants: name, equation, paper."""
+def variants(
+    word: Annotated[
+        str, typer.Argument(metavar="WORD", help="Only those with this word in name, equation or paper.")
+    ] = "",
+    config_dir: ConfigDir = None,
+) -> None:
+    """List the variants: name, equation, paper. [bold]normexp variants hyper[/] searches."""
     with _bad_input():
         from normexp.config.compose import Composer
         from normexp.views.variants_table import list_variants
 
-        _print(list_variants(Composer("train", config_dir or [])))
+        _print(list_variants(Composer("train", config_dir or []), word))
 
 
 @app.command()
