@@ -198,8 +198,9 @@ def reproduce(
 ) -> None:
     """Redraw the figures of a paper and check its claims: [bold]normexp reproduce xiong2020 --quick[/].
 
-    The same command again resumes what was interrupted and redraws what is finished; more seeds reuse the runs of
-    fewer. A claim that does not hold is a result, not an error: the exit code is 0 unless a run failed.
+    The same command again resumes what was interrupted and redraws what is finished.
+    More seeds reuse the runs of fewer.
+    A claim that does not hold is a result, not an error: the exit code is 0 unless a run failed.
     """
     with _bad_input():
         from normexp.studies import claims_table, runner

@@ -6,6 +6,25 @@ from typing import Any, Protocol
 
 from normexp.errors import ConfigError
 
+ROLES = ("source", "target", "text", "label")
+TASKS = {
+    ("source", "target"): "translation",
+    ("text", "label"): "classification",
+    ("text",): "language_modelling",
+}
+OTHER_DELIMITERS = ",;\t|"
+
+
+def task_of(options: Mapping[str, Any]) -> str:
+    """The task that the options of a corpus imply, by the columns or the kind of file that they name; empty if none."""
+    named = tuple(role for role in ROLES if options.get(role))
+    path = options.get("path")
+    if named or not path:
+        return TASKS.get(named, "")
+    if not isinstance(path, str):
+        return "translation"
+    return "language_modelling" if path.endswith(".txt") or options.get("format") == "text" else ""
+
 
 class Table(Protocol):
     """A split as it comes from a file or the Hub: rows, read in batches, as often as needed.
@@ -44,13 +63,7 @@ class Columns:
     @property
     def task(self) -> str:
         """The task that these columns are for; empty if they are for none."""
-        roles = tuple(self.named)
-        tasks = {
-            ("source", "target"): "translation",
-            ("text", "label"): "classification",
-            ("text",): "language_modelling",
-        }
-        return tasks.get(roles, "")
+        return TASKS.get(tuple(self.named), "")
 
     @property
     def named(self) -> dict[str, str]:
@@ -74,8 +87,10 @@ def column(batch: Mapping[str, Sequence[Any]], name: str, where: str) -> Sequenc
             break
         values = [None if value is None else value[key] for value in values]
     if not values:
-        offered = ", ".join(_paths(batch)) or "none"
-        raise ConfigError(f"{where} has no column {name}; its columns are {offered}")
+        names = _paths(batch)
+        offered = f"its {'columns are' if len(names) > 1 else 'only column is'} {', '.join(names)}"
+        hint = "; set data.delimiter" if len(names) == 1 and set(names[0]) & set(OTHER_DELIMITERS) else ""
+        raise ConfigError(f"{where} has no column {name}; {offered if names else 'it has no columns'}{hint}")
     return values
 
 

@@ -73,6 +73,13 @@ class Corpus:
             baselines |= {"blind": blind, "floor": self.target_entropy}
         return baselines | {"bar": bar(task, baselines)}
 
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What a reader needs to know of the data, plain values: rows, tokens, methods, and where it came from."""
+        rows = {"splits": {str(name): {"rows": len(split)} for name, split in self.splits.items()}}
+        tokens = {"tokens": {"vocabulary": len(self.vocabulary)}, "classes": list(self.classes)}
+        return rows | tokens | {"methods": self.methods, "sources": self.sources} | self.about
+
     def examples(self, split: str, task: str = "") -> Examples:
         """The examples of `train`, `valid` or `test`, in the order in which they were drawn; they are not copied.
 

@@ -60,7 +60,7 @@ def files(
     how = Preparation(tokens, vocabulary, longest, overlong, held_out, seed)
     held = {key: value for key, value in fingerprint(path, folder, valid, test).items() if key != "folder"}
     origin: dict[str, Any] = {"path": ", ".join(Path(each).name for each in _listed(path)), "sha256": held}
-    origin |= {"format": kind, "delimiter": delimiter, "quotes": quotes}
+    origin |= {"format": kind} | ({"delimiter": delimiter, "quotes": quotes} if kind in ("csv", "tsv") else {})
 
     def read() -> Mapping[str, Table]:
         if kind == "saved":

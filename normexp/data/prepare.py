@@ -6,6 +6,7 @@ Everything is read and written in batches, so memory does not grow with the text
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -18,7 +19,7 @@ import numpy as np
 
 from normexp.data import tokenisers
 from normexp.data.assign import Codes, assign
-from normexp.data.cache import cached
+from normexp.data.cache import cache_folder, cached
 from normexp.data.clean import Cleaned, clean
 from normexp.data.columns import Columns, Table
 from normexp.data.corpus import Corpus
@@ -105,7 +106,7 @@ def _corpus(folder: Path, about: dict[str, Any]) -> Corpus:
         about["sha256"],
         methods=about["methods"],
         target_entropy=baselines["blind"] if about["task"] == "translation" else 0.0,
-        about={key: about[key] for key in ("origin", "splits", "tokens", "methods")},
+        about={key: about[key] for key in ("origin", "splits", "tokens")},
     )
 
 
@@ -119,6 +120,8 @@ def _write(
 ) -> dict[str, Any]:
     """Fill a folder of the cache; returns what `_corpus` needs to know."""
     source = str(origin.get("path", "the data"))
+    if sys.stderr.isatty():
+        print(f"preparing {source}; the result is kept in {cache_folder()}", file=sys.stderr)
     tables = {SPLIT_NAMES.get(name, name): table for name, table in read().items()}
     if "train" not in tables:
         raise ConfigError(f"{source} must have a split train; it has {', '.join(tables) or 'none'}")

@@ -21,13 +21,15 @@ PACKAGES = (
     "numpy",
     "pandas",
     "sacrebleu",
+    "tokenizers",
 )
 
 
-def provenance(data_digest: str, sources: dict[str, str], threads: int) -> dict[str, Any]:
+def provenance(data_digest: str, data: dict[str, Any], sources: dict[str, str], threads: int) -> dict[str, Any]:
     """What a reader needs to run it again.
 
-    data_digest: sha256 of the built splits; sources: the user's own modules by file name.
+    data_digest: sha256 of the built splits; data: what they are made of (`Corpus.summary`); sources: the user's own
+    modules by file name.
     """
     import torch
 
@@ -42,6 +44,7 @@ def provenance(data_digest: str, sources: dict[str, str], threads: int) -> dict[
         "threads": threads,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "data_sha256": data_digest,
+        "data": data,
         "user_sources": sources,
     }
 

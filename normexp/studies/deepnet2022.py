@@ -6,11 +6,13 @@ import pandas as pd
 from normexp.studies.claim import Untested
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import LOSS, NATS, REDUCIBLE, last_fc2_gradient, loss_curves
+from normexp.studies.rows import LOSS_BY_STEP, REDUCIBLE, last_fc2_gradient, loss_curves
 from normexp.studies.statistics import (
     COMPARABLE,
     comparable,
+    differences,
     exponent,
+    fits,
     per_seed,
     ratio,
     relative_gap,
@@ -18,9 +20,11 @@ from normexp.studies.statistics import (
     values_by_seed,
 )
 from normexp.studies.study import Runs, Study
-from normexp.studies.windows import LOWER, LOWER_LOSS, MOST, at_least, at_most
+from normexp.studies.windows import HIGHER_LOSS, LOWER, LOWER_LOSS, MOST, at_least, at_most
 from normexp.views.grid import where
 
+TIED = "model.tied"
+TYING = f"final loss, tied − untied output matrix, {REDUCIBLE}"
 SPREAD = "largest over smallest change, 6 to 48 layers"
 
 
@@ -66,14 +70,7 @@ class DeepNet2022(Control, Study):
         rows = self.runs["first"].layers("sum_norm", stack="decoder")
         return rows.groupby(["variant", "seed", "step", "site"], sort=False)["value"].mean().reset_index()
 
-    @figure(
-        "figure 3c",
-        title="Post-LN of 18 layers with smaller lower layers",
-        x="step",
-        colour="init",
-        label=NATS,
-        caption=LOSS,
-    )
+    @figure("figure 3c", title="Post-LN of 18 layers with smaller lower layers", colour="init", **LOSS_BY_STEP)
     def loss(self) -> Drawn:
         return loss_curves(self.runs["small"])
 
@@ -91,7 +88,7 @@ class DeepNet2022(Control, Study):
     def post_grows(self) -> Values:
         """One step moves Post-LN's output farther the deeper the stack is."""
         rows = where(updates(self.runs["update"]), variant="post_ln")
-        return per_seed(rows, lambda seed: exponent(seed["depth"], seed["value"]))
+        return fits(rows, exponent, "depth")
 
     @claim("figure 3b", "gradient of the last fc2: smaller lower layers / Xavier", at_least(1, "ratio", "figure"))
     def larger_gradient(self) -> Values:
@@ -146,6 +143,34 @@ class DeepNet2022(Control, Study):
             return float(means.get(10, np.nan) / means[1])  # NaN where the run diverged before
 
         return per_seed(where(self.runs["first"].layers("sum_norm", stack="decoder"), variant="post_ln"), growth)
+
+    @claim(
+        "",
+        "loss of the first step, tied − untied output matrix, nats per token",
+        at_least(0, "difference", "convention"),
+        exploratory=True,
+        own=True,
+    )
+    def tied_starts_higher(self) -> Values:
+        """DeepNorm starts at a higher loss when its output matrix is tied to the word vectors."""
+        first = self.runs["tying"].curves("nll", split="train", step=1)
+        tied, untied = (values_by_seed(first, variant="deep_norm", **{TIED: value}) for value in (True, False))
+        return list(tied - untied)
+
+    @claim("", f"{TYING}: DeepNorm", HIGHER_LOSS, exploratory=True, own=True)
+    def tied_ends_higher(self) -> Values:
+        """DeepNorm ends at a higher loss when its output matrix is tied to the word vectors."""
+        return self._cost_of_tying("deep_norm")
+
+    @claim("", f"{TYING}: DeepNorm − Pre-LN", HIGHER_LOSS, exploratory=True, own=True)
+    def tied_costs_more(self) -> Values:
+        """Tying the output matrix to the word vectors costs DeepNorm more than Pre-LN."""
+        ours, pre = self._cost_of_tying("deep_norm"), self._cost_of_tying("pre_ln")
+        return differences(ours, pre)
+
+    def _cost_of_tying(self, variant: str) -> list[float]:
+        tied, untied = ({"variant": variant, TIED: value} for value in (True, False))
+        return relative_gap(self.runs["tying"].frame, tied, untied)
 
     def _spread(self, part: str) -> Values:
         rows = where(updates(self.runs[part]), variant="deep_norm")

@@ -7,8 +7,18 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import deep_runs, fc2_gradients
-from normexp.studies.statistics import exponent, per_seed, r_squared, rate, ratio, trained, values_by_seed
+from normexp.studies.rows import deep_runs, stream_gradients
+from normexp.studies.statistics import (
+    differences,
+    exponent,
+    fits,
+    per_seed,
+    r_squared,
+    rate,
+    ratio,
+    trained,
+    values_by_seed,
+)
 from normexp.studies.study import Runs, Study
 from normexp.studies.windows import FEW, MOST, at_least, at_most, exponent_of, within
 from normexp.views.grid import where
@@ -86,12 +96,12 @@ class Liu2020(Control, Study):
     @claim("theorem 2", f"{SLOPE}: Post-LN − Pre-LN", at_least(0.25, "exponent", "pilot"))
     def shift_pre(self) -> Values:
         """The change of Pre-LN's output grows more slowly with the depth than that of Post-LN's."""
-        return [post - pre for post, pre in zip(self._slope("post_ln"), self._slope("pre_ln"), strict=True)]
+        return differences(self._slope("post_ln"), self._slope("pre_ln"))
 
     @claim("section 5 and figure of output changes", f"{SLOPE}: Admin − Pre-LN", exponent_of(0, "convention"))
     def shift_admin(self) -> Values:
         """The change of Admin's output grows with the depth like that of Pre-LN's."""
-        return [admin - pre for admin, pre in zip(self._slope("admin"), self._slope("pre_ln"), strict=True)]
+        return differences(self._slope("admin"), self._slope("pre_ln"))
 
     @claim("figure of output changes", "output change: Post-LN / Pre-LN", at_least(2, "ratio", "pilot"))
     def shift_64(self) -> Values:
@@ -130,14 +140,20 @@ class Liu2020(Control, Study):
         """The ratio of Post-LN's to Pre-LN's output change rises with the depth."""
         rows = shifts(self.runs["shift"]).pivot_table(index=["seed", "sub-layers"], columns="variant", values="value")
         ratios = (rows["post_ln"] / rows["pre_ln"]).rename("value").reset_index()
-        return per_seed(ratios, lambda seed: exponent(seed["sub-layers"], seed["value"]))
+        return fits(ratios, exponent, "sub-layers")
 
-    @claim("section 3.2", "r of gradient ∝ e^(r·layer), decoder of 18 layers", at_least(0.15, "exponent", "pilot"))
+    @claim(
+        "section 3.2",
+        "r of the stream's gradient ∝ e^(r·layer), decoder of 18 layers",
+        at_least(0.15, "exponent", "pilot"),
+    )
     def decoder_vanishes(self) -> Values:
         """The gradients of a Post-LN decoder vanish towards its input."""
-        return per_seed(self._gradients("decoder"), lambda seed: rate(seed["layer"], seed["value"]))
+        return fits(self._gradients("decoder"), rate, "layer")
 
-    @claim("section 3.2", "R² of log gradient on layer, decoder of 18 layers", at_least(0.9, "level", "pilot"))
+    @claim(
+        "section 3.2", "R² of the stream's log gradient on layer, decoder of 18 layers", at_least(0.9, "level", "pilot")
+    )
     def decoder_exponential(self) -> Values:
         """The gradients of a Post-LN decoder vanish exponentially with the distance from its output."""
         return per_seed(self._gradients("decoder"), lambda seed: r_squared(seed["layer"], np.log(seed["value"])))
@@ -149,8 +165,7 @@ class Liu2020(Control, Study):
     )
     def encoder_does_not(self) -> Values:
         """The gradients of a Post-LN encoder do not vanish towards its input."""
-        rows = self.runs["gradients"].layers("stream_grad_norm", stack="encoder", site="feed_forward")
-        rows = where(rows, depth=18, variant="post_ln")
+        rows = self._gradients("encoder")
         return list(values_by_seed(rows, layer=1) / values_by_seed(rows, layer=18))
 
     @claim("section 4.1", SHARE, within(0.4, 0.6, "equivalence", "theory"))
@@ -161,7 +176,7 @@ class Liu2020(Control, Study):
     @claim("section 4.1", "exponent p of the own branch's share ∝ position^p", exponent_of(0, "theory"))
     def dependency_post_even(self) -> Values:
         """The share of a Post-LN sub-layer's own branch is the same at every position of the stack."""
-        return per_seed(self._shares("post_ln"), lambda seed: exponent(seed["site"], seed["value"]))
+        return fits(self._shares("post_ln"), exponent, "site")
 
     @claim(
         "section 4.1",
@@ -172,7 +187,7 @@ class Liu2020(Control, Study):
     def dependency_pre(self) -> Values:
         """The share of a Pre-LN sub-layer's own branch falls like 1/i with its position i."""
         shares = self._shares("pre_ln")
-        return per_seed(shares[shares["site"] >= 6], lambda seed: exponent(seed["site"], seed["value"]))
+        return fits(shares[shares["site"] >= 6], exponent, "site")
 
     @claim(
         "section 4.1",
@@ -227,7 +242,7 @@ class Liu2020(Control, Study):
 
     def _slope(self, variant: str) -> list[float]:
         rows = where(shifts(self.runs["shift"]), variant=variant)
-        return per_seed(rows, lambda seed: exponent(seed["sub-layers"], seed["value"]))
+        return fits(rows, exponent, "sub-layers")
 
     def _shares(self, variant: str) -> pd.DataFrame:
         """Of the own branch in the variance of the stream, encoder of 18 layers, `site` counting sub-layers."""
@@ -235,7 +250,7 @@ class Liu2020(Control, Study):
         return where(positions_of_sites(rows), depth=18, variant=variant)
 
     def _gradients(self, stack: str) -> pd.DataFrame:
-        return fc2_gradients(self.runs["gradients"], depth=18, variant="post_ln", stack=stack)
+        return stream_gradients(self.runs["gradients"], stack, depth=18, variant="post_ln")
 
 
 def shifts(runs: Runs) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import pandas as pd
 from normexp.studies.claim import Untested
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import LOSS, NATS, REDUCIBLE, loss_curves
+from normexp.studies.rows import LOSS_BY_STEP, REDUCIBLE, loss_curves
 from normexp.studies.statistics import COMPARABLE, comparable, per_seed, relative_gap, steps_to, trained, trained_where
 from normexp.studies.study import Study
 from normexp.studies.windows import FEW, HIGHER_LOSS, MOST, NO_HIGHER_LOSS, SAME_LOSS, at_most
@@ -29,18 +29,11 @@ class Nguyen2019(Control, Study):
     def gradient_trace(self) -> Drawn:
         return self._trace()
 
-    @figure("table 5", title="Training loss without warm-up", x="step", column="depth", label=NATS, caption=LOSS)
+    @figure("table 5", title="Training loss without warm-up", column="depth", **LOSS_BY_STEP)
     def without_warmup(self) -> Drawn:
         return loss_curves(self.runs["cold"])
 
-    @figure(
-        "table 2",
-        title="Training loss under two initialisations",
-        x="step",
-        column="init",
-        label=NATS,
-        caption=LOSS,
-    )
+    @figure("table 2", title="Training loss under two initialisations", column="init", **LOSS_BY_STEP)
     def init(self) -> Drawn:
         return loss_curves(self.runs["init"])
 

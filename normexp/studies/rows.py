@@ -1,14 +1,20 @@
 """Rows that several studies read from the tables in the same way, and the captions that explain them."""
 
+from typing import Any
+
 import pandas as pd
 
 from normexp.studies.study import Runs, Study
 from normexp.views.grid import where
 
-LOSS = "Mean over 10 steps of the training loss."
-FC2 = "Frobenius norm of the loss gradient of fc2 in every layer, at initialisation."
 NATS = "nats per token"
 REDUCIBLE = "as a share of source-blind loss − floor"
+# Options of the figures that draw `loss_curves`, and of the one that Xiong et al. and Takase et al. have of fc2.
+LOSS_BY_STEP: dict[str, Any] = {"x": "step", "label": NATS, "caption": "Mean over 10 steps of the training loss."}
+FC2_BY_LAYER: dict[str, Any] = {
+    **{"x": "layer", "column": "depth", "row": "stack", "label": "gradient norm", "log": "y"},
+    "caption": "Frobenius norm of the loss gradient of fc2 in every layer, at initialisation.",
+}
 
 
 def fc2_gradients(runs: Runs, **keys: object) -> pd.DataFrame:
@@ -20,6 +26,11 @@ def last_fc2_gradient(runs: Runs, **keys: object) -> pd.DataFrame:
     """The gradient norm of fc2 in the last decoder layer."""
     rows = fc2_gradients(runs, stack="decoder", **keys)
     return rows[rows["layer"] == rows["depth"]]
+
+
+def stream_gradients(runs: Runs, stack: str, **keys: object) -> pd.DataFrame:
+    """The gradient norm of the stream after every layer of a stack."""
+    return where(runs.layers("stream_grad_norm", stack=stack, site="feed_forward"), **keys)
 
 
 def deep_runs(study: Study, extra: str) -> list[Runs]:

@@ -97,7 +97,7 @@ def reproduce(
     """Bring every part of the study to its end, then draw its figures and check its claims.
 
     Runs that are complete are kept as they are, so this continues an interrupted study and redraws a finished one.
-    They lie in results/parts, where two studies that ask for the same part in the same words share it.
+    They are in results/parts, where two studies that ask for the same part in the same words share it.
     out: where report, tables and figures go, too.
     log: called with a line about the time left, and one about each part before it starts.
     seeds: how many, and whether the parts that undecided claims read get more at later looks.
@@ -130,24 +130,25 @@ def _bring(
     Raises _Incomplete if runs failed.
     """
     parts, runs = dict[str, Part](), dict[str, Runs]()
-    seen, begun = set[str](), list[str]()
+    said = False
 
     def sweep_of(part: Part) -> Sweep:
         overrides = [*part.line, f"results={results}"]
         return plan_sweep(part.command, overrides, config_dirs=config_dirs, name=part.folder)
 
     def run_part(part: Part) -> Runs:
+        nonlocal said
         sweep = sweep_of(part)
         todo = len(unfinished(sweep))
-        seen.add(part.grid)
-        if todo and not begun:
+        parts[part.name] = part
+        if todo and not said:
+            seen = {one.grid for one in parts.values()}
             rest = [sweep_of(other) for grid, other in study.parts.items() if grid not in seen]
             log(f"{name} {study.size}: {forecast([sweep, *rest], jobs)}; the same command resumes")
-            begun.append(part.name)
+            said = True
         log(f"{name} {study.size}, {part.name}: {count_of(len(sweep.runs))}, {todo} to do")
         if todo:
             run_sweep(sweep, make_pool("", sweep, jobs))
-        parts[part.name] = part
         return runs.setdefault(part.name, Runs(sweep.path, [run.name for run in sweep.runs]))
 
     planned = study.plan()

@@ -4,8 +4,25 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import FC2, LOSS, NATS, REDUCIBLE, deep_runs, fc2_gradients, loss_curves
-from normexp.studies.statistics import COMPARABLE, comparable, exponent, per_seed, rate, relative_gap, trained_where
+from normexp.studies.rows import (
+    FC2_BY_LAYER,
+    LOSS_BY_STEP,
+    REDUCIBLE,
+    deep_runs,
+    fc2_gradients,
+    loss_curves,
+    stream_gradients,
+)
+from normexp.studies.statistics import (
+    COMPARABLE,
+    comparable,
+    exponent,
+    fits,
+    per_seed,
+    rate,
+    relative_gap,
+    trained_where,
+)
 from normexp.studies.study import Runs, Study
 from normexp.studies.verdict import EXPONENT_MARGIN
 from normexp.studies.windows import LOWER, MOST, NO_HIGHER_LOSS, at_least, at_most, within
@@ -13,22 +30,13 @@ from normexp.views.grid import where
 
 POINTS = ("S FFN", "B FFN", "S cross", "B cross", "S attn", "B attn")
 INSIDE = "section 3 and figure of the gradients inside a layer"
-DECODER = "r of gradient ∝ e^(r·layer), decoder of 18 layers"
+DECODER = "r of the stream's gradient ∝ e^(r·layer), decoder of 18 layers"
 
 
 class Takase2022(Control, Study):
     paper = "takase2022"
 
-    @figure(
-        "figure of gradient norms",
-        title="Gradient norm by layer, encoder and decoder",
-        x="layer",
-        column="depth",
-        row="stack",
-        label="gradient norm",
-        log="y",
-        caption=FC2,
-    )
+    @figure("figure of gradient norms", title="Gradient norm by layer, encoder and decoder", **FC2_BY_LAYER)
     def layer_gradients(self) -> Drawn:
         return fc2_gradients(self.runs["gradients"])
 
@@ -46,7 +54,7 @@ class Takase2022(Control, Study):
     def inside_the_last_layer(self) -> Drawn:
         return inside(self.runs["gradients"])
 
-    @figure("figure of loss curves", title="Training loss at 18 layers", x="step", label=NATS, caption=LOSS)
+    @figure("figure of loss curves", title="Training loss at 18 layers", **LOSS_BY_STEP)
     def loss(self) -> Drawn:
         return pd.concat([loss_curves(runs) for runs in deep_runs(self, "b2t")])
 
@@ -88,7 +96,7 @@ class Takase2022(Control, Study):
     )
     def b2t_between(self) -> Values:
         """The decay of B2T's decoder gradients is between Pre-LN's and Post-LN's."""
-        pre, b2t, post = (self._rate(variant, "decoder") for variant in ("pre_ln", "b2t", "post_ln"))
+        pre, b2t, post = (self._decay(variant) for variant in ("pre_ln", "b2t", "post_ln"))
         return [(b - low) / (high - low) for low, b, high in zip(pre, b2t, post, strict=True)]
 
     @claim(
@@ -99,7 +107,7 @@ class Takase2022(Control, Study):
     def pre_bottom(self) -> Values:
         """Pre-LN's encoder gradients are larger at the bottom than at the top."""
         rows = fc2_gradients(self.runs["gradients"], depth=18, variant="pre_ln", stack="encoder")
-        return per_seed(rows, lambda seed: exponent(seed["layer"], seed["value"]))
+        return fits(rows, exponent, "layer")
 
     @claim("table of 18 layers", "share of the seeds at which B2T is trained and Post-LN is not", MOST)
     def b2t_18(self) -> Values:
@@ -128,9 +136,9 @@ class Takase2022(Control, Study):
         self.needs(COMPARABLE, comparable(frame, {"variant": one}, {"variant": other}))
         return relative_gap(frame, {"variant": one}, {"variant": other})
 
-    def _rate(self, variant: str, stack: str) -> list[float]:
-        rows = fc2_gradients(self.runs["gradients"], depth=18, variant=variant, stack=stack)
-        return per_seed(rows, lambda seed: rate(seed["layer"], seed["value"]))
+    def _decay(self, variant: str) -> list[float]:
+        rows = stream_gradients(self.runs["gradients"], "decoder", depth=18, variant=variant)
+        return fits(rows, rate, "layer")
 
 
 def inside(runs: Runs) -> pd.DataFrame:

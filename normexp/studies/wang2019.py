@@ -6,10 +6,10 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import LOSS, NATS, REDUCIBLE, loss_curves
-from normexp.studies.statistics import COMPARABLE, comparable, relative_gap, trained, values_by_seed
+from normexp.studies.rows import LOSS_BY_STEP, REDUCIBLE, loss_curves, stream_gradients
+from normexp.studies.statistics import COMPARABLE, comparable, per_seed, relative_gap, trained, values_by_seed
 from normexp.studies.study import Study
-from normexp.studies.windows import FEW, LOWER, MOST, at_least
+from normexp.studies.windows import FEW, LOWER, MOST, at_least, at_most
 from normexp.views.grid import where
 
 DEPTH = "model.encoder_depth"
@@ -20,9 +20,7 @@ TRAINED = "share of the runs that are trained, 18 encoder and 6 decoder layers"
 class Wang2019(Control, Study):
     paper = "wang2019"
 
-    @figure(
-        title="Training loss of deep encoders with 6 decoder layers", x="step", column=DEPTH, label=NATS, caption=LOSS
-    )
+    @figure(title="Training loss of deep encoders with 6 decoder layers", column=DEPTH, **LOSS_BY_STEP)
     def encoder_depth(self) -> Drawn:
         depths = self.runs["encoder"].frame.set_index("folder")[DEPTH]
         return loss_curves(self.runs["encoder"]).assign(**{DEPTH: lambda rows: rows["folder"].map(depths)})
@@ -37,7 +35,7 @@ class Wang2019(Control, Study):
         caption="Norm of the loss gradient, at initialisation.",
     )
     def stream_gradients(self) -> Drawn:
-        return self.runs["gradients"].layers("stream_grad_norm", site="feed_forward", stack="encoder")
+        return stream_gradients(self.runs["gradients"], "encoder")
 
     @claim(TABLE, TRAINED, FEW)
     def post_fails(self) -> Values:
@@ -71,9 +69,17 @@ class Wang2019(Control, Study):
     )
     def direct_path(self) -> Values:
         """Pre-LN passes the gradient at its top undiminished to the bottom of the stack."""
-        rows = self.runs["gradients"].layers("stream_grad_norm", stack="encoder", site="feed_forward")
-        rows = where(rows, variant="pre_ln", depth=18)
+        rows = stream_gradients(self.runs["gradients"], "encoder", variant="pre_ln", depth=18)
         return list(values_by_seed(rows, layer=1) / values_by_seed(rows, layer=18))
+
+    @claim(
+        "equation 6",
+        "largest error of the equation over all layers of encoder and decoder, relative to the gradient",
+        at_most(1e-4, "identity", "theory"),
+    )
+    def path_is_identity(self) -> Values:
+        """The gradient at a Pre-LN layer is the one at the top of its stack plus those through the branches above."""
+        return per_seed(self.runs["path"].layers("path_error"), lambda seed: float(seed["value"].max()))
 
     def _lower_loss(self, *arms: Mapping[str, object]) -> Values:
         frame = self.runs["final"].frame

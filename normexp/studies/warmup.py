@@ -6,7 +6,7 @@ from normexp.config.validate import warmup_steps
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
 from normexp.studies.rows import NATS, REDUCIBLE, fc2_gradients
-from normexp.studies.statistics import relative_gap
+from normexp.studies.statistics import differences, relative_gap
 from normexp.studies.study import Runs, Study
 from normexp.studies.verdict import LOSS_MARGIN
 from normexp.studies.windows import HIGHER_LOSS, at_most
@@ -71,7 +71,7 @@ class Warmup(Control, Study):
     def admin_needs_none(self) -> Values:
         """Admin needs warm-up less than Post-LN does."""
         admin, post = (self._rise(variant, "xavier_uniform") for variant in ("admin", "post_ln"))
-        return [a - b for a, b in zip(admin, post, strict=True)]
+        return differences(admin, post)
 
     @claim(
         f"{OURS}, figure 3a, b",

@@ -4,10 +4,19 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import FC2, LOSS, NATS, REDUCIBLE, fc2_gradients, last_fc2_gradient, loss_curves
+from normexp.studies.rows import (
+    FC2_BY_LAYER,
+    LOSS_BY_STEP,
+    REDUCIBLE,
+    fc2_gradients,
+    last_fc2_gradient,
+    loss_curves,
+)
 from normexp.studies.statistics import (
+    differences,
     exponent,
     finals,
+    fits,
     paired,
     per_seed,
     rate,
@@ -40,16 +49,7 @@ class Xiong2020(Control, Study):
     def last_gradient(self) -> Drawn:
         return last_fc2_gradient(self.runs["size"])
 
-    @figure(
-        "figure 3a, b",
-        title="Gradient of fc2 by layer",
-        x="layer",
-        column="depth",
-        row="stack",
-        label="gradient norm",
-        log="y",
-        caption=FC2,
-    )
+    @figure("figure 3a, b", title="Gradient of fc2 by layer", **FC2_BY_LAYER)
     def layer_gradients(self) -> Drawn:
         return fc2_gradients(self.runs["size"])
 
@@ -73,9 +73,7 @@ class Xiong2020(Control, Study):
         }
         return rows, {"lines": theory}
 
-    @figure(
-        "figure 2", title="Training loss without and with warm-up", x="step", column="warmup", label=NATS, caption=LOSS
-    )
+    @figure("figure 2", title="Training loss without and with warm-up", column="warmup", **LOSS_BY_STEP)
     def warmup(self) -> Drawn:
         return loss_curves(self.runs["warmup"])
 
@@ -108,13 +106,13 @@ class Xiong2020(Control, Study):
     def post_grows(self) -> Values:
         """Post-LN's gradient grows from layer to layer towards the output."""
         rows = fc2_gradients(self.runs["size"], depth=6, stack="decoder", variant="post_ln")
-        return per_seed(rows, lambda seed: rate(seed["layer"], seed["value"]))
+        return fits(rows, rate, "layer")
 
     @claim("figure 3b", "exponent p of gradient ∝ layer^p, decoder of 6 layers", exponent_of(0, "convention"))
     def pre_even(self) -> Values:
         """Pre-LN's gradient is about the same in every layer."""
         rows = fc2_gradients(self.runs["size"], depth=6, stack="decoder", variant="pre_ln")
-        return per_seed(rows, lambda seed: exponent(seed["layer"], seed["value"]))
+        return fits(rows, exponent, "layer")
 
     @claim(
         "lemma 2",
@@ -125,6 +123,22 @@ class Xiong2020(Control, Study):
         """The input of Post-LN's norm after a feed-forward has an expected squared norm of 3/2 times the width."""
         sums = where(self.runs["lemma"].layers("sum_norm", site="feed_forward"), variant="post_ln")
         return per_seed(sums, lambda seed: float(seed["value"].mean() / 1.5))
+
+    @claim(
+        "the concentration that the proof of theorem 1 takes from lemma 2",
+        "exponent p of standard deviation over mean of the squared norm, of the layers, ∝ width^p",
+        exponent_of(-0.5, "theory"),
+        own=True,
+    )
+    def lemma_scatters(self) -> Values:
+        """The squared norm of the inputs of Post-LN's norms scatters by one over the root of the width."""
+
+        def scatter(seed: pd.DataFrame) -> float:
+            by_width = seed.groupby("model.width")["value"]
+            shares = by_width.std() / by_width.mean()
+            return exponent(shares.index, shares)
+
+        return per_seed(self.runs["width"].layers("sum_norm", site="feed_forward"), scatter)
 
     @claim(
         "lemma 2",
@@ -156,7 +170,7 @@ class Xiong2020(Control, Study):
     @claim("figures 2 and 4", f"{RISE}: Post-LN − Pre-LN", HIGHER_LOSS)
     def warmup_differs(self) -> Values:
         """Leaving out warm-up costs Post-LN more than Pre-LN."""
-        return [post - pre for post, pre in zip(self._rise("post_ln"), self._rise("pre_ln"), strict=True)]
+        return differences(self._rise("post_ln"), self._rise("pre_ln"))
 
     @claim(
         "figure 4 (epoch 9 against epoch 15)",
@@ -183,7 +197,7 @@ class Xiong2020(Control, Study):
 
     def _by_depth(self, variant: str) -> Values:
         rows = last_fc2_gradient(self.runs["size"], variant=variant)
-        return per_seed(rows, lambda seed: exponent(seed["depth"], seed["value"]))
+        return fits(rows, exponent, "depth")
 
     def _rise(self, variant: str) -> list[float]:
         """Of the final loss without warm-up, by seed."""

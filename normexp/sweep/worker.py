@@ -99,7 +99,7 @@ def start(folder: RunFolder, config: Config, stop: Callable[[], bool] = never) -
         log.info("the data differs from the earlier attempt (another version of Babel?); restarting from step 1")
         folder.reset()
     sources = user_sources(config.config_dirs, choices(config))
-    made = provenance(corpus.digest, sources, config.training.threads)
+    made = provenance(corpus.digest, corpus.summary, sources, config.training.threads)
     folder.append_provenance(made | {"measured": measurements(config)})
     train(folder, config, corpus, stop)
 

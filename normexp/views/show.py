@@ -15,6 +15,7 @@ from normexp.model.variant import Site, Variant
 from normexp.norms import Norm
 from normexp.papers import papers_of
 from normexp.probes.graph import BRANCHES, graph
+from normexp.views.data import describe_data
 
 LOCAL = ("name", "results", "config_dirs")  # where a run goes, not what it is
 FOLLOW = ("model.encoder_depth", "model.decoder_depth")  # the depth, unless they are set
@@ -43,7 +44,8 @@ def describe(config: Config, default: Config | None = None) -> str:
     lines += ["", "Constants at this depth:", *(f"  {line}" for line in constants or ["none"])]
     baselines = " · ".join(f"{name} {value:.3f}" for name, value in corpus.baselines_for(config.task.name).items())
     total = sum(p.numel() for p in model.parameters())
-    lines += ["", f"Parameters: {total:,}", f"Baselines of {config.data.name}: {baselines} (nats)", ""]
+    lines += ["", f"Parameters: {total:,}", f"Baselines of {config.data.name}: {baselines} (nats)"]
+    lines += [*describe_data(corpus), ""]
     if default is None:
         return "\n".join([*lines, yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True).rstrip()])
     return "\n".join([*lines, *_differing(config, default)])
@@ -66,7 +68,8 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         if isinstance(value, dict):
             inner = _flat(value, f"{prefix}{key}.")
-            found |= {name.removesuffix(".name"): each for name, each in inner.items() if not name.endswith("_target_")}
+            ours = ((name, each) for name, each in inner.items() if not name.rpartition(".")[2].startswith("_"))
+            found |= {name.removesuffix(".name"): each for name, each in ours}
         else:
             found[prefix + key] = value
     return found

@@ -2,7 +2,6 @@
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -68,4 +67,4 @@ def _lines(variants: dict[str, type[Variant]]) -> str:
         rows.append((name, variant.equation, citations(variant.paper), variant.verified, links))
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     padded = ("  ".join(set_cell_size(*cell) for cell in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(escape(line.rstrip()) for line in padded)
+    return "\n".join(line.rstrip() for line in padded)
