@@ -48,6 +48,7 @@ def _offered(group: str) -> list[str]:
     return sorted(path.stem for path in configs_folder().joinpath(group).glob("*.yaml"))
 
 
+PIPED = 1000  # columns of output that goes into a pipe or a file
 KEYS = _keys()
 Overrides = Annotated[
     list[str] | None,
@@ -237,9 +238,9 @@ def results(
         if csv and markdown:
             raise ConfigError("--csv and --markdown cannot be used together; choose one")
         from normexp.views import table
-        from normexp.views.runs import load_runs
+        from normexp.views.published import load
 
-        runs = load_runs(_existing(folder))
+        runs = load(_existing(folder))
         if csv or markdown:
             sys.stdout.write(table.csv(runs) if csv else table.markdown(runs))
         else:
@@ -356,10 +357,16 @@ def _existing(folder: Path | None) -> Path:
 
 
 def _print(what: object, *, markup: bool = False) -> None:
-    """Print for a terminal. markup: whether square brackets style the text, which must then be normexp's own."""
+    """Print for a terminal; without one, in as wide lines as the text needs.
+
+    markup: whether square brackets style the text, which must then be normexp's own.
+    """
     from rich.console import Console
 
-    Console(soft_wrap=isinstance(what, str), highlight=False, markup=markup, emoji=False).print(what)
+    console = Console(soft_wrap=isinstance(what, str), highlight=False, markup=markup, emoji=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PIPED
+    console.print(what)
 
 
 @contextmanager
