@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from normexp import __version__
+from normexp import __version__, completion
 from normexp.config.schema import CHOICES, CLASSES, configs_folder, ignored_keys, iter_keys
 from normexp.errors import INTERRUPTED, ConfigError
 
@@ -52,7 +52,12 @@ PIPED = 1000  # columns of output that goes into a pipe or a file
 KEYS = _keys()
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="KEY=VALUE", help="Overrides in Hydra's grammar.", show_default=False),
+    typer.Argument(
+        metavar="KEY=VALUE",
+        help="Overrides in Hydra's grammar.",
+        show_default=False,
+        autocompletion=completion.overrides,
+    ),
 ]
 ConfigDir = Annotated[
     list[str] | None,
@@ -166,7 +171,10 @@ def variants(
 
 @app.command()
 def reproduce(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="Without it, list the studies.")] = "",
+    study: Annotated[
+        str,
+        typer.Argument(metavar="STUDY", help="Without it, list the studies.", autocompletion=completion.studies),
+    ] = "",
     quick: Annotated[
         bool, typer.Option("--quick", help="Minutes, five variants; otherwise all variants, hours.")
     ] = False,
@@ -288,7 +296,7 @@ def tensorboard(
 
 def _set_hub(offline: bool) -> None:
     """Environment of the Hub's client, for this process and its workers; the client reads it when it is imported."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # one request less that waits where there is no network
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # one request fewer, which would wait without a network
     if offline:
         os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
 
