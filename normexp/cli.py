@@ -240,17 +240,31 @@ def results(
     folder: Folder = None,
     csv: Annotated[bool, typer.Option("--csv", help="One row per run, all columns, as CSV.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="The table as Markdown.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="The table for LaTeX with booktabs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="All of every run, readings of probes too, as JSON.")] = False,
+    parquet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT", help="Write runs and all they recorded to this folder, as parquet.", show_default=False
+        ),
+    ] = None,
 ) -> None:
-    """Print the table of the runs in DIR (default: all results)."""
+    """Print the table of the runs in DIR (default: all results), or export them."""
     with _bad_input():
-        if csv and markdown:
-            raise ConfigError("--csv and --markdown cannot be used together; choose one")
-        from normexp.views import table
+        asked = {"--csv": csv, "--markdown": markdown, "--latex": latex, "--json": as_json, "--parquet": parquet}
+        chosen = [option for option, given in asked.items() if given]
+        if len(chosen) > 1:
+            raise ConfigError(f"{' and '.join(chosen)} cannot be used together; choose one")
+        from normexp.views import exports, table
         from normexp.views.published import load
 
         runs = load(_existing(folder))
-        if csv or markdown:
-            sys.stdout.write(table.csv(runs) if csv else table.markdown(runs))
+        if parquet:
+            for path in exports.parquet(runs, parquet):
+                typer.echo(path)
+        elif chosen:
+            write = {"--csv": table.csv, "--markdown": table.markdown, "--latex": exports.latex}
+            sys.stdout.write(write.get(chosen[0], exports.as_json)(runs))
         else:
             _print(table.table(runs))
 
