@@ -283,6 +283,22 @@ def figures(
 
 
 @app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A", help="A run, or a folder of runs.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the figures; by default A/figures.")] = None,
+) -> None:
+    """Print what differs between two runs or sweeps: configuration, graph, losses, gradient norms by layer."""
+    with _bad_input():
+        from normexp.views import compare as comparison
+
+        sides = comparison.sides(_existing(first), _existing(second))
+        typer.echo(comparison.compare(*sides) + "\n")
+        for path in comparison.draw(*sides, out or first / "figures"):
+            typer.echo(path)
+
+
+@app.command()
 def report(
     folder: Folder = None,
     out: Annotated[Path | None, typer.Option(help="Output file; by default DIR/report.html.")] = None,
