@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from normexp import __version__
+from normexp import __version__, completion
 from normexp.config.schema import CHOICES, CLASSES, LISTS, configs_folder, ignored_keys, iter_keys
 from normexp.errors import INTERRUPTED, ConfigError, disk_error
 
@@ -48,10 +48,16 @@ def _offered(group: str) -> list[str]:
     return sorted(path.stem for path in configs_folder().joinpath(group).glob("*.yaml"))
 
 
+PIPED = 1000  # columns of output that goes into a pipe or a file
 KEYS = _keys()
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="KEY=VALUE", help="Overrides in Hydra's grammar.", show_default=False),
+    typer.Argument(
+        metavar="KEY=VALUE",
+        help="Overrides in Hydra's grammar.",
+        show_default=False,
+        autocompletion=completion.overrides,
+    ),
 ]
 ConfigDir = Annotated[
     list[str] | None,
@@ -123,31 +129,55 @@ def probe(
 
 
 @app.command()
-def show(overrides: Overrides = None, config_dir: ConfigDir = None, offline: Offline = False) -> None:
-    """Print what a config means: all keys, the graph as equations, constants, parameters."""
+def show(
+    overrides: Overrides = None,
+    config_dir: ConfigDir = None,
+    every: Annotated[bool, typer.Option("--all", help="Print every setting, not only those that you changed.")] = False,
+    offline: Offline = False,
+) -> None:
+    """Print what a config builds: its graph as equations, its constants, its size, and the settings you changed.
+
+    With a key instead of KEY=VALUE, explain the key: [bold]normexp show norm.eps[/].
+    """
     _set_hub(offline)
     with _bad_input():
+        words = overrides or []
+        if words and not any("=" in word for word in words):
+            from normexp.config.compose import Composer
+            from normexp.views.explain import explain
+
+            composer = Composer("train", config_dir or [])
+            typer.echo("\n\n".join(explain(word, composer) for word in words))
+            return
         from normexp.sweep.plan import plan
 
-        planned = plan("train", overrides or [], config_dirs=config_dir or [])
+        config, default = (plan("train", given, config_dirs=config_dir or []).runs[0].config for given in (words, []))
         from normexp.views.show import describe
 
-        typer.echo(describe(planned.runs[0].config))
+        typer.echo(describe(config, None if every else default))
 
 
 @app.command()
-def variants(config_dir: ConfigDir = None) -> None:
-    """List the variants: name, equation, paper."""
+def variants(
+    word: Annotated[
+        str, typer.Argument(metavar="WORD", help="Only those with this word in name, equation or paper.")
+    ] = "",
+    config_dir: ConfigDir = None,
+) -> None:
+    """List the variants: name, equation, paper. [bold]normexp variants hyper[/] searches."""
     with _bad_input():
         from normexp.config.compose import Composer
         from normexp.views.variants_table import list_variants
 
-        _print(list_variants(Composer("train", config_dir or [])))
+        _print(list_variants(Composer("train", config_dir or []), word))
 
 
 @app.command()
 def reproduce(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="Without it, list the studies.")] = "",
+    study: Annotated[
+        str,
+        typer.Argument(metavar="STUDY", help="Without it, list the studies.", autocompletion=completion.studies),
+    ] = "",
     quick: Annotated[
         bool, typer.Option("--quick", help="Minutes, five variants; otherwise all variants, hours.")
     ] = False,
@@ -213,17 +243,31 @@ def results(
     folder: Folder = None,
     csv: Annotated[bool, typer.Option("--csv", help="One row per run, all columns, as CSV.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="The table as Markdown.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="The table for LaTeX with booktabs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="All of every run, readings of probes too, as JSON.")] = False,
+    parquet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT", help="Write runs and all they recorded to this folder, as parquet.", show_default=False
+        ),
+    ] = None,
 ) -> None:
-    """Print the table of the runs in DIR (default: all results)."""
+    """Print the table of the runs in DIR (default: all results), or export them."""
     with _bad_input():
-        if csv and markdown:
-            raise ConfigError("--csv and --markdown cannot be used together; choose one")
-        from normexp.views import table
-        from normexp.views.runs import load_runs
+        asked = {"--csv": csv, "--markdown": markdown, "--latex": latex, "--json": as_json, "--parquet": parquet}
+        chosen = [option for option, given in asked.items() if given]
+        if len(chosen) > 1:
+            raise ConfigError(f"{' and '.join(chosen)} cannot be used together; choose one")
+        from normexp.views import exports, table
+        from normexp.views.published import load
 
-        runs = load_runs(_existing(folder))
-        if csv or markdown:
-            sys.stdout.write(table.csv(runs) if csv else table.markdown(runs))
+        runs = load(_existing(folder))
+        if parquet:
+            for path in exports.parquet(runs, parquet):
+                typer.echo(path)
+        elif chosen:
+            write = {"--csv": table.csv, "--markdown": table.markdown, "--latex": exports.latex}
+            sys.stdout.write(write.get(chosen[0], exports.as_json)(runs))
         else:
             _print(table.table(runs))
 
@@ -238,6 +282,22 @@ def figures(
         from normexp.views.figures import draw
 
         for path in draw(_existing(folder), out):
+            typer.echo(path)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A", help="A run, or a folder of runs.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the figures; by default A/figures.")] = None,
+) -> None:
+    """Print what differs between two runs or sweeps: configuration, graph, losses, gradient norms by layer."""
+    with _bad_input():
+        from normexp.views import compare as comparison
+
+        sides = comparison.sides(_existing(first), _existing(second))
+        typer.echo(comparison.compare(*sides) + "\n")
+        for path in comparison.draw(*sides, out or first / "figures"):
             typer.echo(path)
 
 
@@ -371,10 +431,16 @@ def _existing(folder: Path | None) -> Path:
 
 
 def _print(what: object, *, markup: bool = False) -> None:
-    """Print for a terminal. markup: whether square brackets style the text, which must then be normexp's own."""
+    """Print for a terminal; without one, in as wide lines as the text needs.
+
+    markup: whether square brackets style the text, which must then be normexp's own.
+    """
     from rich.console import Console
 
-    Console(soft_wrap=isinstance(what, str), highlight=False, markup=markup, emoji=False).print(what)
+    console = Console(soft_wrap=isinstance(what, str), highlight=False, markup=markup, emoji=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PIPED
+    console.print(what)
 
 
 @contextmanager

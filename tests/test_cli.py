@@ -10,9 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from normexp.cli import app
+from normexp.config.compose import Composer
+from normexp.views.variants_table import list_variants
 from tests.support.runs import TINY, alive, descendants, normexp, runs, started, status, wait_until
 
 HEAVY = ("torch", "hydra", "omegaconf", "pandas", "numpy", "pyarrow", "datasets", "matplotlib", "tensorboard", "joblib")
@@ -127,23 +131,40 @@ def test_unknown_option_is_bad_input_too(here):
     assert list(here.iterdir()) == []
 
 
-def test_show_prints_keys_graph_constants_and_size(here):
-    shown = in_process("show", *TINY, "variant=pre_ln", "depth=2")
+def test_show_prints_graph_constants_size_and_keys(here):
+    shown = in_process("show", "--all", *TINY, "variant=pre_ln", "depth=2")
     assert shown.exit_code == 0
     assert "variant:\n  name: pre_ln\n" in shown.output
     assert "  encoder_depth: 2\n" in shown.output
-    assert "pre_ln: x ← x + F(LN(x)), LN at the end\n" in shown.output
+    assert shown.output.startswith("pre_ln: x ← x + F(LN(x)), LN at the end\n")
     assert "  Xiong et al. 2020, On Layer Normalization in the Transformer Architecture, https://" in shown.output
     assert "  decoder layers 1–2\n    h₁ = x + A(LN(x))\n    h₂ = h₁ + C(LN(h₁), memory)\n" in shown.output
     assert "Constants at this depth:\n  none\n" in shown.output
     assert "Parameters: 12,048\n" in shown.output
     assert "Baselines of cldr_dates: unigram 2.9" in shown.output
+    assert shown.output.index("Parameters") < shown.output.index("variant:\n")
     assert list(here.iterdir()) == []
+
+
+def test_show_lists_only_what_differs_from_the_defaults(here):
+    shown = in_process("show", "variant=pre_ln", "norm.eps=0.5", "depth=2").output
+    assert shown.endswith(
+        "Settings other than the defaults:\n  depth: 2 (default 6)\n  variant: pre_ln (default post_ln)\n"
+        "  norm.eps: 0.5 (default 1e-05)\nnormexp show --all prints every setting; normexp show KEY explains one.\n"
+    )
+    assert "All settings are the defaults." in in_process("show").output
+
+
+def test_show_explains_a_key(here):
+    assert in_process("show", "lr").output.startswith("lr: peak learning rate\n  default: 1.5e-3\n")
+    wrong = in_process("show", "leraning")
+    assert wrong.exit_code == 2
+    assert wrong.stderr.startswith("error: leraning is not a key")
 
 
 def test_show_draws_layers_without_a_feed_forward(here):
     tiny = [key for key in TINY if not key.startswith("model.feed_forward")]
-    shown = in_process("show", *tiny, "attention=all_attention", "model.persistent=32").output
+    shown = in_process("show", "--all", *tiny, "attention=all_attention", "model.persistent=32").output
     assert "  feed_forward: 0\n  persistent: 32\n" in shown
     inside = "    inside A: 32 persistent keys and values per head in addition to the tokens'\n"
     assert f"  encoder layer 1\n    x ← LN(x + A(x))\n{inside}  encoder closes\n" in shown
@@ -176,6 +197,24 @@ def test_variants_has_one_line_per_variant(here):
     names = [line.split()[0] for line in listed[1:]]
     assert {"no_residual", "plain", "post_ln", "pre_ln"} <= set(names)
     assert names == sorted(names)
+
+
+def test_variants_searches_names_equations_and_papers(here):
+    names = [line.split()[0] for line in in_process("variants", "Hyper").output.splitlines()[1:]]
+    assert {"hyper_connections", "mhc"} <= set(names)
+    assert "post_ln" not in names
+    wrong = in_process("variants", "zzz")
+    assert (wrong.exit_code, wrong.stderr.count("\n")) == (2, 1)
+
+
+def test_variants_has_one_line_each_at_80_columns(monkeypatch):
+    monkeypatch.setattr("normexp.views.variants_table.Console", lambda: Console(force_terminal=True, width=80))
+    drawn = Console(width=80, record=True, file=io.StringIO())
+    drawn.print(list_variants(Composer("train")))
+    lines = drawn.export_text().splitlines()
+    assert len(lines) == 1 + len(Composer("train").options("variant"))
+    assert any("…" in line for line in lines)
+    assert all(cell_len(line) <= 80 for line in lines)
 
 
 def test_dry_run_prints_the_runs_and_their_cost(here):

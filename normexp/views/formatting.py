@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from normexp.views.unusual import unusual
+
 
 def number(value: object) -> str:
     """A swept value or a setting as text: 1e-3 for 0.001, none for None."""
@@ -51,7 +53,7 @@ def unit(frame: pd.DataFrame) -> str:
 
 
 def heading(frame: pd.DataFrame, swept: Sequence[str]) -> str:
-    """The settings that these runs share, including `swept` keys with one value, and the number of seeds.
+    """The settings that these runs share, `swept` keys with one value and what is no default included; seeds.
 
     e.g. "xavier_uniform init · layer_norm · tiny · translation · 400 steps · lr 1e-3 · n = 3 seeds"
     """
@@ -73,6 +75,7 @@ def heading(frame: pd.DataFrame, swept: Sequence[str]) -> str:
     shared = [
         setting(key, frame[key].iloc[0]) for key in keys if key in frame and frame[key].nunique(dropna=False) == 1
     ]
+    shared += [setting(key, value) for key, value in unusual(frame, keys).items()]
     return " · ".join(filter(None, [*shared, seeds(frame, swept)]))
 
 

@@ -40,7 +40,7 @@ def summary(runs: pd.DataFrame) -> list[str]:
     found = [f"Outcomes of the {len(done)} runs that completed: {said}." if len(done) > 1 else f"Outcome: {said[2:]}."]
     axes = assign_axes(done)
     if axes.colour and axes.column and done[axes.column].nunique() > 1:
-        found.append(_reach(done, axes.colour, axes.column))
+        found.append(_reach(runs, axes.colour, axes.column))  # a seed that failed has not trained
     found.append(_lowest(done))
     return [sentence for sentence in found if sentence]
 
@@ -62,6 +62,8 @@ def of_figure(stem: str, runs: pd.DataFrame) -> str:
 def _reach(runs: pd.DataFrame, colour: str, column: str) -> str:
     """At which values of the column all seeds of each variant trained."""
     said = []
+    if not (runs["outcome"] == "trained").any():
+        return ""
     for value in values_of(runs, colour):
         here = where(runs, **{colour: value})
         at = [each for each in values_of(here, column) if (where(here, **{column: each})["outcome"] == "trained").all()]

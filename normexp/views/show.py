@@ -17,21 +17,29 @@ from normexp.papers import papers_of
 from normexp.probes.graph import BRANCHES, graph
 from normexp.views.data import describe_data
 
+LOCAL = ("name", "results", "config_dirs")  # where a run goes, not what it is
+FOLLOW = ("model.encoder_depth", "model.decoder_depth")  # the depth, unless they are set
 ROLES = ("query", "key", "value", "out", "fc1", "fc2")
 
 
-def describe(config: Config) -> str:
-    """The resolved config, then what it builds: equations, constants at this depth, parameters."""
+def describe(config: Config, default: Config | None = None) -> str:
+    """What a config builds, the graph first: equations, constants at this depth, parameters; then its settings.
+
+    default: if given, only the settings that differ from it are listed; otherwise all of them, as YAML.
+    """
     corpus = load_corpus(config.data)
     model = build(config, corpus)
-    lines = [yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)]
-    stack = model.stacks[0]
+    stack, lines = model.stacks[0], []
     for name, owner in ((config.variant.name, stack.variant), *stack.add_ons.items()):
         lines += [*_source(name, type(owner)), ""]
     letters = ", ".join(f"{letter} {kind.replace('_', '-')}" for kind, letter in BRANCHES.items())
     lines += [f"The graph, with {letters}:"]
-    for part in graph(model):
+    parts = graph(model)
+    for part in parts:
         lines += [f"  {part.stack} {part.where}", *(f"    {line}" for line in part.lines)]
+    named = {f"{type(s.variant).__name__}." for s in model.stacks}
+    if any(name in line for part in parts for line in part.lines for name in named):
+        lines += ["  what reads numbers in a tensor cannot be an equation; it is named as a function"]
     lines += [f"  {s.shape.stack}: {remark}" for s in model.stacks for remark in s.variant.warnings()]
     lines += [f"  {s.shape.stack}: {leak}" for s in model.stacks for leak in _leaks(s)]
     constants = list(_constants(model, config.init.build()))
@@ -39,8 +47,34 @@ def describe(config: Config) -> str:
     baselines = " · ".join(f"{name} {value:.3f}" for name, value in corpus.baselines_for(config.task.name).items())
     total = sum(p.numel() for p in model.parameters())
     lines += ["", f"Parameters: {total:,}", f"Baselines of {config.data.name}: {baselines} (nats)"]
-    lines += describe_data(corpus)
-    return "\n".join(lines)
+    lines += [*describe_data(corpus), ""]
+    if default is None:
+        return "\n".join([*lines, yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True).rstrip()])
+    return "\n".join([*lines, *_differing(config, default)])
+
+
+def _differing(config: Config, default: Config) -> Iterator[str]:
+    """The settings that are not the default ones."""
+    ours, theirs = _flat(to_dict(config)), _flat(to_dict(default))
+    keys = [key for key in ours if key not in LOCAL and ours[key] != theirs.get(key)]
+    keys = [key for key in keys if key not in FOLLOW or ours[key] != ours["depth"]]
+    yield "Settings other than the defaults:" if keys else "All settings are the defaults."
+    for key in keys:
+        yield f"  {key}: {ours[key]}" + (f" (default {theirs[key]})" if key in theirs else "")
+    yield "normexp show --all prints every setting; normexp show KEY explains one."
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings by dotted key; a group has the name of its choice, and options only where they are its own."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            inner = _flat(value, f"{prefix}{key}.")
+            ours = ((name, each) for name, each in inner.items() if not name.rpartition(".")[2].startswith("_"))
+            found |= {name.removesuffix(".name"): each for name, each in ours}
+        else:
+            found[prefix + key] = value
+    return found
 
 
 def _source(name: str, variant: Any) -> list[str]:

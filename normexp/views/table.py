@@ -1,13 +1,14 @@
 """The results table: one row per configuration, with mean ± standard deviation over its seeds."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -35,6 +36,10 @@ BASELINES = {
 }
 
 
+# What a narrow terminal does without, in this order; `state` only where every run is complete.
+EXPENDABLE = ("state", "valid loss", "token accuracy", "accuracy", "BLEU")
+
+
 class Row(NamedTuple):
     """One configuration over its seeds: swept values, results as text, and the counts of outcomes and states."""
 
@@ -50,7 +55,8 @@ MACHINE = ("results", "config_dirs", "pid", "host", "heartbeat", "measured")
 
 def table(frame: pd.DataFrame) -> RenderableType:
     """The table of each sweep among these runs, for a rich console: results or, without training, probe values."""
-    return Group(*(_one(folder, part) for folder, part in split_sweeps(frame).items()))
+    parts = [_one(folder, part) for folder, part in split_sweeps(frame).items()]
+    return Group(*(each for part in parts for each in (part, Text()))) if len(parts) > 1 else Group(*parts)
 
 
 def csv(frame: pd.DataFrame) -> str:
@@ -154,7 +160,7 @@ def notes(frame: pd.DataFrame) -> list[str]:
 def _one(folder: Path, frame: pd.DataFrame) -> RenderableType:
     title = Text.assemble((visible(folder.resolve().name), "bold"), ": ", formatting.heading(frame, swept_keys(frame)))
     if _trained(frame):
-        shown: list[RenderableType] = [Text(baselines_line(frame)), _results(frame)]
+        shown: list[RenderableType] = [Text(baselines_line(frame)), _Fitting(*rows_of(frame))]
     else:
         shown = [_coloured(_count(frame["state"]), len(frame), terse=True), *map(_probe_table, tables(frame))]
     # Paths in the notes are for copying: fold them, do not cut them.
@@ -171,27 +177,40 @@ def _probe_table(probe: ProbeTable) -> Group:
     return Group(Text(probe.title, "bold", overflow="fold"), drawn)  # a title of the table's own would be as narrow
 
 
-def _results(frame: pd.DataFrame) -> Table:
-    columns, rows = rows_of(frame)
-    drawn = Table(box=SIMPLE_HEAD, header_style="bold", show_edge=False, padding=(0, 1, 0, 0))
-    settled = len(columns) - 2
-    keys = len(rows[0].keys)
-    for index, column in enumerate(columns):
-        # On a narrow terminal numbers wrap at their ±; the names of a row and its outcome do not.
-        name, outcome = index <= keys, index >= settled
-        drawn.add_column(
-            column,
-            justify="left" if outcome or index < keys else "right",
-            no_wrap=name,
-            min_width=min(12, max(len(texts(row)[index]) for row in rows)) if outcome else None,
-        )
-    for row in rows:
-        drawn.add_row(
-            *[Text(text) for text in texts(row)[:settled]],
-            _coloured(row.outcomes, row.n),
-            _coloured(row.states, row.n, terse=True),
-        )
-    return drawn
+class _Fitting:
+    """The table in as many lines as rows: columns are left out, and named below, where the terminal is too narrow."""
+
+    def __init__(self, columns: list[str], rows: list[Row]) -> None:
+        self.columns, self.rows = columns, rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        texts_of = [texts(row) for row in self.rows]
+        left_out: list[str] = []
+        for column in ("", *EXPENDABLE):
+            place = self.columns.index(column) if column in self.columns else -1
+            if column == "state" and any(row[place] != "completed" for row in texts_of):
+                continue
+            left_out += [column] if place >= 0 else []
+            drawn = self._table(left_out)
+            if Measurement.get(console, options.update(max_width=10_000), drawn).maximum <= options.max_width:
+                break
+        yield drawn
+        missing = [column for column in left_out if column != "state"]
+        if missing:
+            yield Text(f"left out: {', '.join(missing)} (a wider terminal or --csv has them)", "dim")
+
+    def _table(self, left_out: Sequence[str]) -> Table:
+        drawn = Table(box=SIMPLE_HEAD, header_style="bold", show_edge=False, padding=(0, 1, 0, 0))
+        keys, settled = len(self.rows[0].keys), len(self.columns) - 2
+        kept = [place for place, column in enumerate(self.columns) if column not in left_out]
+        for place in kept:
+            numbers = keys <= place < settled
+            drawn.add_column(self.columns[place], justify="right" if numbers else "left", no_wrap=place <= keys)
+        for row in self.rows:
+            cells = [Text(text) for text in texts(row)[:settled]]
+            cells += [_coloured(row.outcomes, row.n), _coloured(row.states, row.n, terse=True)]
+            drawn.add_row(*(cells[place] for place in kept))
+        return drawn
 
 
 def texts(row: Row) -> list[str]:

@@ -2,7 +2,6 @@
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -14,14 +13,24 @@ from normexp.papers import citations, papers_of
 COLUMNS = ("variant", "equation", "paper", "verified")
 
 
-def list_variants(composer: Composer) -> RenderableType:
-    """One row per variant that the config folders offer: name, equation, paper, what it was checked against.
+def list_variants(composer: Composer, word: str = "") -> RenderableType:
+    """One line per variant that the config folders offer: name, equation, paper, what it was checked against.
 
-    A terminal gets a table whose papers are links; anything else gets one line per variant, the addresses in a last
-    column.
+    A terminal gets a table whose papers are links, with as many columns as fit into a line each; anything else gets all
+    columns, the addresses last. word: only variants whose name, equation or papers contain it. Raises ConfigError if
+    there is none.
     """
     rows = {name: _class_of(composer, name) for name in composer.options("variant")}
-    return _linked_table(rows) if Console().is_terminal else _lines(rows)
+    rows = {name: variant for name, variant in rows.items() if word.casefold() in _searched(name, variant).casefold()}
+    if not rows:
+        raise ConfigError(f"no variant has {word!r} in its name, equation or papers; normexp variants lists all")
+    console = Console()
+    return _linked_table(rows, console.width) if console.is_terminal else _lines(rows)
+
+
+def _searched(name: str, variant: type[Variant]) -> str:
+    titles = (f"{paper.citation} {paper.title}" for paper in papers_of(variant.paper))
+    return " ".join((name, variant.equation, *titles, variant.verified))
 
 
 def _class_of(composer: Composer, name: str) -> type[Variant]:
@@ -33,13 +42,21 @@ def _class_of(composer: Composer, name: str) -> type[Variant]:
     return found
 
 
-def _linked_table(variants: dict[str, type[Variant]]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in COLUMNS:
-        table.add_column(column, no_wrap=column == "variant")
+def _linked_table(variants: dict[str, type[Variant]], width: int) -> Table:
+    """Name and equation, cut off where the line ends; the paper and what was checked where all of it fits."""
+    rows = []
     for name, variant in variants.items():
         cited = Text(", ").join(Text(p.citation, f"link {p.link}" if p.link else "") for p in papers_of(variant.paper))
-        table.add_row(name, escape(variant.equation), cited, escape(variant.verified))
+        rows.append((Text(name), Text(variant.equation), cited, Text(variant.verified)))
+    widths = [max(row[place].cell_len for row in rows) + 2 for place in range(len(COLUMNS))]
+    shown = max((count for count in (4, 3) if sum(widths[:count]) <= width), default=2)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    fits = sum(widths[:shown]) <= width
+    for column in COLUMNS[:shown]:
+        cut = widths[0] - 2 if column == "variant" else None if fits else max(20, width - widths[0] - 2)
+        table.add_column(column, no_wrap=True, overflow="ellipsis", width=cut)
+    for row in rows:
+        table.add_row(*row[:shown])
     return table
 
 
@@ -50,4 +67,4 @@ def _lines(variants: dict[str, type[Variant]]) -> str:
         rows.append((name, variant.equation, citations(variant.paper), variant.verified, links))
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     padded = ("  ".join(set_cell_size(*cell) for cell in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(escape(line.rstrip()) for line in padded)
+    return "\n".join(line.rstrip() for line in padded)

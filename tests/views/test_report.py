@@ -84,7 +84,7 @@ def test_several_sweeps_have_a_table_of_contents(make_sweep: Callable[..., Path]
 
 def test_runs_that_are_not_finished_are_a_page_too(make_sweep: Callable[..., Path]) -> None:
     folder = make_sweep("early", depth=[6], variant=["post_ln"], state=["running"])
-    assert "running" in page(write(folder))
+    assert "interrupted" in page(write(folder))
 
 
 def test_a_folder_without_runs_is_an_error(tmp_path: Path) -> None:

@@ -53,6 +53,29 @@ def test_a_narrow_terminal_keeps_the_log_path_and_the_names(sweep: Path, width: 
         assert "trained 2/2" in text
 
 
+@pytest.mark.parametrize("width", [70, 80, 90, 120])
+def test_a_narrow_table_has_one_line_per_row(sweep: Path, width: int) -> None:
+    """Columns are left out by name rather than wrapped; keys, final loss and outcome stay."""
+    frame = load_runs(sweep)
+    frame = frame[(frame["depth"] != 12) & (frame["variant"] != "pre_ln")]
+    lines = printed(frame, width).splitlines()
+    rows = [line for line in lines if "post_ln" in line or "no_residual" in line]
+    assert len(rows) == 4
+    assert all("±" in row and "/2" in row for row in rows)
+    assert any(line.startswith("left out: valid loss") for line in lines) == (width < 100)
+    assert max(map(len, lines)) <= width
+
+
+def test_a_state_that_is_not_complete_is_never_left_out(sweep: Path) -> None:
+    assert "failed 1/2" in printed(load_runs(sweep), 100)
+
+
+def test_sweeps_have_a_line_between_them(make_sweep: Callable[..., Path]) -> None:
+    for name in ("one", "two"):
+        folder = make_sweep(name, depth=[6], variant=["post_ln"])
+    assert "\n\ntwo: " in printed(load_runs(folder.parent))
+
+
 def test_one_run_without_seeds(make_sweep: Callable[..., Path]) -> None:
     frame = load_runs(make_sweep(task=["classification"], depth=[6, 12], variant=["pre_ln"]))
     columns, rows = rows_of(frame)

@@ -1,0 +1,90 @@
+"""Runs in the formats of other programs: JSON, LaTeX, parquet."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from normexp.errors import ConfigError
+from normexp.records.folder import ensure_writable_dir
+from normexp.records.reading import visible
+from normexp.views import formatting
+from normexp.views.probe_table import tables
+from normexp.views.runs import TABLES, load_table, split_sweeps, swept_keys
+from normexp.views.table import MACHINE, baselines_line, rows_of, texts
+
+READING = ["step", "stack", "layer", "site", "statistic", "value"]
+
+
+def plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row per run without what belongs to this machine; `folder` is the sweep's and the run's name."""
+    folders = [Path(folder) for folder in frame["folder"]]
+    kept = frame.drop(columns=[column for column in MACHINE if column in frame])
+    return kept.assign(folder=[visible(f"{folder.parent.name}/{folder.name}") for folder in folders])
+
+
+def as_json(frame: pd.DataFrame) -> str:
+    """A list with one object per run: its config, its results and, as `readings`, what its probes measured first and
+    last. A value that is not finite is null.
+    """
+    layers = load_table(frame, "layers", [("parameter", "==", "")])
+    rows = json.loads(plain(frame).to_json(orient="records", double_precision=15))
+    for row, folder in zip(rows, frame["folder"], strict=True):
+        here = layers[layers["folder"] == folder]
+        here = here[here["step"].isin([here["step"].min(), here["step"].max()])]
+        row["readings"] = json.loads(here[READING].to_json(orient="records", double_precision=15))
+    return json.dumps([_given(row) for row in rows], ensure_ascii=False, indent=1) + "\n"
+
+
+def latex(frame: pd.DataFrame) -> str:
+    """The table of each sweep for LaTeX with booktabs; settings and baselines are comments above it."""
+    parts = []
+    for folder, runs in split_sweeps(frame).items():
+        lines = [f"{visible(folder.resolve().name)}: {formatting.heading(runs, swept_keys(runs))}"]
+        if "steps" not in runs or runs["steps"].any():
+            columns, rows = rows_of(runs)
+            lines.append(baselines_line(runs))
+            drawn = [pd.DataFrame([texts(row) for row in rows], columns=columns)]
+        else:
+            drawn = [pd.DataFrame(each.rows, columns=each.columns) for each in tables(runs)]
+        comments = "".join(f"% {line}\n" for line in lines)
+        body = "\n".join(_symbols(each.to_latex(index=False, escape=True)) for each in drawn)
+        parts.append(comments + body)
+    return "\n".join(parts)
+
+
+def parquet(frame: pd.DataFrame, out: Path) -> list[Path]:
+    """Write runs.parquet, and every recorded table with the swept keys of its runs, to a folder; return the files.
+
+    Raises ConfigError if a file cannot be written.
+    """
+    ensure_writable_dir(out, "--parquet")
+    written = []
+    found = {"runs": plain(frame)} | {name: load_table(frame, name) for name in TABLES}
+    for name, rows in found.items():
+        if len(rows):
+            path = out / f"{name}.parquet"
+            named = rows.assign(folder=[f"{Path(each).parent.name}/{Path(each).name}" for each in rows["folder"]])
+            try:
+                _typed(named).to_parquet(path, index=False)
+            except OSError as error:
+                raise ConfigError(f"--parquet must be a folder that can be written to; got {out} ({error})") from error
+            written.append(path)
+    return written
+
+
+def _given(row: dict[str, Any]) -> dict[str, Any]:
+    """Without the keys that have no value for this run."""
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def _typed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Columns of mixed types as text: parquet has one type per column."""
+    mixed = [column for column in rows if rows[column].dropna().map(type).nunique() > 1]
+    return rows.assign(**{str(column): rows[column].map(lambda each: None if each is None else str(each))
+                          for column in mixed})  # fmt: skip
+
+
+def _symbols(text: str) -> str:
+    return text.replace("±", r"$\pm$").replace("–", "--")
