@@ -6,7 +6,7 @@ import pandas as pd
 from normexp.studies.claim import Untested
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import LOSS, NATS, REDUCIBLE, last_fc2_gradient, loss_curves
+from normexp.studies.rows import REDUCIBLE, drawn_losses, last_fc2_gradient
 from normexp.studies.statistics import (
     COMPARABLE,
     comparable,
@@ -31,14 +31,17 @@ class DeepNet2022(Control, Study):
         "figure 5",
         title="How far one step moves the output, against depth",
         x="depth",
-        label="‖ΔF‖",
+        column="part",
+        label="‖ΔF‖ of one step",
         x_label="layers in encoder and decoder",
         log="xy",
         caption="Mean distance per token between the decoder's outputs before and after one step of gradient descent "
-        "at lr 1e-3, from the initial weights.",
+        "at lr 1e-3, from the initial weights; of all parameters, or of the sub-layers' matrices alone.",
     )
     def update_and_depth(self) -> Drawn:
-        return updates(self.runs["update"])
+        parts = {"update": "all parameters", "matrices": "matrices alone"}
+        shown = {part: name for part, name in parts.items() if part in self.runs}
+        return pd.concat([updates(self.runs[part]).assign(part=name) for part, name in shown.items()])
 
     @figure(
         "figure 4a",
@@ -71,11 +74,9 @@ class DeepNet2022(Control, Study):
         title="Post-LN of 18 layers with smaller lower layers",
         x="step",
         colour="init",
-        label=NATS,
-        caption=LOSS,
     )
     def loss(self) -> Drawn:
-        return loss_curves(self.runs["small"])
+        return drawn_losses(self.runs["small"])
 
     @claim("theorem 4.2 and figure 5", SPREAD, kind="ratio", at_most=3, source="convention")
     def deepnorm_bounded(self) -> Values:

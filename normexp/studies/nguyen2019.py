@@ -5,7 +5,7 @@ import pandas as pd
 from normexp.studies.claim import Untested
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import LOSS, NATS, REDUCIBLE, loss_curves
+from normexp.studies.rows import REDUCIBLE, drawn_losses
 from normexp.studies.statistics import COMPARABLE, comparable, per_seed, relative_gap, steps_to, trained, trained_where
 from normexp.studies.study import Study
 from normexp.studies.verdict import LOSS_MARGIN
@@ -24,25 +24,24 @@ class Nguyen2019(Control, Study):
         x="step",
         label="gradient norm",
         log="y",
+        mean=False,  # it would hide the spikes
         caption="Norm of the whole gradient, before clipping.",
     )
     def gradient_trace(self) -> Drawn:
         return self._trace()
 
-    @figure("table 5", title="Training loss without warm-up", x="step", column="depth", label=NATS, caption=LOSS)
+    @figure("table 5", title="Training loss without warm-up", x="step", column="depth")
     def without_warmup(self) -> Drawn:
-        return loss_curves(self.runs["cold"])
+        return drawn_losses(self.runs["cold"])
 
     @figure(
         "table 2",
         title="Training loss under two initialisations",
         x="step",
         column="init",
-        label=NATS,
-        caption=LOSS,
     )
     def init(self) -> Drawn:
-        return loss_curves(self.runs["init"])
+        return drawn_losses(self.runs["init"])
 
     @claim(
         "table 5",

@@ -89,6 +89,7 @@ def reproduce(
     config_dirs: Sequence[str],
     jobs: int,
     log: Callable[[str], None],
+    look: str = "default",
 ) -> Reproduced:
     """Bring every part of the study to its end, then draw its figures and check its claims.
 
@@ -96,6 +97,7 @@ def reproduce(
     They lie in results/parts, where two studies that ask for the same part in the same words share it.
     out: where report, tables and figures go, too.
     log: called with a line about each part before it starts.
+    look: paper draws every figure a second time, for a paper (see normexp.views.style); the report has the usual ones.
     """
     study, notes = load(name, size, config_dirs)
     folder = (results / f"{name}-{size}").absolute()
@@ -127,9 +129,10 @@ def reproduce(
     if not complete:
         return Reproduced(title, folder, [], [], notes, [folder for part in runs.values() for folder in _failed(part)])
     drawn = []
-    with style.context():
-        for stem, figure in study.figures(runs):
-            drawn += style.save(figure, folder / "figures" / stem)
+    for each in dict.fromkeys(("default", look)):
+        with style.context(each):
+            for stem, figure in study.figures(runs):
+                drawn += style.save(figure, style.folder(folder / "figures", each) / stem)
     claims = list(study.claims(runs))
     report.write(folder, title, size, parts, runs, drawn, claims, notes)
     if out:

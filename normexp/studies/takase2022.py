@@ -4,7 +4,7 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import FC2, LOSS, NATS, REDUCIBLE, deep_runs, fc2_gradients, loss_curves
+from normexp.studies.rows import FC2, REDUCIBLE, deep_runs, drawn_losses, fc2_gradients
 from normexp.studies.statistics import COMPARABLE, comparable, exponent, per_seed, rate, relative_gap, trained_where
 from normexp.studies.study import Runs, Study
 from normexp.studies.verdict import EXPONENT_MARGIN, LOSS_MARGIN
@@ -38,6 +38,7 @@ class Takase2022(Control, Study):
         x_label="from the output down",
         names=dict(enumerate(POINTS, start=1)),
         log="y",
+        joined=False,
         caption="Norm of the loss gradient of the stream (S) and of the branch output (B) of feed-forward (FFN), "
         "cross-attention (cross) and attention (attn), 18 layers, at initialisation. In Post-LN a norm sits between "
         "S and B.",
@@ -45,9 +46,9 @@ class Takase2022(Control, Study):
     def inside_the_last_layer(self) -> Drawn:
         return inside(self.runs["gradients"])
 
-    @figure("figure of loss curves", title="Training loss at 18 layers", x="step", label=NATS, caption=LOSS)
+    @figure("figure of loss curves", title="Training loss at 18 layers", x="step")
     def loss(self) -> Drawn:
-        return pd.concat([loss_curves(runs) for runs in deep_runs(self, "b2t")])
+        return drawn_losses(*deep_runs(self, "b2t"))
 
     @claim(
         INSIDE,

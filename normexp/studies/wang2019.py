@@ -6,7 +6,7 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import LOSS, NATS, REDUCIBLE, loss_curves
+from normexp.studies.rows import REDUCIBLE, drawn_losses
 from normexp.studies.statistics import COMPARABLE, comparable, relative_gap, trained, values_by_seed
 from normexp.studies.study import Study
 from normexp.views.grid import where
@@ -19,12 +19,11 @@ TRAINED = "share of the runs that are trained, 18 encoder and 6 decoder layers"
 class Wang2019(Control, Study):
     paper = "wang2019"
 
-    @figure(
-        title="Training loss of deep encoders with 6 decoder layers", x="step", column=DEPTH, label=NATS, caption=LOSS
-    )
+    @figure(title="Training loss of deep encoders with 6 decoder layers", x="step", column=DEPTH)
     def encoder_depth(self) -> Drawn:
+        rows, options = drawn_losses(self.runs["encoder"])
         depths = self.runs["encoder"].frame.set_index("folder")[DEPTH]
-        return loss_curves(self.runs["encoder"]).assign(**{DEPTH: lambda rows: rows["folder"].map(depths)})
+        return rows.assign(**{DEPTH: rows["folder"].map(depths)}), options
 
     @figure(
         "equations 5 and 6",

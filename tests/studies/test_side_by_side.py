@@ -63,7 +63,7 @@ def test_the_map_tells_loss_verdict_and_rate(gone):
         figure.canvas.draw()
     assert name == "side_by_side"
     texts = [text.get_text() for axis in figure.axes for text in axis.texts]
-    assert "0.060 ± 0.000  4.5e-3" in texts
+    assert "0.06 ± 0  4.5e-3" in texts
     assert ("not finite  4.5e-3" in texts) == gone
     assert ("D" in texts) == gone
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import isotonic_regression
 
-from normexp.views.loss_curves import spread
+from normexp.views.edge_labels import spread
 
 places = st.lists(st.floats(-100, 100), min_size=1, max_size=12).map(sorted)
 gaps = st.floats(0.01, 10)
