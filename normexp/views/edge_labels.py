@@ -37,7 +37,14 @@ def label_edges(figure: Figure, labels: Sequence[tuple[Axes, Sequence[EdgeLabel]
                 color=label.colour,
                 va="center",
                 ha="left",
-                arrowprops={"arrowstyle": "-", "color": "0.7", "lw": 0.4, "shrinkA": 0, "shrinkB": 0},
+                arrowprops={
+                    "arrowstyle": "-",
+                    "color": "0.7",
+                    "lw": 0.4,
+                    "shrinkA": 1,
+                    "shrinkB": 0,
+                    "relpos": (0, 0.5),
+                },
                 annotation_clip=False,
             )
             for height, label in shown
@@ -46,7 +53,7 @@ def label_edges(figure: Figure, labels: Sequence[tuple[Axes, Sequence[EdgeLabel]
     figure.draw_without_rendering()  # the height of the panels is known only after the layout
     for axis, texts, places in placed:
         gap = 1.3 * size / 72 / (axis.get_position().height * figure.get_size_inches()[1])
-        for text, place in zip(texts, spread(places, gap), strict=True):
+        for text, place in zip(texts, within(spread(places, gap), gap), strict=True):
             text.set_y(place)
 
 
@@ -64,6 +71,13 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
         while len(groups) > 1 and _low(groups[-1], gap) - _high(groups[-2], gap) < gap - 1e-12:
             groups[-2:] = [groups[-2] + groups[-1]]
     return [_low(group, gap) + index * gap for group in groups for index in range(len(group))]
+
+
+def within(places: Sequence[float], gap: float) -> list[float]:
+    """Move positions that are a gap or more apart to between 0 and 1, as far as they fit there."""
+    last = len(places) - 1
+    lowered = [min(place, 1 - gap * (last - index)) for index, place in enumerate(places)]
+    return [max(place, gap * index) for index, place in enumerate(lowered)]
 
 
 def _low(group: Sequence[float], gap: float) -> float:

@@ -140,8 +140,9 @@ def add_titles_and_legend(figure: Figure, title: str, settings: str, caption: st
     lines = lines if sheet().titles else []
     above = 0.06 + 0.08 * bool(lines) + sum(1.35 * size / 72 for _, size, _, _ in lines)
     labels = [str(handle.get_label()) for handle in handles]
-    ncols = _legend_columns(labels, width - 0.2)
-    below = 0.1 + 0.15 * math.ceil(len(labels) / ncols)
+    small = len(labels) > 20
+    ncols = _legend_columns(labels, (width - 0.2) / (0.7 if small else 1))
+    below = 0.1 + (0.115 if small else 0.15) * math.ceil(len(labels) / ncols)
     height += above + below
     figure.set_size_inches(width, height)
 
@@ -158,6 +159,7 @@ def add_titles_and_legend(figure: Figure, title: str, settings: str, caption: st
         borderpad=0.2,
         handlelength=2.6,
         columnspacing=1.4,
+        fontsize=6 if small else None,
         labelspacing=0.3,
     )
     room = (0, below / height, 1, 1 - (above + below) / height)

@@ -21,7 +21,8 @@ from normexp.views.seeds import Drawn, caption_of, draw_seeds
 Curve = Callable[[np.ndarray], np.ndarray]
 GUIDES = ((0, (4, 2)), (0, (1, 1.5)), (0, (6, 1.5, 1, 1.5)), (0, (8, 3)))  # dashes of curves of theory, in their order
 MANY = 10  # more lines than that share colours, so each has its name at its end
-LINE_HEIGHT = 0.1  # inches of such a name
+DODGE = 0.12  # between the points of two colours at one category, which may be equal
+LINE_HEIGHT = 0.13  # inches of such a name
 
 
 def line_plot(
@@ -60,6 +61,8 @@ def line_plot(
     columns, down = values_of(rows, column), values_of(rows, row)
     styles = colours(rows, colour)
     many = len(styles) > MANY
+    on_axis = bool(names) and bool((rows.groupby(colour)[x].nunique() == 1).all())  # the axis names the colours
+    apart = 0.0 if joined or on_axis else DODGE
     figure, grid = panels(len(down), len(columns), max(2.2, many * LINE_HEIGHT * len(styles)), shared)
     drawn: list[Drawn] = []
     edges: list[tuple[Axes, list[EdgeLabel]]] = []
@@ -73,8 +76,10 @@ def line_plot(
             if "y" in log:
                 axis.set_yscale("log")
             ends = []
-            for key, style in styles.items():
+            for number, (key, style) in enumerate(styles.items()):
                 curve = where(part, **{colour: key})
+                if apart:
+                    curve = curve.assign(**{x: curve[x] + apart * (number - (len(styles) - 1) / 2)})
                 if floor:
                     floored |= _mark_floor(axis, curve, x, floor[0], style)
                     curve = curve.assign(value=curve["value"].clip(lower=floor[0]))
@@ -106,8 +111,7 @@ def line_plot(
         said.append(f"Open triangles: at or below {floor[1]}.")
     if covered:
         said.append("Wide lines: covered by another.")
-    on_axis = bool(names) and bool((rows.groupby(colour)[x].nunique() == 1).all())  # the axis names them already
-    handles = [] if on_axis else _handles(styles, colour, drawn, joined)
+    handles = [] if on_axis or many else _handles(styles, colour, drawn, joined)
     add_titles_and_legend(figure, title, settings, " ".join(filter(None, said)), handles)
     label_edges(figure, edges)
     return figure

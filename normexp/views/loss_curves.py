@@ -28,7 +28,7 @@ from normexp.views.runs import swept_keys
 
 TRAIN_NLL = [("statistic", "==", "nll"), ("split", "==", "train")]
 MANY = 10  # more lines than that share colours, so each has its name at its end
-LINE_HEIGHT = 0.1  # inches of a name at the end of a line
+LINE_HEIGHT = 0.13  # inches of a name at the end of a line
 
 
 def loss_curves(runs: pd.DataFrame, curves: pd.DataFrame, keys: KeyAxes, dashed: str | None) -> Figure:
@@ -64,7 +64,7 @@ def loss_curves(runs: pd.DataFrame, curves: pd.DataFrame, keys: KeyAxes, dashed:
                     style = style._replace(line=dash) if dashed else style
                     mean = _curves(axis, some, curves, style, window, scale.regret)
                     crossed |= bool((some["outcome"] == "diverged").any())
-                    lowest = min(lowest, mean.min() if len(mean) else np.inf)
+                    lowest = min(lowest, _last(mean) / 3)
                     if many and len(mean):
                         names.append(EdgeLabel(name_of(str(keys.colour), value), float(mean.iloc[-1]), style.colour))
             baselines = on_axis(panel, scale)
@@ -75,7 +75,7 @@ def loss_curves(runs: pd.DataFrame, curves: pd.DataFrame, keys: KeyAxes, dashed:
             elif axis is axes[-1]:
                 edges.append((axis, [EdgeLabel(f"{name} {loss:.2f}", loss) for name, loss in baselines]))
     top = _top(runs, curves, scale)
-    grid[0][0].set_ylim(lowest / 1.5 if scale.regret and 0 < lowest < top else 0 if not scale.regret else None, top)
+    grid[0][0].set_ylim(lowest if scale.regret and 0 < lowest < top else 0 if not scale.regret else None, top)
     for axis in grid.flat:
         axis.set_xlim(0, last)
         axis.xaxis.set_major_locator(FixedLocator(tick_places(0, last, most=6)))
@@ -85,7 +85,9 @@ def loss_curves(runs: pd.DataFrame, curves: pd.DataFrame, keys: KeyAxes, dashed:
     for axis in grid[-1]:
         axis.set_xlabel("training step")
 
-    handles = [_line(name_of(str(keys.colour), value), style) for value, style in styles.items() if keys.colour]
+    handles = [
+        _line(name_of(str(keys.colour), value), style) for value, style in styles.items() if keys.colour and not many
+    ]
     if dashed:
         handles += [
             Line2D([], [], color="0.3", ls=dash, lw=1.4, label=name_of(dashed, value)) for value, dash in dashes.items()
@@ -143,6 +145,12 @@ def _curves(
     mean = np.exp(seeds.where(seeds > 0).map(np.log).mean(axis=1, skipna=False)) if log else seeds.mean(axis=1)
     axis.plot(mean.index, mean, color=style.colour, ls=style.line, lw=1.5, zorder=3)
     return pd.Series(mean)
+
+
+def _last(mean: pd.Series) -> float:
+    """The mean over the last twentieth of the steps, infinite without any: its minimum is a matter of noise."""
+    ending = mean.tail(max(1, len(mean) // 20)).mean()
+    return float(ending) if ending == ending else np.inf
 
 
 def _top(runs: pd.DataFrame, curves: pd.DataFrame, scale: Scale) -> float:

@@ -247,6 +247,12 @@ def test_categories_are_points_with_no_line_between(seeds: int) -> None:
     assert len(axis.collections) == (seeds == 6)
 
 
+def test_equal_points_of_two_colours_do_not_cover_each_other() -> None:
+    some = rows(stack=["decoder"], depth=[6], seed=[0])
+    post, pre = lines(panel(some=some.assign(value=1.0), joined=False))
+    np.testing.assert_allclose(np.asarray(pre) - np.asarray(post), [[0.12, 0]] * 4)
+
+
 def test_an_axis_that_names_the_variants_needs_no_legend() -> None:
     some = rows(stack=["decoder"], depth=[6], layer=[1])
     some["layer"] = some["variant"].map({"post_ln": 1, "pre_ln": 2})
@@ -257,7 +263,9 @@ def test_more_lines_than_colours_are_named_at_their_ends() -> None:
     names = list(VARIANTS[:12])
     some = rows(stack=["decoder"], depth=[12, 6], variant=names, seed=[0])
     some["value"] *= some["variant"].map(names.index) + 1
-    for axis in line_plot(some, "layer", column="depth", log="y", **FRAME).axes:
+    figure = line_plot(some, "layer", column="depth", log="y", **FRAME)
+    assert legend(figure) == []
+    for axis in figure.axes:
         assert edge_labels(axis)[-1] == names[-1]
         assert sorted(edge_labels(axis)) == sorted(names)
     assert panel().texts[:] == []
