@@ -1,7 +1,6 @@
 """The commands. Nothing heavy is imported before a command needs it."""
 
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +12,7 @@ import typer
 
 from normexp import __version__
 from normexp.config.schema import CHOICES, CLASSES, configs_folder, ignored_keys, iter_keys
-from normexp.errors import ConfigError
+from normexp.errors import INTERRUPTED, ConfigError
 
 if TYPE_CHECKING:
     from normexp.sweep.plan import Sweep
@@ -79,12 +78,16 @@ StyleName = Annotated[
     Style,
     typer.Option("--style", help="paper: PDFs of a column's width in figures/paper, without titles; captions as text."),
 ]
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Ask nothing of the Hugging Face Hub; read its datasets from the cache.")
+]
 Folder = Annotated[Path | None, typer.Argument(metavar="DIR", help="Runs, or folders of runs.", show_default=False)]
 
 
 @app.command(epilog=KEYS)
-def train(overrides: Overrides = None, config_dir: ConfigDir = None, name: Name = "") -> None:
+def train(overrides: Overrides = None, config_dir: ConfigDir = None, name: Name = "", offline: Offline = False) -> None:
     """Train one run: [bold]normexp train variant=pre_ln depth=12[/]."""
+    _set_hub(offline)
     _run("train", overrides, config_dir, name, jobs=1)
 
 
@@ -97,12 +100,14 @@ def sweep(
     pool: PoolName = "",
     dry_run: DryRun = False,
     estimate: Estimate = False,
+    offline: Offline = False,
 ) -> None:
     """Train a grid: [bold]normexp sweep depth=6,12,18 'seed=range(3)'[/].
 
     Without a variant it compares post_ln, pre_ln and no_residual.
     The same command again skips runs that are complete and resumes those that were interrupted.
     """
+    _set_hub(offline)
     _run("sweep", overrides, config_dir, name, jobs, pool, dry_run, estimate)
 
 
@@ -115,18 +120,21 @@ def probe(
     pool: PoolName = "",
     dry_run: DryRun = False,
     estimate: Estimate = False,
+    offline: Offline = False,
 ) -> None:
     """Measure untrained models: [bold]normexp probe depth=6,18 probe=\\[stream,dependency][/].
 
     Models can have any size, up to the papers' own: [bold]model=base[/]. The same probes measure a training run every
     [bold]probe.every[/] steps: [bold]normexp sweep depth=6 probe=\\[gradient_norm,stream][/].
     """
+    _set_hub(offline)
     _run("probe", overrides, config_dir, name, jobs, pool, dry_run, estimate)
 
 
 @app.command()
-def show(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
+def show(overrides: Overrides = None, config_dir: ConfigDir = None, offline: Offline = False) -> None:
     """Print what a config means: all keys, the graph as equations, constants, parameters."""
+    _set_hub(offline)
     with _bad_input():
         from normexp.sweep.plan import plan
 
@@ -152,6 +160,29 @@ def reproduce(
     quick: Annotated[
         bool, typer.Option("--quick", help="Minutes, five variants; otherwise all variants, hours.")
     ] = False,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Seeds of every part; by default 20 at initialisation and 5 in training. With fewer than 5 no claim "
+            "has a verdict.",
+            show_default=False,
+        ),
+    ] = None,
+    until_decided: Annotated[
+        bool,
+        typer.Option(
+            "--until-decided",
+            help="Add seeds where the runs cannot tell: look at 5, then 10, then 20, with longer intervals, so that "
+            "all looks together are wrong in at most 5 %.",
+        ),
+    ] = False,
+    at_most: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="With --until-decided: the last look, at least 5; default 20.", show_default=False
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Also copy the report, tables and figures to this folder.")] = None,
     jobs: Jobs = 0,
     config_dir: ConfigDir = None,
@@ -159,19 +190,24 @@ def reproduce(
 ) -> None:
     """Redraw the figures of a paper and check its claims: [bold]normexp reproduce xiong2020 --quick[/].
 
-    The same command again resumes what was interrupted and redraws what is finished. A claim that does not hold is a
-    result, not an error: the exit code is 0 unless a run failed.
+    The same command again resumes what was interrupted and redraws what is finished.
+    More seeds reuse the runs of fewer.
+    A claim that does not hold is a result, not an error: the exit code is 0 unless a run failed.
     """
     with _bad_input():
         from normexp.studies import claims_table, runner
+        from normexp.studies.seeds import chosen
 
+        number = chosen(seeds, until_decided, at_most)
         if not study:
             _print(runner.list_studies(config_dir or []))
             return
         with _interruptible():
             size = "quick" if quick else "full"
             done = runner.reproduce(
-                study, size, _results(), out, config_dir or [], jobs, lambda text: typer.echo(text, err=True), style
+                *(study, size, _results(), out, config_dir or [], jobs, lambda text: typer.echo(text, err=True)),
+                seeds=number,
+                drawn_for=style,
             )
         if done.missing:
             logs = ", ".join(str(run / "log.txt") for run in done.missing[:3])
@@ -179,7 +215,7 @@ def reproduce(
             typer.echo(f"error: runs of {study} failed, so nothing is drawn; see {logs}{more}", err=True)
             raise typer.Exit(1)
         if done.claims:
-            _print(claims_table.table(done.claims, done.title, done.notes))
+            _print(claims_table.table(done.claims, done.title, done.notes), markup=True)
         for path in (done.folder / "report.md", *done.figures):
             typer.echo(path)
 
@@ -219,6 +255,18 @@ def figures(
 
 
 @app.command()
+def report(
+    folder: Folder = None,
+    out: Annotated[Path | None, typer.Option(help="Output file; by default DIR/report.html.")] = None,
+) -> None:
+    """Write one HTML page about the sweeps and studies in DIR (default: all results), to read or to pass on."""
+    with _bad_input():
+        from normexp.views.report import write
+
+        typer.echo(write(_existing(folder), out))
+
+
+@app.command()
 def tensorboard(
     folder: Folder = None,
     port: Annotated[int, typer.Option(help="0 takes a free port.")] = 6006,
@@ -230,6 +278,13 @@ def tensorboard(
         from normexp.views.tensorboard import serve
 
         raise typer.Exit(serve(_existing(folder), port, host, browser))
+
+
+def _set_hub(offline: bool) -> None:
+    """Environment of the Hub's client, for this process and its workers; the client reads it when it is imported."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # one request less that waits where there is no network
+    if offline:
+        os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
 
 
 def _run(
@@ -260,22 +315,28 @@ def _run(
         ensure_writable_dir(sweep.results, "results")
         typer.echo(f"{count_of(len(sweep.runs))} in {sweep.path}", err=True)
         with _interruptible():
-            complete = run_sweep(sweep, workers)
+            complete = run_sweep(sweep, workers, lambda text: typer.echo(text, err=True))
         _report(sweep)
         raise typer.Exit(0 if complete else 1)
 
 
 def _report(sweep: "Sweep") -> None:
-    """What a finished sweep ends with: its table and its figures."""
+    """What a finished sweep ends with: its table, what that shows in sentences, its figures, its report."""
+    from normexp.views import sentences
     from normexp.views.figures import draw
+    from normexp.views.report import write
     from normexp.views.runs import load_runs
     from normexp.views.table import table
 
     path = sweep.path if sweep.swept else sweep.folders[0].path
-    _print(table(load_runs(path)))
+    runs = load_runs(path)
+    _print(table(runs))
+    for sentence in sentences.summary(runs):
+        typer.echo(sentence)
     with suppress(ConfigError):  # when every run failed at once, there is nothing to draw
         for drawn in draw(path):
             typer.echo(drawn)
+        typer.echo(write(path))
 
 
 def _results() -> Path:
@@ -289,24 +350,25 @@ def _existing(folder: Path | None) -> Path:
     return folder
 
 
-def _print(what: object) -> None:
+def _print(what: object, *, markup: bool = False) -> None:
+    """Print for a terminal. markup: whether square brackets style the text, which must then be normexp's own."""
     from rich.console import Console
 
-    Console(soft_wrap=isinstance(what, str), highlight=False).print(what)
+    Console(soft_wrap=isinstance(what, str), highlight=False, markup=markup, emoji=False).print(what)
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Exit code 1 with one sentence if no run could be started, 130 if the user interrupted."""
+    """Exit code 1 with one sentence if no run could be started or written, 130 if the user interrupted."""
     from normexp.errors import LaunchError
 
     try:
         yield
     except LaunchError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {error}; run the same command again to continue", err=True)
         raise typer.Exit(1) from error
-    except KeyboardInterrupt as error:  # Typer itself would end without a message
-        typer.echo("interrupted; run the same command again to resume", err=True)
+    except KeyboardInterrupt as error:  # in a process of its own, normexp.__main__ answers signals
+        typer.echo(INTERRUPTED, err=True)
         raise typer.Exit(130) from error
 
 
@@ -332,9 +394,3 @@ def normexp(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None: ...
-
-
-def main() -> None:
-    """The entry point. Exit code 130 when interrupted or terminated."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    app()

@@ -1,5 +1,11 @@
 """The errors that normexp raises itself."""
 
+import errno
+
+INTERRUPTED = "interrupted; run the same command again to resume"  # what such a command ends with
+# What says that the disk will not take the next file either.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM)
+
 
 class ConfigError(ValueError):
     """The user asked for something that cannot be done; the message names the key, what was wrong and what to do."""
@@ -9,9 +15,29 @@ class LaunchError(RuntimeError):
     """A pool ended without starting any of the runs that it was given."""
 
 
+class DiskError(LaunchError):
+    """The disk takes no more files."""
+
+
+class StoppedError(RuntimeError):
+    """A run ended early because it was asked to; its checkpoint holds the step that it reached."""
+
+
+class Interrupted(BaseException):  # KeyboardInterrupt would end in Typer, without a message
+    """The user or the system ended the command by a signal."""
+
+
 class DivergedError(ArithmeticError):
     """A loss became non-finite at `step`."""
 
     def __init__(self, step: int) -> None:
         self.step = step
         super().__init__(f"the loss of step {step} is not finite")
+
+
+def disk_error(error: OSError) -> str:
+    """The error as a sentence if it says that nothing can be written any more; empty for any other."""
+    if error.errno not in _DISK:
+        return ""
+    where = f" ({error.filename})" if error.filename else ""
+    return f"the results cannot be written: {error.strerror}{where}"

@@ -1,5 +1,6 @@
 """normexp in Python: load a run, build a model, read tables. Import these names from `normexp`."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,8 @@ from normexp.config.schema import Config
 from normexp.data.corpus import Corpus, load_corpus
 from normexp.errors import ConfigError
 from normexp.model.build import Model
-from normexp.records.folder import RunFolder
+from normexp.records.folder import RunFolder, is_current
+from normexp.records.reading import Damaged
 from normexp.records.tables import SCHEMAS
 from normexp.sweep.plan import plan
 from normexp.training.trainer import Trainer
@@ -40,14 +42,23 @@ def load(run: str | Path, *, trust: bool = False) -> Loaded:
     Raises ConfigError if the folder holds no finished run, or names such folders without `trust`.
     """
     folder = RunFolder(Path(run))
-    if not (folder.path / "config.yaml").is_file():
+    if not os.path.lexists(folder.path / "config.yaml"):
         raise ConfigError(f"{run} is not a run folder: it has no config.yaml")
-    config = folder.config
+    try:
+        config = folder.config
+    except Damaged as error:
+        raise ConfigError(f"{run} is damaged: {error}; run its sweep again to repair it") from error
     if config.config_dirs and not trust:
         raise ConfigError(f"{run} uses classes from {', '.join(config.config_dirs)}; pass trust=True to import them")
     status = folder.status
+    if status["state"] == "damaged":
+        raise ConfigError(f"{run} is damaged: {status['error']}; run its sweep again to repair it")
     if status["state"] != "completed":
         raise ConfigError(f"{run} must be a completed run; it is {status['state']}")
+    if not is_current(status):
+        raise ConfigError(f"{run} is of the older format {status['format']}; run its sweep again")
+    if damage := folder.damage(config, status):
+        raise ConfigError(f"{run} is damaged: {damage}; run its sweep again to repair it")
     add_to_path(config.config_dirs)
     corpus = load_corpus(config.data)
     trainer = Trainer(_on_cpu(config), corpus)

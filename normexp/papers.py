@@ -112,6 +112,7 @@ _ALL = (
         "Improving Transformer Optimization Through Better Initialization",
         "https://proceedings.mlr.press/v119/huang20f.html",
     ),
+    Paper("hunyuan2026", "Tencent Hunyuan", 2026, "Hy4 preview", "https://github.com/Tencent-Hunyuan/Hy4-preview"),
     Paper(
         "ioffe2015",
         "Ioffe & Szegedy",
@@ -119,6 +120,7 @@ _ALL = (
         "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate Shift",
         _arxiv("1502.03167"),
     ),
+    Paper("karpathy2025", "Karpathy", 2025, "nanochat", "https://github.com/karpathy/nanochat"),
     Paper(
         "kedia2024",
         "Kedia et al.",
@@ -133,6 +135,7 @@ _ALL = (
         "Peri-LN: Revisiting Normalization Layer in the Transformer Architecture",
         _arxiv("2502.02732"),
     ),
+    Paper("kimi2026", "Kimi Team", 2026, "Attention Residuals", _arxiv("2603.15031")),
     Paper(
         "li2024",
         "Li et al.",
@@ -214,6 +217,13 @@ _ALL = (
         _arxiv("2505.11881"),
     ),
     Paper("olmo2025", "OLMo et al.", 2025, "2 OLMo 2 Furious", _arxiv("2501.00656")),
+    Paper(
+        "pagliardini2024",
+        "Pagliardini et al.",
+        2024,
+        "DenseFormer: Enhancing Information Flow in Transformers via Depth Weighted Averaging",
+        _arxiv("2402.02622"),
+    ),
     Paper(
         "pennington2017",
         "Pennington et al.",
@@ -312,6 +322,13 @@ _ALL = (
     ),
     Paper("wang2022_magneto", "Wang et al.", 2022, "Foundation Transformers", _arxiv("2210.06423"), name="Magneto"),
     Paper(
+        "wang2026",
+        "Wang et al.",
+        2026,
+        "SpanNorm: Reconciling Training Stability and Performance in Deep Transformers",
+        _arxiv("2601.22580"),
+    ),
+    Paper(
         "wortsman2023",
         "Wortsman et al.",
         2023,
@@ -328,6 +345,9 @@ _ALL = (
         _arxiv("2002.04745"),
     ),
     Paper("xu2019", "Xu et al.", 2019, "Understanding and Improving Layer Normalization", _arxiv("1911.07013")),
+    Paper(
+        "yang2026", "Yang & Gao", 2026, "mHC-lite: You Don't Need 20 Sinkhorn-Knopp Iterations", _arxiv("2601.05732")
+    ),
     Paper(
         "zhai2023",
         "Zhai et al.",
@@ -352,6 +372,8 @@ _ALL = (
         name="Fixup",
     ),
     Paper("zhang2019_rms_norm", "Zhang & Sennrich", 2019, "Root Mean Square Layer Normalization", _arxiv("1910.07467")),
+    Paper("zhang2026", "Zhang et al.", 2026, "Deep Delta Learning", _arxiv("2601.00417")),
+    Paper("zhou2024", "Zhou et al.", 2024, "Value Residual Learning", _arxiv("2410.17897")),
     Paper("zhu2024", "Zhu et al.", 2024, "Hyper-Connections", _arxiv("2409.19606")),
     Paper("zhu2025", "Zhu et al.", 2025, "Transformers without Normalization", _arxiv("2503.10622")),
     Paper(

@@ -1,6 +1,7 @@
 """What many tests need: tokens for a small model, one thread, the same random examples."""
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -22,6 +23,14 @@ def _sigint_reaches_children() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Prepared data of tests goes to a folder of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NORMEXP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from normexp.errors import ConfigError
 
 # What an option of an annotated type accepts.
 _ACCEPTS: dict[Any, tuple[type, ...]] = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
+_NOT_OPTIONS = ("name", "_target_", "_fingerprint_", "_contents_")
 _WORDS: dict[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
@@ -23,31 +24,58 @@ class Choice:
     group: where it was chosen, such as variant or probes.stream; error messages start with it.
     name: the name of the YAML file. target: the dotted path of the class (`_target_`).
     options: arguments of the class by name, plain values.
+    fingerprint: the dotted path of a function (`_fingerprint_`), for a class that reads files or the network.
+    contents: what that function returned when the run was planned (`_contents_`).
     """
 
     group: str
     name: str
     target: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
+    contents: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, group: str, node: Any) -> "Choice":
-        """From the plain values of a config node: `name`, `_target_`, and the options."""
+        """From the plain values of a config node: `name`, `_target_`, the options, and what `node` adds to them."""
         node = node if isinstance(node, Mapping) else {}
-        options = {str(key): value for key, value in node.items() if key not in ("name", "_target_")}
-        return cls(group, str(node.get("name", "")), str(node.get("_target_") or ""), options)
+        name, target, fingerprint = (str(node.get(key) or "") for key in ("name", "_target_", "_fingerprint_"))
+        options = {str(key): value for key, value in node.items() if key not in _NOT_OPTIONS}
+        return cls(group, name, target, options, fingerprint, node.get("_contents_") or {})
+
+    @property
+    def node(self) -> dict[str, Any]:
+        """The config node again, without the name."""
+        more = {"_fingerprint_": self.fingerprint, "_contents_": dict(self.contents)}
+        return {"_target_": self.target, **{key: value for key, value in more.items() if value}, **self.options}
+
+    def current_contents(self) -> dict[str, Any]:
+        """What the options lead to outside the config: the sha256 of a file by the option that names it.
+
+        The function of `_fingerprint_` takes all options and returns those to replace in the run's identity. It is
+        called in every planning, so its module must import nothing heavy.
+        """
+        return dict(_import(self, self.fingerprint)(**self.options)) if self.fingerprint else {}
 
     @cached_property
     def _key(self) -> tuple[str, ...]:
-        return self.group, self.name, self.target, json.dumps(self.options, sort_keys=True, default=str)
+        options = json.dumps(self.options, sort_keys=True, default=str)
+        contents = json.dumps(self.contents, sort_keys=True, default=str)
+        return self.group, self.name, self.target, self.fingerprint, options, contents
 
     def __hash__(self) -> int:
         return hash(self._key)
 
     @property
+    def text(self) -> str:
+        """The choice as an override: variant=pre_ln."""
+        group = "probe" if self.group.startswith("probes.") else self.group
+        return f"{group}={self.name or '?'}"
+
+    @property
     def cls(self) -> Any:
         """The class or function itself. Raises ConfigError if it cannot be imported."""
-        return _import(self)
+        return _import(self, self.target)
 
     @property
     def factory(self) -> Callable[..., Any]:
@@ -62,16 +90,15 @@ class Choice:
         return self.factory(*args, **more)
 
 
-def _import(choice: Choice) -> Any:
-    module, _, name = choice.target.rpartition(".")
-    about = f"{choice.group}={choice.name or '?'}"
+def _import(choice: Choice, path: str) -> Any:
+    module, _, name = path.rpartition(".")
     if not module:
-        raise ConfigError(f"{about}: its YAML needs a _target_ such as package.module.Class")
+        raise ConfigError(f"{choice.text}: its YAML needs a _target_ such as package.module.Class")
     try:
         return getattr(importlib.import_module(module), name)
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise ConfigError(f"{about}: cannot import {choice.target} ({reason})") from error
+        raise ConfigError(f"{choice.text}: cannot import {path} ({reason})") from error
 
 
 @cache
@@ -80,9 +107,7 @@ def _factory(choice: Choice, target: Any) -> Callable[..., Any]:
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for key, value in choice.options.items():
         if key not in parameters and not takes_any:
-            raise ConfigError(
-                f"{choice.group}.{key} is not an option of {choice.group}={choice.name}{_offered(target)}"
-            )
+            raise ConfigError(f"{choice.group}.{key} is not an option of {choice.text}{_offered(target)}")
         wanted = parameters[key].annotation if key in parameters else None
         if wanted in _ACCEPTS and type(value) not in _ACCEPTS[wanted]:
             raise ConfigError(f"{choice.group}.{key} must be {_WORDS[wanted]}; got {value}")

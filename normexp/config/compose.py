@@ -29,6 +29,7 @@ from normexp.errors import ConfigError
 
 # Hydra 1.3 falls back to old defaults without it; Hydra 1.4 deprecates it.
 VERSION_BASE: dict[str, Any] = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
+_PROBE = "probe@probes."  # how the defaults list names the node of a probe
 MOST_VALUES = 100_000  # of one swept key
 _TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 
@@ -125,8 +126,7 @@ class Composer:
             options = self.options(key)
             for value in (str(each) for one in values for each in (one if isinstance(one, list) else [one])):
                 if value not in options:
-                    hint = _did_you_mean(value, options)
-                    raise ConfigError(f"{key} must be one of {', '.join(options)}; got {value}{hint}")
+                    raise ConfigError(_unknown_name(key, value, options))
 
     def defaults(self) -> dict[str, str]:
         """What this command sweeps if the user does not set it, by key (hydra.sweeper.params in the command's YAML)."""
@@ -146,9 +146,12 @@ class Composer:
             if not isinstance(values[group], Mapping):
                 raise ConfigError(f"{group}={names[group]}: its YAML needs a _target_ such as package.module.Class")
             values[group]["name"] = names[group]
-        for name, node in (values["probes"] or {}).items():
+        probes = values["probes"] or {}
+        for name, node in probes.items():
             if "_target_" not in (node or {}):
                 raise ConfigError(f"probes.{name} is set, but probe=[…] does not name {name}")
+        chosen = _chosen_probes(overrides)
+        values["probes"] = probes if chosen is None else {name: probes[name] for name in chosen}
         values["config_dirs"] = self.config_dirs
         values["results"] = str(Path(values["results"] or "results").absolute())
         return from_dict(values)
@@ -162,11 +165,35 @@ class Composer:
         if GlobalHydra.instance().hydra is None or GlobalHydra.instance().config_loader() is not self._loader:
             self._open()  # another composer has been opened since
         try:
-            return hydra.compose(self.command, overrides=list(overrides), return_hydra_config=True)
+            return hydra.compose(self.command, overrides=self._with_probes(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(_sentence(error)) from error
         except yaml.YAMLError as error:
             raise ConfigError(f"a config file is not valid YAML: {' '.join(str(error).split())}") from error
+
+    def _with_probes(self, overrides: Sequence[str]) -> list[str]:
+        """The overrides with probe=[a,b] as one entry of Hydra's defaults list for each probe.
+
+        Hydra would merge the YAMLs of a group into one node, unless each of them named its own package in a header.
+        """
+        chosen = _chosen_probes(overrides)
+        if chosen is None:
+            return list(overrides)
+        there = [group for group in self._compose([]).hydra.runtime.choices if group.startswith(_PROBE)]
+        wanted = [_PROBE + name for name in chosen]
+        others = [text for text in overrides if not text.startswith("probe=")]
+        dropped = [f"~{group}" for group in there if group not in wanted]
+        added = [f"+{group}={group.removeprefix(_PROBE)}" for group in wanted if group not in there]
+        return [*dropped, *added, *others]
+
+
+def _chosen_probes(overrides: Sequence[str]) -> list[str] | None:
+    """The probes that the last probe=[…] names, in its order; None if no override chooses probes."""
+    for text in reversed(overrides):
+        if text.startswith("probe="):
+            names = text.removeprefix("probe=").strip("[]").split(",")
+            return list(dict.fromkeys(name.strip() for name in names if name.strip()))
+    return None
 
 
 @cache
@@ -188,6 +215,8 @@ def _composition_schema(section: type) -> type:
     return make_dataclass(section.__name__, found)
 
 
+# Where a YAML's relative paths start, written down, so that a run can be loaded from elsewhere.
+OmegaConf.register_new_resolver("normexp.cwd", os.getcwd, replace=True)
 ConfigStore.instance().store(name="schema", node=_composition_schema(Config))
 
 
@@ -203,6 +232,13 @@ def _readable(folder: str) -> str:
 def _did_you_mean(word: str, words: Sequence[str]) -> str:
     close = difflib.get_close_matches(word, words, n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def _unknown_name(group: str, name: str, options: Sequence[str]) -> str:
+    """The one close name if there is one; otherwise all of them."""
+    if hint := _did_you_mean(name, options):
+        return f"{group}={name} does not exist{hint}"
+    return f"{group} must be one of {', '.join(options)}; got {name}"
 
 
 def _sentence(error: BaseException) -> str:

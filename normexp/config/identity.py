@@ -17,7 +17,10 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 
 
 def identity(config: Config) -> str:
-    """sha256 over all that can change the run's tables: the config, the user's own sources, IDENTITY_VERSION."""
+    """sha256 over all that can change the run's tables: the config, the user's own sources, IDENTITY_VERSION.
+
+    A file that the data is read from counts by its content, wherever it is (`Choice.contents`).
+    """
     values = to_dict(config)
     for name in ignored_keys():
         *path, last = name.split(".")
@@ -25,6 +28,8 @@ def identity(config: Config) -> str:
         for part in path:
             section = section[part]
         del section[last]
+    for choice in choices(config):
+        values[choice.group] |= values[choice.group].pop("_contents_", {})
     sources = user_sources(config.config_dirs, choices(config))
     text = json.dumps([IDENTITY_VERSION, values, sources], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -35,7 +40,7 @@ def run_name(config: Config, swept: Sequence[str]) -> str:
 
     Where nothing is swept, the name starts with variant and depth.
     """
-    parts = [_part(key, value_of(config, key)) for key in swept or ("variant", "depth")]
+    parts = [name_part(key, value_of(config, key)) for key in swept or ("variant", "depth")]
     return "-".join([*parts, identity(config)[:8]])
 
 
@@ -104,8 +109,9 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" if base else alias.name for alias in node.names)
 
 
-def _part(key: str, value: Any) -> str:
+def name_part(key: str, value: Any) -> str:
+    """What a run's name says of a key; the value of a group may be given by its name."""
     if key in GROUPS:
-        return slugify(value.name)
+        return slugify(str(getattr(value, "name", value)))
     number = f"{value:02d}" if isinstance(value, int) and not isinstance(value, bool) and key != "seed" else value
     return slugify(f"{key.rpartition('.')[2]}{number}")

@@ -56,7 +56,9 @@ class Model:
     tied: bool = key(True, "use the embedding as the output matrix", tasks=GENERATING)
     fix_norm: bool = key(False, "use word vectors of norm 1 (FixNorm), in the embedding and in a tied output matrix")
     attention_norm: str = key(
-        "none", "norm on the heads' queries and keys (qk), and on values too (qkv)", options=("none", "qk", "qkv")
+        "none",
+        "norm on the heads' queries and keys (qk), on values too (qkv), or on queries and keys of all heads (qk_whole)",
+        options=("none", "qk", "qkv", "qk_whole"),
     )
     dropout: float = key(0.0, "dropout on embeddings and branch outputs", ge=0, lt=1)
     attention_dropout: float = key(0.0, "dropout on attention weights and feed-forward activations", ge=0, lt=1)
@@ -197,11 +199,11 @@ def to_dict(config: Config) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Choice):
-        return {"name": value.name, "_target_": value.target, **value.options}
+        return {"name": value.name, **value.node}
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, tuple):
         if value and isinstance(value[0], Choice):
-            return {each.name: {"_target_": each.target, **each.options} for each in value}
+            return {each.name: each.node for each in value}
         return list(value)
     return value

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from normexp.data.corpus import Example
+from normexp.data.examples import Example, Examples, Ragged
 from normexp.data.vocabulary import BOS, PAD
 
 IGNORE = -100
+BLOCK = 1 << 16  # examples
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,72 +64,89 @@ class Batches:
     counts (classification: the longest source alone). Examples are sorted by length, so the sizes of the batches are
     the same in every epoch; which examples of equal length share a batch is not.
 
+    Nothing is kept but the lengths and an order: a batch reads its examples when it is asked for.
+
     Raises ValueError if there is no example, or if a single one exceeds the budget.
     """
 
     def __init__(self, examples: Sequence[Example], tokens: int) -> None:
         if not examples:
             raise ValueError("a split must have at least one example; got none")
-        self.source, source_lengths = _padded([example.source for example in examples], PAD)
-        targets = [example.target for example in examples if isinstance(example.target, list)]
-        self.target: Tensor | None = None
-        if targets:
-            self.labels, target_lengths = _padded(targets, IGNORE)
-            self.target, _ = _padded([[BOS, *target[:-1]] for target in targets], PAD)
-        else:
-            self.labels = torch.tensor([example.target for example in examples])
-            target_lengths = np.zeros_like(source_lengths)
-        self.lengths = np.stack([source_lengths, target_lengths])
-        self.rank = source_lengths * (target_lengths.max() + 1) + target_lengths
-        largest = int(self.lengths.sum(0).max())
+        self.examples = Examples.of(examples)
+        lengths = self.examples.lengths
+        largest = int(lengths.sum(0).max())
         if largest > tokens:
             raise ValueError(
                 f"training.batch_tokens must be at least {largest}, the longest example's source and target together; "
                 f"got {tokens}"
             )
-        self.cuts = _cuts(self.lengths[:, np.argsort(self.rank, kind="stable")], tokens)
+        self.rank = _rank(*lengths)
+        self.cuts = _cuts(lengths[:, np.argsort(self.rank, kind="stable")], tokens)
 
     def __len__(self) -> int:
         return len(self.cuts)
 
-    def epoch(self, generator: torch.Generator | None) -> list[Batch]:
+    def epoch(self, generator: torch.Generator | None) -> "Epoch":
         """Every example once, in an order that depends on the generator's state alone; None: always the same order."""
         count, total = len(self), len(self.rank)
         if generator is None:
-            shuffled, turns = np.arange(total), list(range(count))
-        else:
-            shuffled = torch.randperm(total, generator=generator).numpy()
-            turns = torch.randperm(count, generator=generator).tolist()
-        order = shuffled[np.argsort(self.rank[shuffled], kind="stable")]
-        return [self._batch(order[slice(*self.cuts[turn])]) for turn in turns]
+            return Epoch(self, np.argsort(self.rank, kind="stable"), list(range(count)))
+        shuffled = torch.randperm(total, generator=generator).numpy()
+        turns = torch.randperm(count, generator=generator).tolist()
+        return Epoch(self, shuffled[np.argsort(self.rank[shuffled], kind="stable")], turns)
 
-    def _batch(self, rows: NDArray[np.int64]) -> Batch:
-        source_lengths, target_lengths = self.lengths[:, rows]
-        source_width, target_width = int(source_lengths.max()), int(target_lengths.max())
-        index = torch.from_numpy(rows)
-        source = self.source[index, :source_width]
-        mask = None if source_lengths.min() == source_width else source != PAD
-        if self.target is None:
-            return Batch(source, mask, None, self.labels[index], len(rows))
-        target, labels = self.target[index, :target_width], self.labels[index, :target_width]
-        return Batch(source, mask, target, labels, int(target_lengths.sum()))
-
-
-def _padded(rows: Sequence[Sequence[int]], fill: int) -> tuple[Tensor, NDArray[np.int64]]:
-    """Rows of ids as one matrix, and their lengths."""
-    lengths = np.array([len(row) for row in rows])
-    matrix = np.full((len(rows), lengths.max()), fill, dtype=np.int64)
-    matrix[np.arange(matrix.shape[1]) < lengths[:, None]] = [i for row in rows for i in row]
-    return torch.from_numpy(matrix), lengths
+    def batch(self, rows: NDArray[np.int64]) -> Batch:
+        """The batch of these examples."""
+        sources, targets = self.examples.sources, self.examples.targets
+        source = np.zeros((len(rows), 0), dtype=np.int64) if sources is None else sources.padded(rows, PAD)
+        real = source != PAD
+        mask = None if real.all() else torch.from_numpy(real)
+        if not isinstance(targets, Ragged):
+            return Batch(torch.from_numpy(source), mask, None, torch.from_numpy(targets[rows]), len(rows))
+        labels = targets.padded(rows, IGNORE)
+        target = targets.padded(rows, PAD, before=(BOS,))
+        tokens = int((labels != IGNORE).sum())
+        return Batch(torch.from_numpy(source), mask, torch.from_numpy(target), torch.from_numpy(labels), tokens)
 
 
-def _cuts(lengths: NDArray[np.int64], tokens: int) -> list[tuple[int, int]]:
+@dataclass(frozen=True, eq=False)
+class Epoch(Sequence[Batch]):
+    """The batches of an epoch, each made when it is asked for. order: of the examples; turns: of the batches."""
+
+    batches: Batches
+    order: NDArray[np.int64]
+    turns: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.turns)
+
+    @overload
+    def __getitem__(self, at: int) -> Batch: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Epoch": ...
+    def __getitem__(self, at: int | slice) -> "Batch | Epoch":
+        if isinstance(at, slice):
+            return Epoch(self.batches, self.order, self.turns[at])
+        return self.batches.batch(self.order[slice(*self.batches.cuts[self.turns[at]])])
+
+
+def _rank(sources: NDArray[np.int32], targets: NDArray[np.int32]) -> NDArray[Any]:
+    """A number per example that sorts by the source's length, then by the target's."""
+    base = int(targets.max()) + 1
+    narrow = (int(sources.max()) + 1) * base < 2**31  # half the memory
+    wide: NDArray[Any] = sources.astype(np.int32 if narrow else np.int64)
+    return wide * base + targets
+
+
+def _cuts(lengths: NDArray[np.int32], tokens: int) -> list[tuple[int, int]]:
     """Start and end of every batch in the examples sorted by length, each as large as the budget allows."""
     cuts, start, widths = [], 0, (0, 0)
-    for row, (source, target) in enumerate(lengths.T.tolist()):
-        wider = max(widths[0], source), max(widths[1], target)
-        if (row + 1 - start) * sum(wider) > tokens:
-            cuts.append((start, row))
-            start, wider = row, (source, target)
-        widths = wider
+    for first in range(0, lengths.shape[1], BLOCK):  # a list of all lengths would be larger than the examples
+        block = lengths[:, first : first + BLOCK].T.tolist()
+        for row, (source, target) in enumerate(block, first):
+            wider = max(widths[0], source), max(widths[1], target)
+            if (row + 1 - start) * sum(wider) > tokens:
+                cuts.append((start, row))
+                start, wider = row, (source, target)
+            widths = wider
     return [*cuts, (start, lengths.shape[1])]

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -10,19 +10,11 @@ import datasets
 
 from normexp.config.choice import Choice
 from normexp.data.baselines import bar
+from normexp.data.examples import Example, Examples
 from normexp.data.vocabulary import Vocabulary
+from normexp.errors import ConfigError
 
-
-@dataclass(frozen=True)
-class Example:
-    """What a model reads and should answer, as ids.
-
-    source: ends in <eos>; empty for language modelling.
-    target: a class, or tokens without <bos>. They end in <eos>, unless they are a window of running text.
-    """
-
-    source: list[int]
-    target: list[int] | int
+__all__ = ["Corpus", "Example", "build_corpus", "load_corpus"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +32,7 @@ class Corpus:
     methods: how blind and floor were found, a sentence each.
     target_entropy: entropy of the target text per token, in nats, where it is known; 0 elsewhere.
     sources: where text that is not generated came from, such as {"numpy": "2.4.6"}.
+    about: what was made of data from outside: its origin, rows read and dropped by split, tokens; plain values.
     """
 
     task: str
@@ -51,6 +44,7 @@ class Corpus:
     methods: dict[str, str] = field(default_factory=dict)
     target_entropy: float = 0.0
     sources: dict[str, str] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
 
     @property
     def outputs(self) -> int:
@@ -79,8 +73,15 @@ class Corpus:
             baselines |= {"blind": blind, "floor": self.target_entropy}
         return baselines | {"bar": bar(task, baselines)}
 
-    def examples(self, split: str, task: str = "") -> list[Example]:
-        """The examples of `train`, `valid` or `test`, in the order in which they were drawn.
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What a reader needs to know of the data, plain values: rows, tokens, methods, and where it came from."""
+        rows = {"splits": {str(name): {"rows": len(split)} for name, split in self.splits.items()}}
+        tokens = {"tokens": {"vocabulary": len(self.vocabulary)}, "classes": list(self.classes)}
+        return rows | tokens | {"methods": self.methods, "sources": self.sources} | self.about
+
+    def examples(self, split: str, task: str = "") -> Examples:
+        """The examples of `train`, `valid` or `test`, in the order in which they were drawn; they are not copied.
 
         task: language_modelling reads the targets alone, with empty sources; by default the task of the corpus.
 
@@ -88,9 +89,8 @@ class Corpus:
         """
         task = task or self.task
         self._check(task)
-        rows = self.splits[split][:]
-        sources = [[]] * len(rows["target"]) if task == "language_modelling" else rows["source"]
-        return [Example(*row) for row in zip(sources, rows["target"], strict=True)]
+        table = self.splits[split].with_format("arrow")[:]
+        return Examples.of_table(table, sources=task != "language_modelling")
 
     def _check(self, task: str) -> None:
         if not self.serves(task):
@@ -124,8 +124,19 @@ def build_corpus(
     return Corpus(task, splits, vocabulary, classes, baselines, digest, **stated)
 
 
-@lru_cache(maxsize=4)
 def load_corpus(data: Choice) -> Corpus:
-    """The corpus of a config's data group; runs in the same process share it."""
+    """The corpus of a config's data group; runs in the same process share it.
+
+    Raises ConfigError if it reads files that have changed since the run was planned.
+    """
+    contents = data.current_contents()
+    if data.contents and data.contents != contents:
+        changed = ", ".join(f"data.{key}" for key in contents if data.contents.get(key) != contents[key])
+        raise ConfigError(f"{changed} has changed since the run was planned; start the same command again")
+    return _load(replace(data, contents=contents))
+
+
+@lru_cache(maxsize=4)
+def _load(data: Choice) -> Corpus:
     corpus: Corpus = data.build()
     return corpus

@@ -13,11 +13,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from normexp.data.examples import Ragged
 from normexp.data.vocabulary import BOS
 
 Ids = NDArray[np.int64]
-Texts = Sequence[Sequence[int]]
+Texts = Sequence[Sequence[int]] | Ragged
 NAMES = ("unigram", "target_bigram", "target_trigram", "target_4gram", "target_5gram")  # by order: tokens of context
+LARGEST = 2**62  # of the codes of contexts and their tokens; int64 ends a little above
 
 
 def held_out(train: Texts, held: Texts, vocabulary: int, order: int = 1) -> dict[str, float]:
@@ -25,19 +27,21 @@ def held_out(train: Texts, held: Texts, vocabulary: int, order: int = 1) -> dict
 
     vocabulary: how many tokens there are. Contexts do not reach beyond the start of a text: <bos> fills them up.
     """
-    parts = train, held
-    tokens = [_flat(part) for part in parts]
+    parts = Ragged.of(train), Ragged.of(held)
+    tokens, places = [part.flat for part in parts], [_places(part) for part in parts]
     contexts = [np.zeros_like(part) for part in tokens]
     shares = np.full(len(tokens[1]), 1 / vocabulary)
     losses = {}
     for size in range(order + 1):
         if size:  # one more token, further back
-            contexts = [codes * vocabulary + _shifted(part, size) for codes, part in zip(contexts, parts, strict=True)]
+            older = [_shifted(part, place, size) for part, place in zip(tokens, places, strict=True)]
+            contexts = [codes * vocabulary + part for codes, part in zip(contexts, older, strict=True)]
+            if max(int(part.max()) for part in contexts) > LARGEST // vocabulary**2:
+                contexts = _renumbered(contexts)
         shares = _interpolate(shares, contexts, tokens, vocabulary)
         losses[NAMES[size]] = _loss(shares)
         if not size:
-            positions = [_flat([range(len(text)) for text in part]) for part in parts]
-            losses["position_only"] = _loss(_interpolate(shares, positions, tokens, vocabulary))
+            losses["position_only"] = _loss(_interpolate(shares, places, tokens, vocabulary))
     return losses
 
 
@@ -64,13 +68,22 @@ def _look_up(keys: Ids, values: Ids, wanted: Ids) -> Ids:
     return np.where(keys[at] == wanted, values[at], 0)
 
 
-def _shifted(texts: Texts, back: int) -> Ids:
+def _places(texts: Ragged) -> Ids:
+    """For every token its place in its text, from 0."""
+    lengths = np.diff(texts.offsets).astype(np.int64)
+    starts = np.cumsum(lengths) - lengths
+    return np.arange(lengths.sum(), dtype=np.int64) - np.repeat(starts, lengths)
+
+
+def _shifted(tokens: Ids, places: Ids, back: int) -> Ids:
     """For every token the one `back` places before it."""
-    return _flat([[BOS] * min(back, len(text)) + list(text[:-back]) for text in texts])
+    return np.where(places < back, BOS, np.roll(tokens, back))
 
 
-def _flat(rows: Texts) -> Ids:
-    return np.fromiter((i for row in rows for i in row), dtype=np.int64)
+def _renumbered(contexts: list[Ids]) -> list[Ids]:
+    """The same contexts, numbered without gaps, so that codes of longer ones fit into 64 bits."""
+    _, numbers = np.unique(np.concatenate(contexts), return_inverse=True)
+    return np.split(numbers, [len(contexts[0])])
 
 
 def _loss(probabilities: NDArray[np.float64]) -> float:

@@ -81,6 +81,10 @@ class Vocabulary:
         """The ids of a text, without <bos> and <eos>; <unk> for tokens that are not in the vocabulary."""
         return [self.ids.get(token, UNK) for token in self.split(text)]
 
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of many texts."""
+        return [self.encode(text) for text in texts]
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text up to the first <eos>, without <pad> and <bos>."""
         read = list(ids)

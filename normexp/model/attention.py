@@ -22,10 +22,11 @@ class Attention(nn.Module):
     are multiplied by √head_width and values by √persistent, and are then N(0, 1) at the start, as in the authors' code
     (adaptive-span). Norms on keys and values act only on those of the tokens. Not included: adaptive span, relative
     positions.
-    Slots: input, query, key, value, heads (all three: batch, head, token, head width), before_out, output.
+    Slots: input, whole_query, whole_key (before they are split into heads: batch, token, width), query, key, value,
+    heads (all four: batch, head, token, head width), before_out, output.
     """
 
-    slots = ("input", "query", "key", "value", "heads", "before_out", "output")
+    slots = ("input", "whole_query", "whole_key", "query", "key", "value", "heads", "before_out", "output")
 
     def __init__(
         self,
@@ -53,6 +54,8 @@ class Attention(nn.Module):
             if isinstance(norm := inside.get(slot), Norm):  # where one that pools over tokens finds them and their mask
                 norm.token_dim = 2
                 norm.tokens = "memory_mask" if cross and slot in ("key", "value") else "mask"
+        if isinstance(norm := inside.get("whole_key"), Norm) and cross:
+            norm.tokens = "memory_mask"
 
     def forward(self, x: Tensor, context: Context, capture: Capture = ignore) -> Tensor:
         put = self.inside.put
@@ -61,8 +64,8 @@ class Attention(nn.Module):
         if self.cross:
             assert context.memory is not None, "cross-attention needs a memory"
             memory, real = context.memory, context.memory_mask
-        query = capture("query", put("query", self.split(self.query(x))))  # batch, head, token, head width
-        key = capture("key", put("key", self.split(self.key(memory))))
+        query = capture("query", put("query", self.split(put("whole_query", self.query(x)))))  # batch, head, token, …
+        key = capture("key", put("key", self.split(put("whole_key", self.key(memory)))))
         value = put("value", self.split(self.value(memory)))
         seen = None if real is None else real[:, None, None, :]
         if self.persistent:

@@ -15,7 +15,12 @@ from normexp.model.transformer import Classifier, LanguageModel, Translator
 from normexp.model.variant import StackShape
 
 Model = Classifier | LanguageModel | Translator
-HEAD_NORMS = {"none": (), "qk": ("query", "key"), "qkv": ("query", "key", "value")}  # slots, by model.attention_norm
+ATTENTION_NORMS = {  # slots, by model.attention_norm
+    "none": (),
+    "qk": ("query", "key"),
+    "qkv": ("query", "key", "value"),
+    "qk_whole": ("whole_query", "whole_key"),
+}
 
 
 def build(config: Config, corpus: Corpus) -> Model:
@@ -23,7 +28,8 @@ def build(config: Config, corpus: Corpus) -> Model:
     size, vocabulary = config.model, len(corpus.vocabulary)
     make_norm, make_variant = config.norm.factory, config.variant.factory
     encoder_depth, decoder_depth = depths(config)
-    slots = HEAD_NORMS[size.attention_norm]
+    slots = ATTENTION_NORMS[size.attention_norm]
+    normed = size.width if size.attention_norm == "qk_whole" else size.width // size.heads
 
     def stack(name: str) -> Stack:
         return Stack(
@@ -32,7 +38,7 @@ def build(config: Config, corpus: Corpus) -> Model:
             activation=size.activation,
             dropout=size.dropout,
             attention_dropout=size.attention_dropout,
-            head_norms=lambda: {slot: make_norm(size.width // size.heads) for slot in slots},
+            head_norms=lambda: {slot: make_norm(normed) for slot in slots},
         )
 
     model: Model

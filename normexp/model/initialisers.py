@@ -170,6 +170,48 @@ class PostLNInit(XavierNormal):
         return 1 / (site.shape.depth - site.layer + 1)
 
 
+class DeepScaleInit(Init):
+    """N(0, σ²) with the σ that keeps the variance of every branch at 1 (DeepScaleLM, Kedia et al. 2024), biases 0.
+
+    With p the dropout, d the width and h the hidden width: 1/√d for query and key, (2(1 − p)/dh)^¼ for fc1 and fc2,
+    √(√((1 − p)/r)/d) for value and out, where r is how much the tokens of the stream are alike there. r is followed
+    through the stack from its start, for variant=deep_scale with the same k and ReLU. Cross-attention is taken like
+    self-attention, which is our choice. Not included: the paper's scale of embeddings.
+    k: see variant=deep_scale. alike: the tokens' correlation in the embedding; 0.221 is the authors' for BERT's data.
+    """
+
+    paper = "kedia2024"
+
+    def __init__(self, k: float = 1.0, alike: float = 0.221) -> None:
+        self.k, self.alike = k, alike
+
+    def matrix(self, rows: int, columns: int, generator: torch.Generator) -> Tensor:
+        return torch.empty(rows, columns).normal_(0, columns**-0.5, generator=generator)
+
+    def factor(self, site: Any, role: str, sites: int) -> float:
+        keep, shape = 1 - site.dropout.p, site.shape
+        if role in ("value", "out"):
+            return (keep / self.alike_at(site)) ** 0.25
+        if role in ("fc1", "fc2"):
+            ratio = shape.width / shape.feed_forward
+            return (2 * keep * (ratio if role == "fc1" else 1 / ratio)) ** 0.25
+        return 1.0
+
+    def alike_at(self, site: Any) -> float:
+        """r where an attention reads the stream: branches mix in their own correlation with weight β²."""
+        keep, shape = 1 - site.dropout.p, site.shape
+        beta = min(1.0, self.k / shape.depth)
+        attentions = 2 if shape.stack == "decoder" and shape.encoder_depth else 1
+        r = self.alike * keep
+        for _ in range(site.layer - 1):
+            for _ in range(attentions):
+                r += beta * (keep - r)
+            if shape.feed_forward:
+                out = r + (math.sqrt(1 - r * r) - r * math.acos(r)) / math.pi  # of ReLU
+                r += beta * (keep * out - r)
+        return r + beta * (keep - r) if site.kind == "cross_attention" else r
+
+
 # Parameters that hold vectors: drawn from N(0, 1/size of this dimension).
 VECTORS = {"positions": -1, "persistent_key": -1, "persistent_value": -2}
 

@@ -1,130 +1,22 @@
 """The graph that a model really computes, written as equations: its own code, run on symbols.
 
 The stream is replaced by a symbol that writes down what is done to it; norms return LN(·) and sub-layers F(·). So the
-text cannot disagree with the code, and it holds for variants that this package does not know.
+text cannot disagree with the code, and it holds for variants that this package does not know. Code that cannot run on
+symbols, because it reads the numbers in a tensor, is named as a function.
 """
 
-import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-import torch
 from torch import nn
 
 from normexp.model.replaced import replaced
 from normexp.norms import Norm
+from normexp.probes.symbols import BRANCHES, Tracer
 
-BRANCHES = {"attention": "A", "cross_attention": "C", "feed_forward": "FFN"}
-
-
-class Symbol:
-    """A tensor of the equation: `text` is how it was made; a sum needs brackets inside a product.
-
-    tracer: writes what it is combined with.
-    """
-
-    def __init__(self, tracer: "Tracer", text: str, is_sum: bool = False) -> None:
-        self.tracer, self.text, self.is_sum = tracer, text, is_sum
-
-    def __add__(self, other: Any) -> "Symbol":
-        return self.tracer.symbol(f"{self.text} + {self.tracer.text(other)}", is_sum=True)
-
-    def __radd__(self, other: Any) -> "Symbol":
-        return self if other is None else self.tracer.symbol(f"{self.tracer.text(other)} + {self.text}", is_sum=True)
-
-    def __sub__(self, other: Any) -> "Symbol":
-        return self.tracer.symbol(f"{self.text} − {self.tracer.factor(other)}", is_sum=True)
-
-    def __mul__(self, other: Any) -> "Symbol":
-        return self.tracer.symbol(f"{self.tracer.factor(other)}·{self.tracer.factor(self)}")
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, other: Any) -> "Symbol":
-        return self.tracer.symbol(f"{self.tracer.factor(self)}/{self.tracer.factor(other)}")
-
-    @classmethod
-    def __torch_function__(
-        cls, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
-    ) -> "Symbol":
-        """Write arithmetic as arithmetic, and any other torch function as its name with its arguments in brackets."""
-        name = function.__name__.strip("_")
-        operator = getattr(cls, f"__{name}__", None)
-        if operator is not None and len(args) == 2:
-            left, right = args
-            if isinstance(left, Symbol):
-                return operator(left, right)
-            reflected = {"add": cls.__radd__, "mul": cls.__rmul__}.get(name)
-            if reflected:
-                return reflected(right, left)
-        tracer = next(_symbols(args)).tracer
-        inner = ", ".join(tracer.text(a) for a in args if isinstance(a, Symbol | torch.Tensor | list | tuple))
-        return tracer.symbol(f"{name}({inner})")
-
-
-def _symbols(value: Any) -> Iterator[Symbol]:
-    if isinstance(value, Symbol):
-        yield value
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _symbols(each)
-
-
-class Tracer:
-    """Runs a model on symbols and writes tensors as text; parameters go by the names that the variant gave them."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.names = {id(p): re.sub(r".*\.", "", name) for name, p in model.named_parameters()}
-
-    def symbol(self, text: str, is_sum: bool = False) -> Symbol:
-        return Symbol(self, text, is_sum)
-
-    def text(self, value: Any) -> str:
-        if isinstance(value, Symbol):
-            return value.text
-        if isinstance(value, list | tuple):
-            return ", ".join(map(self.text, value))
-        if isinstance(value, torch.Tensor):
-            owner = value if value._base is None else value._base  # a slice of a parameter goes by its name
-            if id(owner) in self.names:
-                return self.names[id(owner)]
-            return f"{value.item():.4g}" if value.numel() == 1 else "c"
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-    def factor(self, value: Any) -> str:
-        """The text of a factor in a product."""
-        text = self.text(value)
-        return f"({text})" if isinstance(value, Symbol) and value.is_sum else text
-
-    def named(self, name: str, stream: Any) -> Any:
-        """The same structure with fresh names for its parts, so that equations do not grow from layer to layer."""
-        if isinstance(stream, list | tuple):
-            return type(stream)([self.symbol(f"{name}{_SUBSCRIPTS[i % 10]}") for i, _ in enumerate(stream)])
-        return self.symbol(name)
-
-    @contextmanager
-    def symbolic(self, model: nn.Module) -> Iterator[None]:
-        """Inside the context, norms, sub-layers and dropout of the model take and return symbols."""
-        with ExitStack() as contexts:
-            for module in model.modules():
-                if isinstance(module, Norm):
-                    contexts.enter_context(replaced(module, forward=self._norm(module.symbol)))
-                elif hasattr(module, "sublayer"):
-                    sublayer: Any = module.sublayer
-                    contexts.enter_context(replaced(sublayer, forward=self._branch(str(module.kind))))
-                elif isinstance(module, nn.Dropout):
-                    contexts.enter_context(replaced(module, forward=lambda x: x))
-            yield
-
-    def _norm(self, symbol: str) -> Callable[..., Any]:
-        return lambda x: self.symbol(f"{symbol}({self.text(x)})" if symbol else self.text(x))
-
-    def _branch(self, kind: str) -> Callable[..., Any]:
-        memory = ", memory" if kind == "cross_attention" else ""
-        return lambda x, *_: self.symbol(f"{BRANCHES[kind]}({self.text(x)}{memory})")
+__all__ = ["BRANCHES", "Part", "graph", "written"]
 
 
 @dataclass(frozen=True)
@@ -146,7 +38,8 @@ def graph(model: nn.Module) -> list[Part]:
     with tracer.symbolic(model):
         for stack in model.stacks:  # type: ignore[union-attr]
             variant, name = stack.variant, stack.shape.stack
-            stream = variant.start_stream(tracer.symbol("embedding"))
+            embedding = tracer.symbol("embedding")
+            stream = _or_named(tracer, variant, "start_stream", embedding, variant.start_stream)
             if tracer.text(stream) != "embedding":
                 parts.append(Part(name, "opens", (f"x = {tracer.text(stream)}",)))
             layers = []
@@ -154,9 +47,14 @@ def graph(model: nn.Module) -> list[Part]:
                 stream, lines = _layer(tracer, variant, tracer.named("x", stream), sites)
                 layers.append((*lines, *_inside(sites)))
             parts += _merged(name, layers)
-            output = variant.finish_stream(tracer.named("x", stream))
+            output = _or_named(tracer, variant, "finish_stream", tracer.named("x", stream), variant.finish_stream)
             parts.append(Part(name, "closes", (f"output = {tracer.text(output)}",)))
     return parts
+
+
+def written(model: nn.Module) -> list[str]:
+    """The graph as lines of text: where, then its equations, indented."""
+    return [line for part in graph(model) for line in (f"{part.stack} {part.where}", *(f"  {it}" for it in part.lines))]
 
 
 def _layer(tracer: Tracer, variant: Any, stream: Any, sites: list[Any]) -> tuple[Any, list[str]]:
@@ -168,19 +66,32 @@ def _layer(tracer: Tracer, variant: Any, stream: Any, sites: list[Any]) -> tuple
         if not all(map(str.isalnum, tracer.text(x).split(", "))):
             lines.append(f"y = {tracer.text(x)}")
             x = tracer.named("y", x)
-        after = join(variant, x, site)
+        after = _or_named(tracer, variant, "join", x, lambda x: join(variant, x, site), BRANCHES[site.kind])
         name = f"h{_SUBSCRIPTS[sites.index(site) + 1]}"
         lines.append(f"{name} = {tracer.text(after)}")
         return tracer.named(name, after)
 
+    letters = [BRANCHES[site.kind] for site in sites]
     with replaced(variant, join=recorded):
-        out = variant.layer(stream, sites)
+        out = _or_named(tracer, variant, "layer", stream, lambda x: variant.layer(x, sites), *letters)
+    if ".layer(" in tracer.text(out):
+        lines.clear()  # what it had written before it failed
     last_name, _, last_line = lines[-1].partition(" = ") if lines else ("", "", "")
     if lines and tracer.text(out) == tracer.text(tracer.named(last_name, out)):
         lines[-1] = f"x ← {last_line}"
     else:
         lines.append(f"x ← {tracer.text(out)}")
     return out, lines
+
+
+def _or_named(tracer: Tracer, variant: Any, method: str, stream: Any, run: Callable[[Any], Any], *more: str) -> Any:
+    """What a method of the variant makes of a stream; if it cannot run on symbols, its name with its arguments."""
+    try:
+        out = run(stream)
+        tracer.text(out)
+    except Exception:  # whatever a user's code does with the numbers that a symbol lacks
+        return tracer.called(f"{type(variant).__name__}.{method}", stream, *more)
+    return out
 
 
 _SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"

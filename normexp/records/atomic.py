@@ -25,7 +25,7 @@ def remove_leftovers(folder: Path) -> None:
     disk the process may live on another machine.
     """
     for path in folder.glob(".*.*.tmp"):
-        with suppress(FileNotFoundError, ValueError):  # gone meanwhile; not one of ours
+        with suppress(OSError, ValueError):  # gone meanwhile; not one of ours
             pid = int(path.suffixes[-2][1:])
             if (pid == os.getpid() or not _alive(pid)) and time.time() - path.stat().st_mtime > 1:
                 path.unlink()

@@ -13,6 +13,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import metadata as custom_scalar
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2, summary_v2
 from tensorboard.plugins.hparams import metadata as hparams_metadata
+from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
@@ -20,17 +21,20 @@ PATTERN = "events.out.tfevents.*"
 
 
 def curve_tag(statistic: str, split: str) -> str:
-    """The tag of a curve, e.g. `loss/train`."""
-    return f"{statistic}/{split}"
+    """The tag of a curve, e.g. `curves/nll/train`; of what describes the optimisation, e.g. `training/lr`.
+
+    TensorBoard groups tags by their first part and sorts by name: losses and accuracies come first.
+    """
+    return f"training/{statistic}" if statistic in ("lr", "grad_norm") else f"curves/{statistic}/{split}"
 
 
 def layer_tag(stack: str, layer: int, site: str, parameter: str, statistic: str) -> str:
-    """The tag of a site (`grad_norm/decoder.05.feed_forward`), of one of its parameters, or of a stack (`x/decoder`).
+    """The tag of a site (`layers_grad_norm/decoder.05.feed_forward`), of one of its parameters, or of a stack.
 
-    Parameters have a section of their own, or a site's few numbers would drown among them.
+    Parameters have groups of their own, after those of the sites: they are many.
     """
     place = f"{stack}.{layer:02d}.{site}" if site else stack
-    return f"{statistic}_parameters/{place}.{parameter}" if parameter else f"{statistic}/{place}"
+    return f"parameters_{statistic}/{place}.{parameter}" if parameter else f"layers_{statistic}/{place}"
 
 
 class Events:
@@ -76,10 +80,10 @@ class Events:
         for step, rows in pd.concat(tagged).groupby("step", sort=True):
             self.write(int(str(step)), dict(zip(rows["tag"], rows["value"], strict=True)))
 
-    def layout(self, sites: Mapping[str, Sequence[str]]) -> None:
+    def layout(self, sites: Mapping[str, Sequence[str]], unit: str = "nats per token") -> None:
         """Lay out the Custom Scalars page: the losses, then each stack's gradient norms by layer and site.
 
-        `sites` names the sites of a layer by stack: {"encoder": ["attention", "feed_forward"], …}.
+        `sites` names the sites of a layer by stack: {"encoder": ["attention", "feed_forward"], …}. unit: of the losses.
         """
 
         def chart(title: str, *patterns: str) -> layout_pb2.Chart:
@@ -88,14 +92,14 @@ class Events:
         losses = layout_pb2.Category(
             title="loss",
             chart=[
-                chart("negative log-likelihood (nats per token)", r"^nll/(train|valid)$"),
+                chart(f"negative log-likelihood ({unit})", r"^curves/nll/(train|valid)$"),
             ],
         )
         gradients = [
             layout_pb2.Category(
                 title=f"gradient norm by layer: {stack}",
                 chart=[
-                    chart(f"{stack} {kind}", rf"^grad_norm/{re.escape(stack)}\.\d+\.{re.escape(kind)}$")
+                    chart(f"{stack} {kind}", rf"^layers_grad_norm/{re.escape(stack)}\.\d+\.{re.escape(kind)}$")
                     for kind in kinds
                 ],
             )
@@ -114,16 +118,22 @@ class Events:
             )
         )
 
-    def hparams(self, config: Mapping[str, bool | str | float | int], metrics: Sequence[str]) -> None:
+    def hparams(
+        self, config: Mapping[str, bool | str | float | int], metrics: Sequence[str], swept: Sequence[str] = ()
+    ) -> None:
         """Open this run's row of the HParams page; `finish` fills in `metrics`, keys of status.json.
 
-        Every run of a sweep must give the same keys, because the page takes its columns from the first run that
-        it reads. Raises TypeError for a value that is not a bool, number or string, such as None.
+        swept: keys of `config` that get the first columns; the page sorts the others by name. Every run of a sweep must
+        give the same keys, because the page takes its columns from the first run that it reads. Raises TypeError for a
+        value that is not a bool, number or string, such as None.
         """
         self._metrics = list(metrics)
-        infos = [summary_v2.HParam(name) for name in config]
-        declared = [summary_v2.Metric(f"result/{name}", display_name=name) for name in metrics]
-        self._add(summary_v2.hparams_config_pb(infos, declared))
+        infos = [api_pb2.HParamInfo(name=name, differs=name in swept) for name in config]
+        declared = [
+            api_pb2.MetricInfo(name=api_pb2.MetricName(tag=f"result/{name}"), display_name=name) for name in metrics
+        ]
+        experiment = api_pb2.Experiment(hparam_infos=infos, metric_infos=declared)
+        self._add(_marker(hparams_metadata.EXPERIMENT_TAG, plugin_data_pb2.HParamsPluginData(experiment=experiment)))
         # The group is the row: named after the folder, runs that share all values keep rows of their own.
         self._add(summary_v2.hparams_pb(dict(config), trial_id=self.folder.resolve().name))
 
@@ -143,18 +153,17 @@ class Events:
         end = plugin_data_pb2.SessionEndInfo(
             status=api_pb2.STATUS_SUCCESS if success else api_pb2.STATUS_FAILURE, end_time_secs=time.time()
         )
-        content = hparams_metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(session_end_info=end))
-        self._add(
-            Summary(
-                value=[
-                    Summary.Value(
-                        tag=hparams_metadata.SESSION_END_INFO_TAG,
-                        metadata=content,
-                        tensor=hparams_metadata.NULL_TENSOR,
-                    )
-                ]
-            )
-        )
+        content = plugin_data_pb2.HParamsPluginData(session_end_info=end)
+        self._add(_marker(hparams_metadata.SESSION_END_INFO_TAG, content))
+
+    def text(self, tag: str, markdown: str) -> None:
+        """Show a text, in Markdown, on the Text page."""
+        self._add(text_pb(tag, markdown))
+
+    def image(self, tag: str, png: bytes, size: tuple[int, int]) -> None:
+        """Show a PNG on the Images page. size: width and height in pixels."""
+        drawn = Summary.Image(encoded_image_string=png, width=size[0], height=size[1], colorspace=4)
+        self._add(Summary(value=[Summary.Value(tag=tag, image=drawn)]))
 
     def flush(self) -> None:
         """Hand everything written so far to the disk."""
@@ -166,3 +175,9 @@ class Events:
 
     def _add(self, summary: Summary, step: int = 0) -> None:
         self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
+
+
+def _marker(tag: str, content: plugin_data_pb2.HParamsPluginData) -> Summary:
+    """A summary that has metadata for the HParams page and no value."""
+    metadata = hparams_metadata.create_summary_metadata(content)
+    return Summary(value=[Summary.Value(tag=tag, metadata=metadata, tensor=hparams_metadata.NULL_TENSOR)])

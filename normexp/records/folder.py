@@ -3,36 +3,55 @@
 import fcntl
 import json
 import os
+import shutil
 import socket
+import stat
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from normexp.config.identity import user_sources
+from normexp.config.identity import IDENTITY_VERSION, user_sources
 from normexp.config.schema import Config, from_dict, to_dict
 from normexp.errors import ConfigError
+from normexp.records import intact
 from normexp.records.atomic import replacing
+from normexp.records.reading import Damaged, check_file, read_bytes, read_json, read_yaml
 
-UNFINISHED = ("pending", "running", "killed")
+STATES = ("pending", "running", "completed", "failed")  # as status.json has them
+UNFINISHED = ("pending", "running", "interrupted", "damaged")
+TABLE_FILES = ("curves.parquet", "layers.parquet", "timing.parquet")
+FILES = (
+    *("config.yaml", "status.json", "provenance.json", "lock", "log.txt", intact.NAME),
+    *("checkpoint.pt", "weights.pt", *TABLE_FILES),
+)
+NUMBERS = (
+    *("final_loss", "valid_loss", "permuted_loss", "token_accuracy", "accuracy", "bleu", "chrf", "parameters"),
+    *("step", "loss", "seconds", "attempts", "diverged_at", "heartbeat", "pid", "format"),
+)
+TEXTS = ("state", "outcome", "error", "first_to_go", "host", "measured")
 
 
 def ensure_writable_dir(path: Path, key: str) -> Path:
     """The folder that a user gave as `key`, created if needed. Raises ConfigError if that or writing is impossible."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{key} must be a folder that can be created; got {path} ({error.strerror})") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{key} must be a folder that can be created; got {path} ({reason})") from error
     if not os.access(path, os.W_OK):
         raise ConfigError(f"{key} must be a folder that can be written to; got {path}")
     return path
 
 
 class RunFolder:
-    """One run on disk. What the folder says about a run is the truth, never what a process returned."""
+    """One run on disk. What the folder says about a run is the truth, never what a process returned.
+
+    Whatever is wrong with its files is a state of the run, `damaged`, and never an error of who reads it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -42,16 +61,33 @@ class RunFolder:
         self.log = path / "log.txt"
 
     def create(self, config: Config) -> None:
-        """Write the folder with its config, status pending. One that exists keeps its status and its tables."""
+        """Write the folder with its config, status pending. One that exists keeps its status and its tables.
+
+        Raises ConfigError if a link or a file has the folder's name.
+        """
+        if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
+            raise ConfigError(f"{self.path} must be a folder, not a link or a file; remove it")
         self.path.mkdir(parents=True, exist_ok=True)
-        _write(self.path / "config.yaml", yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True))
-        if not (self.path / "status.json").is_file():
+        text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
+        path = self.path / "config.yaml"
+        try:
+            same = read_bytes(path, len(text.encode()) + 1) == text.encode()
+        except Damaged:
+            same = False
+        if not same:
+            with intact.sealing(path) as temporary:
+                temporary.write_text(text)
+        if not os.path.lexists(self.path / "status.json"):
             self.update(state="pending", attempts=0)
 
     @property
     def config(self) -> Config:
-        """The resolved config, which alone rebuilds the run."""
-        return from_dict(yaml.safe_load((self.path / "config.yaml").read_text()))
+        """The resolved config, which alone rebuilds the run. Raises Damaged."""
+        path = self.path / "config.yaml"
+        try:
+            return from_dict(read_yaml(path))
+        except (TypeError, AttributeError, KeyError) as error:
+            raise Damaged(path, "is not a config of normexp") from error
 
     @property
     def finished(self) -> bool:
@@ -61,45 +97,88 @@ class RunFolder:
     def finished_as(self, config: Config) -> bool:
         """The same for a config at hand, without reading config.yaml."""
         status = self.status
-        return bool(status["state"] == "completed" and status.get("measured") == measurements(config))
+        if status["state"] != "completed" or status.get("measured") != measurements(config):
+            return False
+        return is_current(status) and not self.damage(config, status)
 
     @property
     def status(self) -> dict[str, Any]:
-        """What is known of the run. A run whose process has ended early reads as killed."""
-        status = json.loads((self.path / "status.json").read_text())
+        """What is known of the run: always a state and the number of attempts.
+
+        A run whose process has ended early reads as interrupted, one whose status cannot be read as damaged, with
+        what is wrong as its error.
+        """
+        try:
+            status = checked_status(self.path / "status.json")
+        except Damaged as error:
+            gone = not self.path.is_dir()
+            return {"state": "damaged", "attempts": 0, "error": "its folder is gone" if gone else str(error)}
         if status["state"] == "running" and not self.locked:
-            status["state"] = "killed"
+            status["state"] = "interrupted"
         return status
 
     def update(self, **values: Any) -> None:
-        """Merge values into status.json, atomically."""
+        """Merge values into status.json, atomically. Raises OSError where that cannot be written."""
         path = self.path / "status.json"
-        status = json.loads(path.read_text()) if path.is_file() else {}
-        status |= values | {"heartbeat": time.time(), "pid": os.getpid(), "host": socket.gethostname()}
+        try:
+            status = checked_status(path)
+        except Damaged:
+            status = {"state": "pending", "attempts": 0}
+            discard_foreign(path)
+        status |= {"format": IDENTITY_VERSION, **values}
+        status |= {"heartbeat": time.time(), "pid": os.getpid(), "host": socket.gethostname()}
         _write(path, json.dumps(status, indent=1))
+
+    def damage(self, config: Config, status: Mapping[str, Any], *, thorough: bool = False) -> str:
+        """What is wrong with the files that a run in this state needs, as a sentence; empty if nothing is.
+
+        thorough: also where the size and the time of a file are as they were.
+        """
+        if status["state"] == "damaged":
+            return str(status["error"])
+        needed = list(TABLE_FILES)
+        if status["state"] == "completed":
+            needed += ["weights.pt"] if config.steps else []
+        elif os.path.lexists(self.checkpoint):
+            needed += ["checkpoint.pt"]
+        else:
+            return ""  # it starts from its first step
+        try:
+            intact.check_intact(self.path, needed, thorough=thorough)
+        except Damaged as error:
+            return str(error)
+        return ""
 
     def reset(self) -> None:
         """Delete what was recorded so far, so that the run starts again from its first step."""
-        from normexp.records.tables import SCHEMAS  # here, because pandas and pyarrow take half a second
+        for name in ("checkpoint.pt", "weights.pt", "provenance.json", intact.NAME, *TABLE_FILES):
+            _discard(self.path / name)
 
-        tables = (f"{table}.parquet" for table in SCHEMAS)
-        for name in ("checkpoint.pt", "weights.pt", "provenance.json", *tables):
-            (self.path / name).unlink(missing_ok=True)
+    def discard_foreign(self) -> list[str]:
+        """Remove links, FIFOs and folders that have the name of one of the run's files; return the names."""
+        return [name for name in FILES if discard_foreign(self.path / name)]
 
     @property
     def provenance(self) -> list[dict[str, Any]]:
-        """Where each attempt came from."""
-        path = self.path / "provenance.json"
-        return json.loads(path.read_text()) if path.is_file() else []
+        """Where each attempt came from; empty if that cannot be read."""
+        return read_provenance(self.path)
 
     def append_provenance(self, provenance: dict[str, Any]) -> None:
         """Add where this attempt comes from to the earlier ones."""
         _write(self.path / "provenance.json", json.dumps([*self.provenance, provenance], indent=1))
 
+    @property
+    def measured(self) -> str | None:
+        """What the tables of the earlier attempts measure, see `measurements`."""
+        from_status = self.status.get("measured")
+        return from_status or next((each.get("measured") for each in self.provenance[::-1]), None)
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Blocks until no other process holds the run. The lock is released when the process exits."""
-        with (self.path / "lock").open("w") as file:
+        path = self.path / "lock"
+        discard_foreign(path)
+        with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -107,12 +186,14 @@ class RunFolder:
     def locked(self) -> bool:
         """Whether a process holds the run now."""
         try:
-            with (self.path / "lock").open("r") as file:
+            check_file(self.path / "lock", 2**20)
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            with open(os.open(self.path / "lock", flags)) as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
         except BlockingIOError:
             return True
+        except (Damaged, OSError):
+            return False
         return False
 
 
@@ -121,6 +202,55 @@ def measurements(config: Config) -> str:
     probes = {probe.name: {"_target_": probe.target, **probe.options} for probe in config.probes}
     sources = user_sources(config.config_dirs, config.probes)
     return json.dumps([{"every": config.probe.every}, probes, sources], sort_keys=True)
+
+
+def checked_status(path: Path) -> dict[str, Any]:
+    """What status.json says, with a known state and values of the right kinds. Raises Damaged."""
+    status = read_json(path)
+    if not isinstance(status, dict) or status.get("state") not in STATES:
+        raise Damaged(path, "has no state that normexp knows")
+    status.setdefault("attempts", 0)
+    wrong = [key for key in NUMBERS if type(status.get(key)) not in (int, float, type(None))]
+    wrong += [key for key in TEXTS if not isinstance(status.get(key), str | None)]
+    baselines = status.get("baselines")
+    if not isinstance(baselines, dict | None) or not all(type(v) in (int, float) for v in (baselines or {}).values()):
+        wrong.append("baselines")
+    if wrong or status["attempts"] is None:
+        raise Damaged(path, f"has a wrong value of {(wrong or ['attempts'])[0]}")
+    return dict(status)
+
+
+def is_current(status: Mapping[str, Any]) -> bool:
+    """Whether the run was recorded by the format that this version writes; one that does not say so counts as such."""
+    return status.get("format") in (None, IDENTITY_VERSION)
+
+
+def read_provenance(run: Path) -> list[dict[str, Any]]:
+    """Where each attempt of a run came from; empty if that cannot be read."""
+    try:
+        found = read_json(run / "provenance.json", 16 * 2**20)
+    except Damaged:
+        return []
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def discard_foreign(path: Path) -> bool:
+    """Remove what has this name and is not a regular file, so that nothing is written through it."""
+    try:
+        if stat.S_ISREG(os.lstat(path).st_mode):
+            return False
+    except OSError:
+        return False
+    _discard(path)
+    return True
+
+
+def _discard(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        with suppress(FileNotFoundError):
+            path.unlink()
 
 
 def _write(path: Path, text: str) -> None:

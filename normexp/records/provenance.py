@@ -1,6 +1,5 @@
 """Where a run comes from: code, versions, machine, data."""
 
-import json
 import os
 import platform
 import subprocess
@@ -9,6 +8,8 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from normexp.records.folder import read_provenance
 
 PACKAGES = (
     "normexp",
@@ -20,13 +21,15 @@ PACKAGES = (
     "numpy",
     "pandas",
     "sacrebleu",
+    "tokenizers",
 )
 
 
-def provenance(data_digest: str, sources: dict[str, str], threads: int) -> dict[str, Any]:
+def provenance(data_digest: str, data: dict[str, Any], sources: dict[str, str], threads: int) -> dict[str, Any]:
     """What a reader needs to run it again.
 
-    data_digest: sha256 of the built splits; sources: the user's own modules by file name.
+    data_digest: sha256 of the built splits; data: what they are made of (`Corpus.summary`); sources: the user's own
+    modules by file name.
     """
     import torch
 
@@ -41,6 +44,7 @@ def provenance(data_digest: str, sources: dict[str, str], threads: int) -> dict[
         "threads": threads,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "data_sha256": data_digest,
+        "data": data,
         "user_sources": sources,
     }
 
@@ -51,11 +55,11 @@ KEPT = ("git", "python", "packages", "platform", "processor", "cores", "gpu", "d
 def origins(runs: Iterable[Path]) -> list[dict[str, Any]]:
     """What made these runs, each way once: commit, versions, processor, data; nothing of paths or hosts."""
     found: list[dict[str, Any]] = []
-    for path in sorted(run / "provenance.json" for run in runs):
-        for attempt in json.loads(path.read_text()) if path.is_file() else ():
-            origin = {key: attempt[key] for key in KEPT}
+    for run in sorted(runs):
+        for attempt in read_provenance(run):
+            origin = {key: attempt.get(key) for key in KEPT}
             git = origin["git"]
-            origin["git"] = {"commit": git["commit"], "clean": not git["diff"]} if git else None
+            origin["git"] = {"commit": git.get("commit"), "clean": not git.get("diff")} if git else None
             if origin not in found:
                 found.append(origin)
     return found

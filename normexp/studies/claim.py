@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from normexp.studies.verdict import Interval, Verdict, interval, judge
+from normexp.studies.verdict import Interval, Verdict, interval, judge, level_of
 
 
 class Untested(Exception):
@@ -38,14 +38,21 @@ class Claim:
     exploratory: bool = False
     training: bool = False
     own: bool = False
+    looks: int = 1
+    reads: frozenset[str] = frozenset()
+
+    @property
+    def level(self) -> float:
+        """Confidence level of the interval."""
+        return level_of(self.looks)
 
     @property
     def interval(self) -> Interval:
-        return interval(self.values, self.low, self.high, self.kind)
+        return interval(self.values, self.low, self.high, self.kind, self.level)
 
     @property
     def verdict(self) -> Verdict:
-        return judge(self.values, self.low, self.high, self.kind) if self.met else Verdict.UNTESTED
+        return judge(self.values, self.low, self.high, self.kind, self.level) if self.met else Verdict.UNTESTED
 
     @property
     def confirmatory(self) -> bool:
@@ -66,7 +73,7 @@ class Claim:
 
     @property
     def measured(self) -> str:
-        """Estimate [95 % interval] (seeds)."""
+        """Estimate [interval] (seeds)."""
         at = self.interval
         if math.isnan(at.estimate):
             return f"– (n = {len(self.values)})" if self.values else "–"

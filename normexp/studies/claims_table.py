@@ -64,10 +64,15 @@ def table(claims: Sequence[Claim], title: str, notes: Mapping[str, str]) -> Rend
     return out
 
 
+def percent(claims: Sequence[Claim]) -> str:
+    """Confidence level of the claims' intervals: 95 %, or 98.3 % where there are three looks."""
+    return f"{100 * claims[0].level:.3g} %" if claims else ""
+
+
 def markdown(claims: Sequence[Claim], notes: Mapping[str, str]) -> str:
     """The claims as a Markdown table."""
     lines = [
-        "| verdict | claim | place | measured [95 % interval] | window (source) | seeds inside | note |",
+        f"| verdict | claim | place | measured [{percent(claims)} interval] | window (source) | seeds inside | note |",
         "|---|---|---|---|---|---|---|",
     ]
     for claim in ordered(claims):
@@ -84,7 +89,8 @@ def csv(claims: Sequence[Claim], notes: Mapping[str, str], size: str) -> str:
         {
             **{"claim": claim.name, "verdict": str(claim.verdict), "text": claim.text, "place": claim.place},
             **{"statistic": claim.statistic, "kind": claim.kind, "estimate": at.estimate, "interval_low": at.low},
-            **{"interval_high": at.high, "p": at.p, "n": len(claim.values), "low": claim.low, "high": claim.high},
+            **{"interval_high": at.high, "level": claim.level, "looks": claim.looks, "p": min(1.0, at.p * claim.looks)},
+            **{"n": len(claim.values), "low": claim.low, "high": claim.high},
             **{"source": claim.source, "agreeing": claim.agreeing, "precondition": claim.precondition},
             **{"met": claim.met, "exploratory": claim.exploratory, "training": claim.training, "own": claim.own},
             **{"values": " ".join(f"{value:.6g}" for value in claim.values), "measured": claim.measured},

@@ -1,15 +1,14 @@
 """Decorators that turn a method of a study into one of its figures or one of its claims."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from normexp.studies.claim import Claim, Untested
-from normexp.studies.verdict import KINDS, SOURCES
+from normexp.studies.windows import Window
 from normexp.views import formatting
 from normexp.views.line_plot import line_plot
 from normexp.views.runs import STATUS
@@ -49,8 +48,8 @@ class DeclaredClaim:
     place: str
     about: Mapping[str, Any]
 
-    def checked(self, study: Any, name: str, training: Callable[[], bool]) -> Claim:
-        """Check it. training: whether the method read trained runs, asked for once it has returned."""
+    def checked(self, study: Any, name: str, runs: Any, looks: int) -> Claim:
+        """Check it. runs: those of the study, which know what the method read of them once it has returned."""
         study.needed = {}
         values = list[float]()
         try:
@@ -66,7 +65,9 @@ class DeclaredClaim:
             values=values,
             precondition=" ".join(study.needed),
             met=all(study.needed.values()),
-            training=training(),
+            training=runs.training(),
+            looks=looks,
+            reads=runs.read(),
             **self.about,
         )
 
@@ -87,28 +88,14 @@ def figure(
 
 
 def claim(
-    place: str,
-    statistic: str,
-    *,
-    kind: str,
-    source: str,
-    within: tuple[float, float] | None = None,
-    at_least: float = -math.inf,
-    at_most: float = math.inf,
-    exploratory: bool = False,
-    own: bool = False,
+    place: str, statistic: str, window: Window, *, exploratory: bool = False, own: bool = False
 ) -> Callable[[Callable[[Any], Values]], DeclaredClaim]:
     """Declare a claim: the method returns one value per seed, its docstring is the text, its name the claim's.
 
-    place: where the paper makes it; own: the paper does not, it is an extension of ours. The window is `within`,
-    `at_least` or `at_most`. kind, source, exploratory: see Claim. What must be the case for the claim to be testable
-    the method states by `self.needs`.
+    place: where the paper makes it; own: the paper does not, it is an extension of ours. exploratory: see Claim.
+    What must be the case for the claim to be testable the method states by `self.needs`.
     """
-    assert kind in KINDS, kind
-    assert source in SOURCES, source
-    low, high = within or (at_least, at_most)
-    about = {"statistic": statistic, "kind": kind, "source": source, "low": low, "high": high}
-    about |= {"own": own, "exploratory": exploratory}
+    about = {"statistic": statistic, **asdict(window), "own": own, "exploratory": exploratory}
 
     def declare(values: Callable[[Any], Values]) -> DeclaredClaim:
         return DeclaredClaim(values, place, about)

@@ -6,11 +6,13 @@ import pandas as pd
 from normexp.studies.claim import Untested
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import REDUCIBLE, drawn_losses, last_fc2_gradient
+from normexp.studies.rows import LOSS_BY_STEP, REDUCIBLE, drawn_losses, last_fc2_gradient
 from normexp.studies.statistics import (
     COMPARABLE,
     comparable,
+    differences,
     exponent,
+    fits,
     per_seed,
     ratio,
     relative_gap,
@@ -18,9 +20,11 @@ from normexp.studies.statistics import (
     values_by_seed,
 )
 from normexp.studies.study import Runs, Study
-from normexp.studies.verdict import LOSS_MARGIN
+from normexp.studies.windows import HIGHER_LOSS, LOWER, LOWER_LOSS, MOST, at_least, at_most
 from normexp.views.grid import where
 
+TIED = "model.tied"
+TYING = f"final loss, tied − untied output matrix, {REDUCIBLE}"
 SPREAD = "largest over smallest change, 6 to 48 layers"
 
 
@@ -69,57 +73,38 @@ class DeepNet2022(Control, Study):
         rows = self.runs["first"].layers("sum_norm", stack="decoder")
         return rows.groupby(["variant", "seed", "step", "site"], sort=False)["value"].mean().reset_index()
 
-    @figure(
-        "figure 3c",
-        title="Post-LN of 18 layers with smaller lower layers",
-        x="step",
-        colour="init",
-    )
+    @figure("figure 3c", title="Post-LN of 18 layers with smaller lower layers", colour="init", **LOSS_BY_STEP)
     def loss(self) -> Drawn:
         return drawn_losses(self.runs["small"])
 
-    @claim("theorem 4.2 and figure 5", SPREAD, kind="ratio", at_most=3, source="convention")
+    @claim("theorem 4.2 and figure 5", SPREAD, at_most(3, "ratio", "convention"))
     def deepnorm_bounded(self) -> Values:
         """One step moves DeepNorm's output equally far at every depth."""
         return self._spread("update")
 
-    @claim("theorem 4.2", SPREAD, kind="ratio", at_most=3, source="convention", exploratory=True)
+    @claim("theorem 4.2", SPREAD, at_most(3, "ratio", "convention"), exploratory=True)
     def deepnorm_bounded_matrices(self) -> Values:
         """One step of the sub-layers' matrices alone moves DeepNorm's output equally far at every depth."""
         return self._spread("matrices")
 
-    @claim("figure 5", "exponent p of change ∝ depth^p", kind="exponent", at_least=0.5, source="convention")
+    @claim("figure 5", "exponent p of change ∝ depth^p", at_least(0.5, "exponent", "convention"))
     def post_grows(self) -> Values:
         """One step moves Post-LN's output farther the deeper the stack is."""
         rows = where(updates(self.runs["update"]), variant="post_ln")
-        return per_seed(rows, lambda seed: exponent(seed["depth"], seed["value"]))
+        return fits(rows, exponent, "depth")
 
-    @claim("figure 3b", "gradient of the last fc2: smaller lower layers / Xavier", kind="ratio", at_least=1,
-           source="figure")  # fmt: skip
+    @claim("figure 3b", "gradient of the last fc2: smaller lower layers / Xavier", at_least(1, "ratio", "figure"))
     def larger_gradient(self) -> Values:
         """Smaller lower layers make the gradient in Post-LN's last layer larger."""
         last = last_fc2_gradient(self.runs["init"])
         return list(values_by_seed(last, init="post_ln_init") / values_by_seed(last, init="xavier_normal"))
 
-    @claim(
-        "figure 3c",
-        f"final loss at 18 layers: smaller lower layers − Xavier, {REDUCIBLE}",
-        kind="difference",
-        at_most=-LOSS_MARGIN,
-        source="convention",
-    )
+    @claim("figure 3c", f"final loss at 18 layers: smaller lower layers − Xavier, {REDUCIBLE}", LOWER_LOSS)
     def yet_trains(self) -> Values:
         """Smaller lower layers make Post-LN train better."""
         return relative_gap(self.runs["small"].frame, {"init": "post_ln_init"}, {"init": "xavier_normal"})
 
-    @claim(
-        "table 1",
-        "share of the runs that are trained, 18 layers, untied output matrix",
-        kind="share",
-        at_least=0.5,
-        source="convention",
-        exploratory=True,
-    )
+    @claim("table 1", "share of the runs that are trained, 18 layers, untied output matrix", MOST, exploratory=True)
     def deepnorm_18(self) -> Values:
         """DeepNorm of 18 layers trains."""
         return trained(self.runs["untied"].frame, variant="deep_norm")
@@ -127,9 +112,7 @@ class DeepNet2022(Control, Study):
     @claim(
         "table 1 (28.8 against 28.1 BLEU)",
         f"final loss at 18 layers, untied output matrix: DeepNorm − Pre-LN, {REDUCIBLE}",
-        kind="difference",
-        at_most=0,
-        source="figure",
+        LOWER,
     )
     def deepnorm_beats_pre(self) -> Values:
         """DeepNorm reaches a lower loss than Pre-LN where both train."""
@@ -142,9 +125,7 @@ class DeepNet2022(Control, Study):
     @claim(
         "figure 4a",
         "distance of the output from its start after one step of Adam: Post-LN / DeepNorm",
-        kind="ratio",
-        at_least=10,
-        source="pilot",
+        at_least(10, "ratio", "pilot"),
         exploratory=True,
     )
     def post_jumps(self) -> Values:
@@ -155,9 +136,7 @@ class DeepNet2022(Control, Study):
     @claim(
         "figure 4b",
         "mean squared norm of stream + branch in the decoder, step 10 / step 1",
-        kind="ratio",
-        at_least=1,
-        source="figure",
+        at_least(1, "ratio", "figure"),
     )
     def inputs_grow(self) -> Values:
         """The inputs of Post-LN's norms grow when training begins."""
@@ -167,6 +146,34 @@ class DeepNet2022(Control, Study):
             return float(means.get(10, np.nan) / means[1])  # NaN where the run diverged before
 
         return per_seed(where(self.runs["first"].layers("sum_norm", stack="decoder"), variant="post_ln"), growth)
+
+    @claim(
+        "",
+        "loss of the first step, tied − untied output matrix, nats per token",
+        at_least(0, "difference", "convention"),
+        exploratory=True,
+        own=True,
+    )
+    def tied_starts_higher(self) -> Values:
+        """DeepNorm starts at a higher loss when its output matrix is tied to the word vectors."""
+        first = self.runs["tying"].curves("nll", split="train", step=1)
+        tied, untied = (values_by_seed(first, variant="deep_norm", **{TIED: value}) for value in (True, False))
+        return list(tied - untied)
+
+    @claim("", f"{TYING}: DeepNorm", HIGHER_LOSS, exploratory=True, own=True)
+    def tied_ends_higher(self) -> Values:
+        """DeepNorm ends at a higher loss when its output matrix is tied to the word vectors."""
+        return self._cost_of_tying("deep_norm")
+
+    @claim("", f"{TYING}: DeepNorm − Pre-LN", HIGHER_LOSS, exploratory=True, own=True)
+    def tied_costs_more(self) -> Values:
+        """Tying the output matrix to the word vectors costs DeepNorm more than Pre-LN."""
+        ours, pre = self._cost_of_tying("deep_norm"), self._cost_of_tying("pre_ln")
+        return differences(ours, pre)
+
+    def _cost_of_tying(self, variant: str) -> list[float]:
+        tied, untied = ({"variant": variant, TIED: value} for value in (True, False))
+        return relative_gap(self.runs["tying"].frame, tied, untied)
 
     def _spread(self, part: str) -> Values:
         rows = where(updates(self.runs[part]), variant="deep_norm")

@@ -9,6 +9,7 @@ from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
 from normexp.studies.rows import NATS, drawn_finals
 from normexp.studies.study import Part, Runs, Study, asked
+from normexp.studies.windows import MOST
 from normexp.views.grid import where
 from normexp.views.heat_map import heat_map
 
@@ -60,27 +61,22 @@ class DepthLimit(Control, Study):
     def loss_and_depth(self) -> Drawn:
         return drawn_finals(self._frame(), "Final training loss at the depths that the bisection asked for.", "x")
 
-    @claim(
-        "after Wang et al. 2019, with other depths", TWICE, kind="share", at_least=0.5, source="convention", own=True
-    )
+    @claim("after Wang et al. 2019, with other depths", TWICE, MOST, own=True)
     def pre_ln_deeper(self) -> Values:
         """Pre-LN trains at least at twice the depth of Post-LN."""
         return self._over_post("pre_ln")
 
-    @claim("after Liu et al. 2020, with other depths", TWICE, kind="share", at_least=0.5, source="convention", own=True)
+    @claim("after Liu et al. 2020, with other depths", TWICE, MOST, own=True)
     def admin_deeper(self) -> Values:
         """Admin trains at least at twice the depth of Post-LN."""
         return self._over_post("admin")
 
-    @claim("after Wang et al. 2022 (DeepNet), with other depths", TWICE, kind="share", at_least=0.5,
-           source="convention", exploratory=True, own=True)  # fmt: skip
+    @claim("after Wang et al. 2022 (DeepNet), with other depths", TWICE, MOST, exploratory=True, own=True)
     def deep_norm_deeper(self) -> Values:
         """DeepNorm trains at least at twice the depth of Post-LN."""
         return self._over_post("deep_norm")
 
-    @claim(
-        "after Takase et al. 2022, with other depths", TWICE, kind="share", at_least=0.5, source="convention", own=True
-    )
+    @claim("after Takase et al. 2022, with other depths", TWICE, MOST, own=True)
     def b2t_deeper(self) -> Values:
         """B2T trains at least at twice the depth of Post-LN."""
         return self._over_post("b2t")

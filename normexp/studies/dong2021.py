@@ -6,6 +6,7 @@ import pandas as pd
 from normexp.studies.declare import Drawn, Values, claim, figure
 from normexp.studies.statistics import per_seed, values_by_seed
 from normexp.studies.study import Runs, Study
+from normexp.studies.windows import at_least, at_most, within
 from normexp.views.grid import where
 
 FLOOR = 1e-13  # smaller residuals are rounding errors of float64
@@ -50,52 +51,52 @@ class Dong2021(Study):
     def token_cosine(self) -> Drawn:
         return by_layer(self.runs["whole"], "token_cosine")
 
-    @claim(COLLAPSE, DROPS, kind="ratio", within=(2.5, 3.5), source="theory")
+    @claim(COLLAPSE, DROPS, within(2.5, 3.5, "ratio", "theory"))
     def attention_collapse(self) -> Values:
         """Attention alone loses rank at a cubic rate with depth."""
         return per_seed(where(residual(self.runs["attention"]), variant="plain"), drop_ratio)
 
-    @claim(COLLAPSE, DROPS, kind="ratio", within=(2.5, 3.5), source="theory")
+    @claim(COLLAPSE, DROPS, within(2.5, 3.5, "ratio", "theory"))
     def norms_collapse(self) -> Values:
         """Attention with norms loses rank at a cubic rate with depth."""
         return per_seed(where(residual(self.runs["attention"]), variant="no_residual"), drop_ratio)
 
-    @claim(COLLAPSE, DROPS, kind="ratio", within=(2.5, 3.5), source="theory")
+    @claim(COLLAPSE, DROPS, within(2.5, 3.5, "ratio", "theory"))
     def layers_collapse(self) -> Values:
         """Whole layers without skips lose rank at a cubic rate with depth."""
         return per_seed(where(residual(self.runs["whole"]), variant="no_residual"), drop_ratio)
 
-    @claim("figure of rank collapse", "relative residual at layer 4", kind="level", at_most=1e-6, source="figure")
+    @claim("figure of rank collapse", "relative residual at layer 4", at_most(1e-6, "level", "figure"))
     def gone_by_4(self) -> Values:
         """Four layers of attention alone leave nothing of the rank."""
         return self._residual("attention", 4, "plain")
 
-    @claim("section 3.2", "log₁₀ of the residual at layer 3: with − without feed-forwards", kind="difference",
-           at_least=0, source="theory")  # fmt: skip
+    @claim(
+        "section 3.2",
+        "log₁₀ of the residual at layer 3: with − without feed-forwards",
+        at_least(0, "difference", "theory"),
+    )
     def feed_forward_slows(self) -> Values:
         """Feed-forwards slow down the rank collapse of attention."""
         whole, alone = (self._residual(part, 3, "plain") for part in ("whole", "attention"))
         return [float(np.log10(a) - np.log10(b)) for a, b in zip(whole, alone, strict=True)]
 
-    @claim("section 3.1", ACCELERATION, kind="difference", at_most=TWICE, source="convention")
+    @claim("section 3.1", ACCELERATION, at_most(TWICE, "difference", "convention"))
     def skip_keeps(self) -> Values:
         """Attention with skips loses rank no faster than geometrically, even without feed-forwards and norms."""
         return self._acceleration("attention", "no_norm")
 
-    @claim("figure of rank collapse", ACCELERATION, kind="difference", at_most=TWICE, source="convention")
+    @claim("figure of rank collapse", ACCELERATION, at_most(TWICE, "difference", "convention"))
     def pre_keeps(self) -> Values:
         """A whole Pre-LN stack loses rank no faster than geometrically."""
         return self._acceleration("whole", "pre_ln")
 
-    @claim(
-        "figure of rank collapse", ACCELERATION, kind="difference", at_most=TWICE, source="convention", exploratory=True
-    )
+    @claim("figure of rank collapse", ACCELERATION, at_most(TWICE, "difference", "convention"), exploratory=True)
     def post_keeps(self) -> Values:
         """A whole Post-LN stack loses rank no faster than geometrically."""
         return self._acceleration("whole", "post_ln")
 
-    @claim("", "mean cosine of two tokens: layer 12 − embedding", kind="difference", at_least=0.1, source="convention",
-           own=True)  # fmt: skip
+    @claim("", "mean cosine of two tokens: layer 12 − embedding", at_least(0.1, "difference", "convention"), own=True)
     def post_alike(self) -> Values:
         """Post-LN makes tokens more alike with depth although it has skips."""
         rows = where(by_layer(self.runs["whole"], "token_cosine"), variant="post_ln")

@@ -7,10 +7,20 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import deep_runs, fc2_gradients, power_law
-from normexp.studies.statistics import exponent, per_seed, r_squared, rate, ratio, trained, values_by_seed
+from normexp.studies.rows import deep_runs, power_law, stream_gradients
+from normexp.studies.statistics import (
+    differences,
+    exponent,
+    fits,
+    per_seed,
+    r_squared,
+    rate,
+    ratio,
+    trained,
+    values_by_seed,
+)
 from normexp.studies.study import Runs, Study
-from normexp.studies.verdict import EXPONENT_MARGIN
+from normexp.studies.windows import FEW, MOST, at_least, at_most, exponent_of, within
 from normexp.views.grid import where
 from normexp.views.heat_map import heat_map
 from normexp.views.histogram import histogram
@@ -82,46 +92,38 @@ class Liu2020(Control, Study):
         rows = rows[rows["step"].isin((rows["step"].min(), rows["step"].max()))]
         return rows.assign(site=rows["site"].str.replace("_", "-"))
 
-    @claim("theorem 2", SLOPE, kind="exponent", at_least=0.8, source="theory")
+    @claim("theorem 2", SLOPE, at_least(0.8, "exponent", "theory"))
     def shift_post(self) -> Values:
         """The change of Post-LN's output under a perturbation of the weights grows in proportion to the depth."""
         return self._slope("post_ln")
 
-    @claim("theorem 2", f"{SLOPE}: Post-LN − Pre-LN", kind="exponent", at_least=0.25, source="pilot")
+    @claim("theorem 2", f"{SLOPE}: Post-LN − Pre-LN", at_least(0.25, "exponent", "pilot"))
     def shift_pre(self) -> Values:
         """The change of Pre-LN's output grows more slowly with the depth than that of Post-LN's."""
-        return [post - pre for post, pre in zip(self._slope("post_ln"), self._slope("pre_ln"), strict=True)]
+        return differences(self._slope("post_ln"), self._slope("pre_ln"))
 
-    @claim(
-        "section 5 and figure of output changes",
-        f"{SLOPE}: Admin − Pre-LN",
-        kind="equivalence",
-        within=(-EXPONENT_MARGIN, EXPONENT_MARGIN),
-        source="convention",
-    )
+    @claim("section 5 and figure of output changes", f"{SLOPE}: Admin − Pre-LN", exponent_of(0, "convention"))
     def shift_admin(self) -> Values:
         """The change of Admin's output grows with the depth like that of Pre-LN's."""
-        return [admin - pre for admin, pre in zip(self._slope("admin"), self._slope("pre_ln"), strict=True)]
+        return differences(self._slope("admin"), self._slope("pre_ln"))
 
-    @claim("figure of output changes", "output change: Post-LN / Pre-LN", kind="ratio", at_least=2, source="pilot")
+    @claim("figure of output changes", "output change: Post-LN / Pre-LN", at_least(2, "ratio", "pilot"))
     def shift_64(self) -> Values:
         """At 64 sub-layers Post-LN's output moves several times as far as Pre-LN's."""
         post, pre = (values_by_seed(shifts(self.runs["shift"]), variant=v, depth=32) for v in ("post_ln", "pre_ln"))
         return list(post / pre)
 
-    @claim("theorem 2", LOG_OR_LINE, kind="difference", at_least=0, source="theory")
+    @claim("theorem 2", LOG_OR_LINE, at_least(0, "difference", "theory"))
     def shift_log(self) -> Values:
         """The change of Pre-LN's output grows with the logarithm of the depth rather than with the depth."""
         return per_seed(where(shifts(self.runs["shift"]), variant="pre_ln"), log_or_line)
 
-    @claim("theorem 2", LOG_OR_LINE, kind="difference", at_least=0, source="theory")
+    @claim("theorem 2", LOG_OR_LINE, at_least(0, "difference", "theory"))
     def shift_log_admin(self) -> Values:
         """The change of Admin's output grows with the logarithm of the depth rather than with the depth."""
         return per_seed(where(shifts(self.runs["shift"]), variant="admin"), log_or_line)
 
-    @claim(
-        "theorem 2", f"{SLOPE}: deeper half − shallower half of the depths", kind="exponent", at_most=0, source="theory"
-    )
+    @claim("theorem 2", f"{SLOPE}: deeper half − shallower half of the depths", at_most(0, "exponent", "theory"))
     def shift_bends(self) -> Values:
         """The change of Pre-LN's output grows with the depth more slowly than any power law."""
 
@@ -136,29 +138,25 @@ class Liu2020(Control, Study):
     @claim(
         "figure of output changes",
         "exponent p of output change: Post-LN / Pre-LN ∝ sub-layers^p",
-        kind="exponent",
-        at_least=0,
-        source="figure",
+        at_least(0, "exponent", "figure"),
     )
     def shift_ratio_rises(self) -> Values:
         """The ratio of Post-LN's to Pre-LN's output change rises with the depth."""
         rows = shifts(self.runs["shift"]).pivot_table(index=["seed", "sub-layers"], columns="variant", values="value")
         ratios = (rows["post_ln"] / rows["pre_ln"]).rename("value").reset_index()
-        return per_seed(ratios, lambda seed: exponent(seed["sub-layers"], seed["value"]))
+        return fits(ratios, exponent, "sub-layers")
 
     @claim(
         "section 3.2",
-        "r of gradient ∝ e^(r·layer), decoder of 18 layers",
-        kind="exponent",
-        at_least=0.15,
-        source="pilot",
+        "r of the stream's gradient ∝ e^(r·layer), decoder of 18 layers",
+        at_least(0.15, "exponent", "pilot"),
     )
     def decoder_vanishes(self) -> Values:
         """The gradients of a Post-LN decoder vanish towards its input."""
-        return per_seed(self._gradients("decoder"), lambda seed: rate(seed["layer"], seed["value"]))
+        return fits(self._gradients("decoder"), rate, "layer")
 
     @claim(
-        "section 3.2", "R² of log gradient on layer, decoder of 18 layers", kind="level", at_least=0.9, source="pilot"
+        "section 3.2", "R² of the stream's log gradient on layer, decoder of 18 layers", at_least(0.9, "level", "pilot")
     )
     def decoder_exponential(self) -> Values:
         """The gradients of a Post-LN decoder vanish exponentially with the distance from its output."""
@@ -167,51 +165,38 @@ class Liu2020(Control, Study):
     @claim(
         "theorem 1",
         "gradient of the stream after the first layer over that after the last, encoder of 18 layers",
-        kind="ratio",
-        at_least=1,
-        source="theory",
+        at_least(1, "ratio", "theory"),
     )
     def encoder_does_not(self) -> Values:
         """The gradients of a Post-LN encoder do not vanish towards its input."""
-        rows = self.runs["gradients"].layers("stream_grad_norm", stack="encoder", site="feed_forward")
-        rows = where(rows, depth=18, variant="post_ln")
+        rows = self._gradients("encoder")
         return list(values_by_seed(rows, layer=1) / values_by_seed(rows, layer=18))
 
-    @claim("section 4.1", SHARE, kind="equivalence", within=(0.4, 0.6), source="theory")
+    @claim("section 4.1", SHARE, within(0.4, 0.6, "equivalence", "theory"))
     def dependency_post(self) -> Values:
         """A Post-LN sub-layer takes half of its variance from its own branch."""
         return per_seed(self._shares("post_ln"), lambda seed: float(seed["value"].mean()))
 
-    @claim(
-        "section 4.1",
-        "exponent p of the own branch's share ∝ position^p",
-        kind="equivalence",
-        within=(-EXPONENT_MARGIN, EXPONENT_MARGIN),
-        source="theory",
-    )
+    @claim("section 4.1", "exponent p of the own branch's share ∝ position^p", exponent_of(0, "theory"))
     def dependency_post_even(self) -> Values:
         """The share of a Post-LN sub-layer's own branch is the same at every position of the stack."""
-        return per_seed(self._shares("post_ln"), lambda seed: exponent(seed["site"], seed["value"]))
+        return fits(self._shares("post_ln"), exponent, "site")
 
     @claim(
         "section 4.1",
         "exponent p of the own branch's share ∝ position^p, from the sixth on",
-        kind="equivalence",
-        within=(-1.25, -0.75),
-        source="theory",
+        within(-1.25, -0.75, "equivalence", "theory"),
         exploratory=True,
     )
     def dependency_pre(self) -> Values:
         """The share of a Pre-LN sub-layer's own branch falls like 1/i with its position i."""
         shares = self._shares("pre_ln")
-        return per_seed(shares[shares["site"] >= 6], lambda seed: exponent(seed["site"], seed["value"]))
+        return fits(shares[shares["site"] >= 6], exponent, "site")
 
     @claim(
         "section 4.1",
         "largest distance of a row's sum of squares from 1, Post-LN and Pre-LN, 18 layers",
-        kind="level",
-        at_most=0.05,
-        source="theory",
+        at_most(0.05, "level", "theory"),
     )
     def dependency_rows(self) -> Values:
         """The squared dependencies of every stream on the branches of the layers below sum to one."""
@@ -220,12 +205,12 @@ class Liu2020(Control, Study):
         rows = maps.assign(value=maps["value"] ** 2).groupby(["seed", "variant", "layer", "site"])["value"].sum()
         return per_seed(rows.reset_index(), lambda seed: float((seed["value"] - 1).abs().max()))
 
-    @claim("table of WMT'14", TRAINED, kind="share", at_most=0.5, source="convention")
+    @claim("table of WMT'14", TRAINED, FEW)
     def post_18(self) -> Values:
         """Post-LN of 18 layers does not train."""
         return trained(self.runs["deep"].frame, variant="post_ln")
 
-    @claim("table of WMT'14", TRAINED, kind="share", at_least=0.5, source="convention")
+    @claim("table of WMT'14", TRAINED, MOST)
     def admin_18(self) -> Values:
         """Admin of 18 layers trains."""
         return trained(deep_runs(self, "admin")[-1].frame, variant="admin")
@@ -233,9 +218,7 @@ class Liu2020(Control, Study):
     @claim(
         "maps of 18 layers after training",
         "mean share of the own branch in the decoder: Admin / Pre-LN",
-        kind="ratio",
-        at_least=1,
-        source="figure",
+        at_least(1, "ratio", "figure"),
     )
     def admin_relies(self) -> Values:
         """Admin relies more on its branches than Pre-LN does after training."""
@@ -250,9 +233,7 @@ class Liu2020(Control, Study):
     @claim(
         "section 3.3",
         "largest over smallest gradient of fc2 in the decoder, over the same of the updates, mean of steps 2 to 10",
-        kind="ratio",
-        at_least=10,
-        source="convention",
+        at_least(10, "ratio", "convention"),
     )
     def adam_balances(self) -> Values:
         """Adam's updates are of one size in every layer where Post-LN's gradients vanish."""
@@ -265,7 +246,7 @@ class Liu2020(Control, Study):
 
     def _slope(self, variant: str) -> list[float]:
         rows = where(shifts(self.runs["shift"]), variant=variant)
-        return per_seed(rows, lambda seed: exponent(seed["sub-layers"], seed["value"]))
+        return fits(rows, exponent, "sub-layers")
 
     def _shares(self, variant: str) -> pd.DataFrame:
         """Of the own branch in the variance of the stream, encoder of 18 layers, `site` counting sub-layers."""
@@ -273,7 +254,7 @@ class Liu2020(Control, Study):
         return where(positions_of_sites(rows), depth=18, variant=variant)
 
     def _gradients(self, stack: str) -> pd.DataFrame:
-        return fc2_gradients(self.runs["gradients"], depth=18, variant="post_ln", stack=stack)
+        return stream_gradients(self.runs["gradients"], stack, depth=18, variant="post_ln")
 
 
 def shifts(runs: Runs) -> pd.DataFrame:

@@ -5,10 +5,10 @@ import pandas as pd
 from normexp.studies.claim import Untested
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import REDUCIBLE, drawn_losses
+from normexp.studies.rows import LOSS_BY_STEP, REDUCIBLE, drawn_losses
 from normexp.studies.statistics import COMPARABLE, comparable, per_seed, relative_gap, steps_to, trained, trained_where
 from normexp.studies.study import Study
-from normexp.studies.verdict import LOSS_MARGIN
+from normexp.studies.windows import FEW, HIGHER_LOSS, MOST, NO_HIGHER_LOSS, SAME_LOSS, at_most
 from normexp.views.grid import where
 
 INITS = ("small", "xavier_normal")
@@ -30,61 +30,32 @@ class Nguyen2019(Control, Study):
     def gradient_trace(self) -> Drawn:
         return self._trace()
 
-    @figure("table 5", title="Training loss without warm-up", x="step", column="depth")
+    @figure("table 5", title="Training loss without warm-up", column="depth", **LOSS_BY_STEP)
     def without_warmup(self) -> Drawn:
         return drawn_losses(self.runs["cold"])
 
-    @figure(
-        "table 2",
-        title="Training loss under two initialisations",
-        x="step",
-        column="init",
-    )
+    @figure("table 2", title="Training loss under two initialisations", column="init", **LOSS_BY_STEP)
     def init(self) -> Drawn:
         return drawn_losses(self.runs["init"])
 
-    @claim(
-        "table 5",
-        "share of the seeds at which 4 and 6 layers without warm-up are both trained",
-        kind="share",
-        at_least=0.5,
-        source="convention",
-    )
+    @claim("table 5", "share of the seeds at which 4 and 6 layers without warm-up are both trained", MOST)
     def pre_cold(self) -> Values:
         """Pre-LN of 4 to 6 layers trains without warm-up."""
         rows = where(self.runs["cold"].frame, variant="pre_ln")
         return per_seed(rows, lambda seed: float((seed["outcome"] == "trained").all()))
 
-    @claim(
-        "table 5",
-        "share of the runs of 6 layers without warm-up that are trained",
-        kind="share",
-        at_most=0.5,
-        source="convention",
-    )
+    @claim("table 5", "share of the runs of 6 layers without warm-up that are trained", FEW)
     def post_cold(self) -> Values:
         """Post-LN of 6 layers does not train without warm-up."""
         return trained(self.runs["cold"].frame, variant="post_ln", depth=6)
 
-    @claim(
-        "table 5 (18.3 BLEU, then failure)",
-        f"final loss: 6 − 4 layers, {REDUCIBLE}",
-        kind="difference",
-        at_least=LOSS_MARGIN,
-        source="convention",
-    )
+    @claim("table 5 (18.3 BLEU, then failure)", f"final loss: 6 − 4 layers, {REDUCIBLE}", HIGHER_LOSS)
     def post_cold_deeper(self) -> Values:
         """Post-LN without warm-up ends at a higher loss with 6 layers than with 4."""
         six, four = ({"variant": "post_ln", "depth": depth} for depth in (6, 4))
         return relative_gap(self.runs["cold"].frame, six, four)
 
-    @claim(
-        "table 2",
-        "share of the seeds of 12 layers at which SmallInit is trained and Xavier is not",
-        kind="share",
-        at_least=0.5,
-        source="convention",
-    )
+    @claim("table 2", "share of the seeds of 12 layers at which SmallInit is trained and Xavier is not", MOST)
     def small_saves(self) -> Values:
         """Post-LN trains with SmallInit's smaller attention weights where it does not with Xavier's."""
         frame, arms = self.runs["init"].frame, [{"variant": "post_ln", "init": init} for init in INITS]
@@ -92,13 +63,7 @@ class Nguyen2019(Control, Study):
         self.needs("Post-LN with Xavier's weights is not trained on most seeds.", sum(xavier) < len(xavier) / 2)
         return trained_where(frame, *arms)
 
-    @claim(
-        "table 2",
-        f"final loss at 12 layers: SmallInit − Xavier, {REDUCIBLE}",
-        kind="equivalence",
-        within=(-LOSS_MARGIN, LOSS_MARGIN),
-        source="convention",
-    )
+    @claim("table 2", f"final loss at 12 layers: SmallInit − Xavier, {REDUCIBLE}", SAME_LOSS)
     def pre_indifferent(self) -> Values:
         """Pre-LN trains as well with SmallInit's weights as with Xavier's."""
         frame = self.runs["init"].frame
@@ -106,24 +71,12 @@ class Nguyen2019(Control, Study):
             raise Untested("Pre-LN under two initialisations is in the full size only.")
         return relative_gap(frame, *({"variant": "pre_ln", "init": init} for init in INITS))
 
-    @claim(
-        "table 3",
-        f"final loss: with − without FixNorm, {REDUCIBLE}",
-        kind="difference",
-        at_most=LOSS_MARGIN,
-        source="convention",
-    )
+    @claim("table 3", f"final loss: with − without FixNorm, {REDUCIBLE}", NO_HIGHER_LOSS)
     def fix_norm(self) -> Values:
         """Pre-LN reaches a loss no higher with word vectors of fixed length (FixNorm) than without."""
         return self._against_layer_norm("layer_norm")
 
-    @claim(
-        "table 3",
-        f"final loss: ScaleNorm with FixNorm − LayerNorm, {REDUCIBLE}",
-        kind="difference",
-        at_most=LOSS_MARGIN,
-        source="convention",
-    )
+    @claim("table 3", f"final loss: ScaleNorm with FixNorm − LayerNorm, {REDUCIBLE}", NO_HIGHER_LOSS)
     def scale_norm(self) -> Values:
         """Pre-LN reaches a loss no higher with ScaleNorm and FixNorm than with LayerNorm."""
         return self._against_layer_norm("scale_norm")
@@ -131,9 +84,7 @@ class Nguyen2019(Control, Study):
     @claim(
         "figure 2",
         "median gradient norm around the step at which the source-blind loss is reached: Pre-LN / Post-LN",
-        kind="ratio",
-        at_most=1,
-        source="figure",
+        at_most(1, "ratio", "figure"),
     )
     def pre_smaller(self) -> Values:
         """Pre-LN's gradient norm is smaller than Post-LN's at the same loss."""

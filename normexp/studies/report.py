@@ -22,15 +22,16 @@ def write(
     figures: Sequence[Path],
     claims: Sequence[Claim],
     notes: Mapping[str, str],
+    about_seeds: str = "",
 ) -> Path:
     """Write report.md (commands, claims, figures), claims.csv and <part>.csv; return the report's path.
 
-    A study without claims has no table of them.
+    A study without claims has no table of them. about_seeds: how many there are and why, where it is not the study's.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lines = [f"# {title}", ""]
     if claims:
-        lines += [f"{claims_table.count(claims)}.", "", claims_table.markdown(claims, notes)]
+        lines += [f"{claims_table.count(claims)}. {about_seeds}".strip(), "", claims_table.markdown(claims, notes)]
         (folder / "claims.csv").write_text(claims_table.csv(claims, notes, size))
     lines += ["## Figures", ""]
     for path in figures:

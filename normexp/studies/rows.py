@@ -10,11 +10,15 @@ from normexp.views.grid import where
 from normexp.views.levels import floors, on_axis, scale_of
 from normexp.views.line_plot import Curve
 
-LOSS = "Mean over 10 steps of the training loss."
 Scaled = tuple[pd.DataFrame, dict[str, Any]]  # rows, and the options with which line_plot draws them
-FC2 = "Frobenius norm of the loss gradient of fc2 in every layer, at initialisation."
 NATS = "nats per token"
 REDUCIBLE = "as a share of source-blind loss − floor"
+# Options of the figures that draw `loss_curves`, and of the one that Xiong et al. and Takase et al. have of fc2.
+LOSS_BY_STEP: dict[str, Any] = {"x": "step", "label": NATS, "caption": "Mean over 10 steps of the training loss."}
+FC2_BY_LAYER: dict[str, Any] = {
+    **{"x": "layer", "column": "depth", "row": "stack", "label": "gradient norm", "log": "y"},
+    "caption": "Frobenius norm of the loss gradient of fc2 in every layer, at initialisation.",
+}
 
 
 def fc2_gradients(runs: Runs, **keys: object) -> pd.DataFrame:
@@ -26,6 +30,11 @@ def last_fc2_gradient(runs: Runs, **keys: object) -> pd.DataFrame:
     """The gradient norm of fc2 in the last decoder layer."""
     rows = fc2_gradients(runs, stack="decoder", **keys)
     return rows[rows["layer"] == rows["depth"]]
+
+
+def stream_gradients(runs: Runs, stack: str, **keys: object) -> pd.DataFrame:
+    """The gradient norm of the stream after every layer of a stack."""
+    return where(runs.layers("stream_grad_norm", stack=stack, site="feed_forward"), **keys)
 
 
 def deep_runs(study: Study, extra: str) -> list[Runs]:
@@ -51,7 +60,7 @@ def power_law(rows: pd.DataFrame, x: str, exponent: float) -> Curve:
 def drawn_losses(*parts: Runs) -> Scaled:
     """The training loss of these runs for a figure: as regret, logarithmically, where one of them reaches the floor."""
     frame = pd.concat([runs.frame for runs in parts], ignore_index=True)
-    return drawn_regret(pd.concat([loss_curves(runs) for runs in parts]), frame, LOSS)
+    return drawn_regret(pd.concat([loss_curves(runs) for runs in parts]), frame, LOSS_BY_STEP["caption"])
 
 
 def drawn_finals(frame: pd.DataFrame, caption: str, log: str = "") -> Scaled:

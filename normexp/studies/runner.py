@@ -16,8 +16,11 @@ from normexp.errors import ConfigError
 from normexp.records.folder import ensure_writable_dir
 from normexp.studies import report
 from normexp.studies.claim import Claim
+from normexp.studies.seeds import AS_WRITTEN, Seeds, look
 from normexp.studies.study import Part, Runs, Study, parts_of
+from normexp.sweep.estimate import forecast, unfinished
 from normexp.sweep.executor import run_sweep
+from normexp.sweep.plan import Sweep
 from normexp.sweep.plan import plan as plan_sweep
 from normexp.sweep.pools import make_pool
 from normexp.sweep.progress import count_of
@@ -89,60 +92,90 @@ def reproduce(
     config_dirs: Sequence[str],
     jobs: int,
     log: Callable[[str], None],
-    look: str = "default",
+    seeds: Seeds = AS_WRITTEN,
+    drawn_for: str = "default",
 ) -> Reproduced:
     """Bring every part of the study to its end, then draw its figures and check its claims.
 
     Runs that are complete are kept as they are, so this continues an interrupted study and redraws a finished one.
-    They lie in results/parts, where two studies that ask for the same part in the same words share it.
+    They are in results/parts, where two studies that ask for the same part in the same words share it.
     out: where report, tables and figures go, too.
-    log: called with a line about each part before it starts.
-    look: paper draws every figure a second time, for a paper (see normexp.views.style); the report has the usual ones.
+    log: called with a line about the time left, and one about each part before it starts.
+    seeds: how many, and whether the parts that undecided claims read get more at later looks.
+    drawn_for: paper draws every figure a second time (see normexp.views.style); the report has the usual ones.
     """
     study, notes = load(name, size, config_dirs)
     folder = (results / f"{name}-{size}").absolute()
+    title = f"{study.about()} ({size})"
     if out:
         ensure_writable_dir(out, "--out")  # before the long work, not after it
     ensure_writable_dir(results, "results")
-    runs: dict[str, Runs] = {}
-    parts: dict[str, Part] = {}
-    complete = True
-
-    def run_part(part: Part) -> Runs:
-        nonlocal complete
-        overrides = [*part.overrides, f"results={results.absolute() / 'parts'}"]
-        sweep = plan_sweep(part.command, overrides, config_dirs=config_dirs, name=part.folder)
-        todo = sum(not folder.path.is_dir() or not folder.finished for folder in sweep.folders)
-        log(f"{name} {size}, {part.name}: {count_of(len(sweep.runs))}, {todo} to do")
-        complete &= not todo or run_sweep(sweep, make_pool("", sweep, jobs))
-        parts[part.name], runs[part.name] = part, Runs(sweep.path)
-        return runs[part.name]
-
-    plan = study.plan()
-    part = next(plan, None)
-    while part is not None:
-        try:
-            part = plan.send(run_part(part))
-        except StopIteration:
-            part = None
-    title = f"{study.about()} ({size})"
-    if not complete:
-        return Reproduced(title, folder, [], [], notes, [folder for part in runs.values() for folder in _failed(part)])
+    try:
+        found = look(study, seeds, lambda: _bring(study, name, results.absolute() / "parts", config_dirs, jobs, log))
+    except _Incomplete as incomplete:
+        return Reproduced(title, folder, [], [], notes, incomplete.missing)
     drawn = []
-    for each in dict.fromkeys(("default", look)):
-        with style.context(each):
-            for stem, figure in study.figures(runs):
-                drawn += style.save(figure, style.folder(folder / "figures", each) / stem)
-    claims = list(study.claims(runs))
-    report.write(folder, title, size, parts, runs, drawn, claims, notes)
+    for sheet in dict.fromkeys(("default", drawn_for)):
+        with style.context(sheet):
+            for stem, figure in study.figures(found.runs):
+                drawn += style.save(figure, style.folder(folder / "figures", sheet) / stem)
+    report.write(folder, title, size, found.parts, found.runs, drawn, found.claims, notes, seeds.summary(found.last))
     if out:
         report.publish(folder, out)
-    return Reproduced(title, folder, drawn, claims, notes, [])
+    return Reproduced(title, folder, drawn, found.claims, notes, [])
+
+
+def _bring(
+    study: Study, name: str, results: Path, config_dirs: Sequence[str], jobs: int, log: Callable[[str], None]
+) -> tuple[dict[str, Part], dict[str, Runs]]:
+    """Every part that the study's plan asks for, and its runs, brought to their end where they are not complete.
+
+    Raises _Incomplete if runs failed.
+    """
+    parts, runs = dict[str, Part](), dict[str, Runs]()
+    said = False
+
+    def sweep_of(part: Part) -> Sweep:
+        overrides = [*part.line, f"results={results}"]
+        return plan_sweep(part.command, overrides, config_dirs=config_dirs, name=part.folder)
+
+    def run_part(part: Part) -> Runs:
+        nonlocal said
+        sweep = sweep_of(part)
+        todo = len(unfinished(sweep))
+        parts[part.name] = part
+        if todo and not said:
+            seen = {one.grid for one in parts.values()}
+            rest = [sweep_of(other) for grid, other in study.parts.items() if grid not in seen]
+            log(f"{name} {study.size}: {forecast([sweep, *rest], jobs)}; the same command resumes")
+            said = True
+        log(f"{name} {study.size}, {part.name}: {count_of(len(sweep.runs))}, {todo} to do")
+        if todo:
+            run_sweep(sweep, make_pool("", sweep, jobs))
+        return runs.setdefault(part.name, Runs(sweep.path, [run.name for run in sweep.runs]))
+
+    planned = study.plan()
+    part = next(planned, None)
+    while part is not None:
+        try:
+            part = planned.send(run_part(part))
+        except StopIteration:
+            part = None
+    if missing := [run for one in runs.values() for run in _failed(one)]:
+        raise _Incomplete(missing)
+    return parts, runs
 
 
 def _failed(runs: Runs) -> list[Path]:
     """The folders of the runs that did not complete."""
     return [Path(folder) for folder in runs.frame.loc[runs.frame["state"] != "completed", "folder"]]
+
+
+class _Incomplete(Exception):
+    """Runs of the study failed; missing: their folders."""
+
+    def __init__(self, missing: list[Path]) -> None:
+        self.missing = missing
 
 
 def list_studies(config_dirs: Sequence[str] = ()) -> RenderableType:

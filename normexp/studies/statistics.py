@@ -1,6 +1,6 @@
 """The few numbers that claims are made of: exponents, rates, fits, one value per seed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,16 @@ def per_seed(rows: pd.DataFrame, statistic: Callable[[pd.DataFrame], float]) -> 
     """The statistic of each seed's rows, in the order of the seeds; none where there are no rows."""
     with np.errstate(divide="ignore", invalid="ignore"):  # of runs that diverged: infinite or NaN says so
         return [float(statistic(part)) for _, part in rows.groupby("seed", sort=True)]
+
+
+def fits(rows: pd.DataFrame, fit: Callable[[pd.Series, pd.Series], float], x: str) -> list[float]:
+    """The fit (exponent, rate or r_squared) of each seed's values over the column x."""
+    return per_seed(rows, lambda seed: fit(seed[x], seed["value"]))
+
+
+def differences(one: Sequence[float], other: Sequence[float]) -> list[float]:
+    """one − other, seed by seed."""
+    return [a - b for a, b in zip(one, other, strict=True)]
 
 
 def finals(frame: pd.DataFrame, **keys: Any) -> pd.Series:

@@ -3,9 +3,9 @@
 import hashlib
 import shlex
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -24,32 +24,57 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Part:
-    """One sweep of a study, as the command that a person would type and its overrides."""
+    """One sweep of a study, as the command that a person would type and its overrides.
+
+    grid: the part of the YAML that it was made from. seeds: in place of those that the overrides list, if any.
+    """
 
     name: str
     command: str  # sweep or probe
     overrides: tuple[str, ...]
+    grid: str = ""
+    seeds: str = ""
 
     def with_keys(self, name: str = "", **keys: Any) -> "Part":
         """The same with other values for some keys, under another name."""
         kept = [text for text in self.overrides if text.partition("=")[0] not in keys]
-        return Part(name or self.name, self.command, (*kept, *(f"{key}={value}" for key, value in keys.items())))
+        overrides = (*kept, *(f"{key}={value}" for key, value in keys.items()))
+        return replace(self, name=name or self.name, overrides=overrides)
+
+    @property
+    def line(self) -> tuple[str, ...]:
+        """The overrides with the seeds that are asked for, in their place, since it gives runs their names."""
+        return tuple(
+            f"seed={self.seeds}" if self.seeds and text.startswith("seed=") else text for text in self.overrides
+        )
 
     @property
     def folder(self) -> str:
-        """Name of the folder of its runs: the same words give the same folder, whichever study asks for them."""
-        digest = hashlib.sha256(str(self).encode()).hexdigest()[:6]
+        """Name of the folder of its runs: the same words give the same folder, whichever study asks for them.
+
+        Seeds that are asked for on the command line do not count, so that runs are shared between numbers of seeds.
+        """
+        digest = hashlib.sha256(_command(self.command, self.overrides).encode()).hexdigest()[:6]
         return f"{self.name}-{digest}"
 
     def __str__(self) -> str:
-        return " ".join(["normexp", self.command, *map(shlex.quote, self.overrides)])
+        return _command(self.command, self.line)
+
+
+def _command(command: str, overrides: Sequence[str]) -> str:
+    return " ".join(["normexp", command, *map(shlex.quote, overrides)])
 
 
 class Runs:
-    """The runs of one part, and their tables with the keys that people compare joined to every row."""
+    """The runs of one part, and their tables with the keys that people compare joined to every row.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.frame = folder, load_runs(folder)
+    names: those of its folders that count, if not all; others are of seeds that are not asked for now.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str] = ()) -> None:
+        self.folder, frame = folder, load_runs(folder)
+        counts = [not names or Path(run).name in names for run in frame["folder"]]
+        self.frame = frame[counts].reset_index(drop=True)
         self._read: dict[str, pd.DataFrame] = {}  # figures and claims ask for the same rows, of hundreds of files
 
     def layers(self, *statistics: str, **where: Any) -> pd.DataFrame:
@@ -101,17 +126,23 @@ class _Watched(Mapping[str, Runs]):
         """Whether any of them was trained."""
         return any(runs.frame["steps"].any() for runs in self._read.values())
 
+    def read(self) -> frozenset[str]:
+        """The names under which they were read."""
+        return frozenset(self._read)
+
 
 class Study:
     """One paper, or one question. Subclass it and declare figures and claims as methods (see normexp.studies.declare).
 
     paper: a key of normexp.papers, which gives citation and title; "" for a question of our own, which is the title.
     parts: the grid of configs/study/<name>.yaml at one of SIZES. runs: those of every part, for the methods to read.
+    sets: of parts that compare several sets of seeds with each other, the number of sets.
     """
 
     paper = ""
     citation = ""
     title = ""
+    sets: ClassVar[Mapping[str, int]] = {}
     runs: Mapping[str, Runs]
     needed: dict[str, bool]  # preconditions of the claim that is being checked
 
@@ -138,11 +169,11 @@ class Study:
             self.runs = watched = _Watched(runs)
             yield name, declared.drawn(self, watched.frames)
 
-    def claims(self, runs: Mapping[str, Runs]) -> Iterator[Claim]:
-        """Every claim, whatever its verdict."""
+    def claims(self, runs: Mapping[str, Runs], looks: int = 1) -> Iterator[Claim]:
+        """Every claim, whatever its verdict. looks: see Claim."""
         for name, declared in self._declared(DeclaredClaim):
             self.runs = watched = _Watched(runs)
-            yield declared.checked(self, name, watched.training)
+            yield declared.checked(self, name, watched, looks)
 
     @classmethod
     def windows(cls) -> dict[str, Mapping[str, Any]]:
@@ -179,7 +210,7 @@ def parts_of(grid: Mapping[str, Any], size: str, variants: Sequence[str] = ()) -
             continue
         line = f"{lines.get('overrides', '')} {lines[size]}".replace("glob(*)", ",".join(variants))
         try:
-            parts[name] = Part(name, about["command"], tuple(shlex.split(line)))
+            parts[name] = Part(name, about["command"], tuple(shlex.split(line)), grid=name)
         except ValueError as error:
             raise ConfigError(f"study part {name}: cannot read its overrides ({error})") from error
     return parts

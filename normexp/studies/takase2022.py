@@ -4,30 +4,39 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import FC2, REDUCIBLE, deep_runs, drawn_losses, fc2_gradients
-from normexp.studies.statistics import COMPARABLE, comparable, exponent, per_seed, rate, relative_gap, trained_where
+from normexp.studies.rows import (
+    FC2_BY_LAYER,
+    LOSS_BY_STEP,
+    REDUCIBLE,
+    deep_runs,
+    drawn_losses,
+    fc2_gradients,
+    stream_gradients,
+)
+from normexp.studies.statistics import (
+    COMPARABLE,
+    comparable,
+    exponent,
+    fits,
+    per_seed,
+    rate,
+    relative_gap,
+    trained_where,
+)
 from normexp.studies.study import Runs, Study
-from normexp.studies.verdict import EXPONENT_MARGIN, LOSS_MARGIN
+from normexp.studies.verdict import EXPONENT_MARGIN
+from normexp.studies.windows import LOWER, MOST, NO_HIGHER_LOSS, at_least, at_most, within
 from normexp.views.grid import where
 
 POINTS = ("S FFN", "B FFN", "S cross", "B cross", "S attn", "B attn")
 INSIDE = "section 3 and figure of the gradients inside a layer"
-DECODER = "r of gradient ∝ e^(r·layer), decoder of 18 layers"
+DECODER = "r of the stream's gradient ∝ e^(r·layer), decoder of 18 layers"
 
 
 class Takase2022(Control, Study):
     paper = "takase2022"
 
-    @figure(
-        "figure of gradient norms",
-        title="Gradient norm by layer, encoder and decoder",
-        x="layer",
-        column="depth",
-        row="stack",
-        label="gradient norm",
-        log="y",
-        caption=FC2,
-    )
+    @figure("figure of gradient norms", title="Gradient norm by layer, encoder and decoder", **FC2_BY_LAYER)
     def layer_gradients(self) -> Drawn:
         return fc2_gradients(self.runs["gradients"])
 
@@ -46,16 +55,14 @@ class Takase2022(Control, Study):
     def inside_the_last_layer(self) -> Drawn:
         return inside(self.runs["gradients"])
 
-    @figure("figure of loss curves", title="Training loss at 18 layers", x="step")
+    @figure("figure of loss curves", title="Training loss at 18 layers", **LOSS_BY_STEP)
     def loss(self) -> Drawn:
         return drawn_losses(*deep_runs(self, "b2t"))
 
     @claim(
         INSIDE,
         "gradient before a norm / after it, times the deviation of the norm's input, mean over the last layer",
-        kind="equivalence",
-        within=(0.95, 1.05),
-        source="theory",
+        within(0.95, 1.05, "equivalence", "theory"),
     )
     def norms_take(self) -> Values:
         """The norms of a Post-LN decoder layer divide the gradient by the standard deviation of their input."""
@@ -72,9 +79,7 @@ class Takase2022(Control, Study):
     @claim(
         INSIDE,
         "gradient before a residual connection over that after it, mean of two in the last layer",
-        kind="ratio",
-        at_least=1,
-        source="theory",
+        at_least(1, "ratio", "theory"),
     )
     def sums_keep(self) -> Values:
         """The residual connections of a Post-LN decoder layer do not make the gradient smaller."""
@@ -85,61 +90,42 @@ class Takase2022(Control, Study):
 
         return per_seed(where(inside(self.runs["gradients"]), variant="post_ln"), between)
 
-    @claim("section 4 and figure of gradient norms", f"{DECODER}: B2T's place between Pre-LN's (0) and Post-LN's (1)",
-           kind="level", within=(0, 1), source="figure")  # fmt: skip
+    @claim(
+        "section 4 and figure of gradient norms",
+        f"{DECODER}: B2T's place between Pre-LN's (0) and Post-LN's (1)",
+        within(0, 1, "level", "figure"),
+    )
     def b2t_between(self) -> Values:
         """The decay of B2T's decoder gradients is between Pre-LN's and Post-LN's."""
-        pre, b2t, post = (self._rate(variant, "decoder") for variant in ("pre_ln", "b2t", "post_ln"))
+        pre, b2t, post = (self._decay(variant) for variant in ("pre_ln", "b2t", "post_ln"))
         return [(b - low) / (high - low) for low, b, high in zip(pre, b2t, post, strict=True)]
 
     @claim(
         "figure of gradient norms",
         "exponent p of gradient ∝ layer^p, encoder of 18 layers",
-        kind="exponent",
-        at_most=-EXPONENT_MARGIN,
-        source="convention",
+        at_most(-EXPONENT_MARGIN, "exponent", "convention"),
     )
     def pre_bottom(self) -> Values:
         """Pre-LN's encoder gradients are larger at the bottom than at the top."""
         rows = fc2_gradients(self.runs["gradients"], depth=18, variant="pre_ln", stack="encoder")
-        return per_seed(rows, lambda seed: exponent(seed["layer"], seed["value"]))
+        return fits(rows, exponent, "layer")
 
-    @claim(
-        "table of 18 layers",
-        "share of the seeds at which B2T is trained and Post-LN is not",
-        kind="share",
-        at_least=0.5,
-        source="convention",
-    )
+    @claim("table of 18 layers", "share of the seeds at which B2T is trained and Post-LN is not", MOST)
     def b2t_18(self) -> Values:
         """B2T of 18 layers trains where Post-LN does not."""
         return trained_where(self._deep(), {"variant": "b2t"}, {"variant": "post_ln"})
 
-    @claim(
-        "table of 18 layers (27.5 against 26.6 BLEU)",
-        f"final loss: B2T − Pre-LN, {REDUCIBLE}",
-        kind="difference",
-        at_most=0,
-        source="figure",
-    )
+    @claim("table of 18 layers (27.5 against 26.6 BLEU)", f"final loss: B2T − Pre-LN, {REDUCIBLE}", LOWER)
     def b2t_beats_pre(self) -> Values:
         """B2T of 18 layers reaches a lower loss than Pre-LN."""
         return self._lower_loss(self._deep(), "b2t", "pre_ln")
 
-    @claim(
-        "table of 6 layers", f"final loss: Post-LN − Pre-LN, {REDUCIBLE}", kind="difference", at_most=0, source="figure"
-    )
+    @claim("table of 6 layers", f"final loss: Post-LN − Pre-LN, {REDUCIBLE}", LOWER)
     def post_beats_pre_6(self) -> Values:
         """Post-LN of 6 layers reaches a lower loss than Pre-LN."""
         return self._lower_loss(self.runs["six"].frame, "post_ln", "pre_ln")
 
-    @claim(
-        "table of 6 layers",
-        f"final loss: B2T − Post-LN, {REDUCIBLE}",
-        kind="difference",
-        at_most=LOSS_MARGIN,
-        source="convention",
-    )
+    @claim("table of 6 layers", f"final loss: B2T − Post-LN, {REDUCIBLE}", NO_HIGHER_LOSS)
     def b2t_6(self) -> Values:
         """B2T of 6 layers reaches a loss no higher than Post-LN's."""
         return self._lower_loss(self.runs["six"].frame, "b2t", "post_ln")
@@ -151,9 +137,9 @@ class Takase2022(Control, Study):
         self.needs(COMPARABLE, comparable(frame, {"variant": one}, {"variant": other}))
         return relative_gap(frame, {"variant": one}, {"variant": other})
 
-    def _rate(self, variant: str, stack: str) -> list[float]:
-        rows = fc2_gradients(self.runs["gradients"], depth=18, variant=variant, stack=stack)
-        return per_seed(rows, lambda seed: rate(seed["layer"], seed["value"]))
+    def _decay(self, variant: str) -> list[float]:
+        rows = stream_gradients(self.runs["gradients"], "decoder", depth=18, variant=variant)
+        return fits(rows, rate, "layer")
 
 
 def inside(runs: Runs) -> pd.DataFrame:

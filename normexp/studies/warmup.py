@@ -6,9 +6,10 @@ from normexp.config.validate import warmup_steps
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
 from normexp.studies.rows import REDUCIBLE, drawn_finals, fc2_gradients
-from normexp.studies.statistics import relative_gap
+from normexp.studies.statistics import differences, relative_gap
 from normexp.studies.study import Runs, Study
 from normexp.studies.verdict import LOSS_MARGIN
+from normexp.studies.windows import HIGHER_LOSS, at_most
 from normexp.views import formatting
 from normexp.views.grid import where
 
@@ -45,39 +46,33 @@ class Warmup(Control, Study):
     def gradients(self) -> Drawn:
         return where(ends(self.runs["map"]), lr=self._lowest())
 
-    @claim(
-        OURS,
-        f"{RISE} (torch_default, lowest rate)",
-        kind="difference",
-        at_least=LOSS_MARGIN,
-        source="convention",
-        own=True,
-    )
+    @claim(OURS, f"{RISE} (torch_default, lowest rate)", HIGHER_LOSS, own=True)
     def post_default(self) -> Values:
         """Post-LN needs warm-up under PyTorch's default weights as well."""
         return self._rise("post_ln", "torch_default")
 
-    @claim(
-        OURS,
-        f"{RISE} (torch_default, lowest rate)",
-        kind="equivalence",
-        at_most=LOSS_MARGIN,
-        source="convention",
-        own=True,
-    )
+    @claim(OURS, f"{RISE} (torch_default, lowest rate)", at_most(LOSS_MARGIN, "equivalence", "convention"), own=True)
     def pre_default(self) -> Values:
         """Pre-LN does not need warm-up under PyTorch's default weights."""
         return self._rise("pre_ln", "torch_default")
 
-    @claim("after Liu et al. 2020", f"{RISE}: Admin − Post-LN (xavier_uniform, lowest rate)", kind="difference",
-           at_most=0, source="convention", own=True)  # fmt: skip
+    @claim(
+        "after Liu et al. 2020",
+        f"{RISE}: Admin − Post-LN (xavier_uniform, lowest rate)",
+        at_most(0, "difference", "convention"),
+        own=True,
+    )
     def admin_needs_none(self) -> Values:
         """Admin needs warm-up less than Post-LN does."""
         admin, post = (self._rise(variant, "xavier_uniform") for variant in ("admin", "post_ln"))
-        return [a - b for a, b in zip(admin, post, strict=True)]
+        return differences(admin, post)
 
-    @claim(f"{OURS}, figure 3a, b", "gradient of the last decoder fc2, after warm-up / at step 1: Post-LN / Pre-LN",
-           kind="ratio", at_most=1, source="convention", own=True)  # fmt: skip
+    @claim(
+        f"{OURS}, figure 3a, b",
+        "gradient of the last decoder fc2, after warm-up / at step 1: Post-LN / Pre-LN",
+        at_most(1, "ratio", "convention"),
+        own=True,
+    )
     def gradients_fall(self) -> Values:
         """Post-LN's gradient near the output falls by more than Pre-LN's over warm-up."""
         rows = where(ends(self.runs["map"]), init="xavier_uniform", layer=6, lr=self._lowest())

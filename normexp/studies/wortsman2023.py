@@ -10,6 +10,7 @@ from normexp.studies.declare import Drawn, Values, claim, figure
 from normexp.studies.rows import NATS, drawn_regret
 from normexp.studies.statistics import values_by_seed
 from normexp.studies.study import Runs, Study
+from normexp.studies.windows import LOWER, at_least
 from normexp.views.grid import where
 
 NAMES = {"rates": "default", "qk_norm": "norms on queries and keys", "cold": "no warm-up", "deeper": "12 layers"}
@@ -60,27 +61,22 @@ class Wortsman2023(Control, Study):
     def logits(self) -> Drawn:
         return self._changed(largest)
 
-    @claim("section on attention logits", f"{SENSITIVITY}: with − without norms on queries and keys", kind="difference",
-           at_most=0, source="figure")  # fmt: skip
+    @claim("section on attention logits", f"{SENSITIVITY}: with − without norms on queries and keys", LOWER)
     def qk_norm(self) -> Values:
         """Norms on queries and keys make Pre-LN's loss depend less on the learning rate."""
         return list(self._sensitivity("qk_norm") - self._sensitivity("rates"))
 
-    @claim(
-        "section on warm-up", f"{SENSITIVITY}: with − without warm-up", kind="difference", at_most=0, source="figure"
-    )
+    @claim("section on warm-up", f"{SENSITIVITY}: with − without warm-up", LOWER)
     def warm_up(self) -> Values:
         """Warm-up makes Pre-LN's loss depend less on the learning rate."""
         return list(self._sensitivity("rates") - self._sensitivity("cold"))
 
-    @claim("", f"{SENSITIVITY}: Post-LN − Pre-LN", kind="difference", at_least=0, source="convention", own=True)
+    @claim("", f"{SENSITIVITY}: Post-LN − Pre-LN", at_least(0, "difference", "convention"), own=True)
     def post_more(self) -> Values:
         """Post-LN's loss depends more on the learning rate than Pre-LN's."""
         return list(self._sensitivity("rates", "post_ln") - self._sensitivity("rates"))
 
-    @claim(
-        "section on depth and width", f"{SENSITIVITY}: 12 − 6 layers", kind="difference", at_least=0, source="figure"
-    )
+    @claim("section on depth and width", f"{SENSITIVITY}: 12 − 6 layers", at_least(0, "difference", "figure"))
     def depth(self) -> Values:
         """Pre-LN's loss depends more on the learning rate the deeper the stack is."""
         return list(self._sensitivity("deeper") - self._sensitivity("rates"))

@@ -1,4 +1,4 @@
-"""What a sweep would cost: the table that a dry run prints."""
+"""What sweeps would cost: the table that a dry run prints, and the line with which a study starts."""
 
 import time
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from rich.text import Text
 from normexp.config.schema import Config
 from normexp.config.validate import depths
 from normexp.records.folder import RunFolder
-from normexp.sweep.plan import PlannedRun, Sweep
+from normexp.sweep.plan import PlannedRun, Sweep, default_jobs, relative_cost
 from normexp.sweep.progress import clock, count_of
 
 STRIDE = 3  # layers between the two depths that are measured
@@ -27,7 +27,7 @@ def dry_run(sweep: Sweep, jobs: int, *, measure: bool = False) -> RenderableType
     measure: also for sweeps of more than MOST_MEASURED runs; otherwise the table of these only names the runs.
     """
     measure = measure or len(sweep.runs) <= MOST_MEASURED
-    done = [folder.path.is_dir() and folder.finished_as(run.config) for run, folder in _pairs(sweep)]
+    done = [_done(run, folder) for run, folder in _pairs(sweep)]
     seconds = [_seconds(run.config) if measure else 0.0 for run in sweep.runs]
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
@@ -51,6 +51,36 @@ def _caption(sweep: Sweep, todo: Sequence[float], jobs: int, measure: bool) -> s
         return about
     left = max([*todo, sum(todo) / jobs], default=0.0)
     return f"{about}; to do: about {clock(left)} with {jobs} at a time"
+
+
+def unfinished(sweep: Sweep) -> list[Config]:
+    """The configs of the runs that are not complete."""
+    return [run.config for run, folder in _pairs(sweep) if not _done(run, folder)]
+
+
+def forecast(sweeps: Sequence[Sweep], jobs: int) -> str:
+    """About how long these sweeps take one after the other: "20 runs to do, about 3 minutes with 2 at a time".
+
+    Of each sweep the costliest run is measured, a few steps or one measurement of an untrained model; the others are
+    scaled to it. Empty if nothing is left to do.
+    """
+    seconds, count = 0.0, 0
+    for sweep in sweeps:
+        todo = unfinished(sweep)
+        count += len(todo)
+        if todo:
+            costs = [relative_cost(config) for config in todo]
+            costliest = todo[costs.index(max(costs))]
+            longest = _seconds(costliest) if costliest.steps else _seconds_untrained(costliest)
+            seconds += longest * max(1.0, sum(costs) / max(costs) / (jobs or default_jobs(sweep)))
+    if not count:
+        return ""
+    about = "less than a minute" if seconds < 60 else f"about {seconds / 60:.0f} minute{'s' * (seconds >= 90)}"
+    return f"{count_of(count)} to do, {about} with {jobs or default_jobs(sweeps[0])} at a time"
+
+
+def _done(run: PlannedRun, folder: RunFolder) -> bool:
+    return folder.path.is_dir() and folder.finished_as(run.config)
 
 
 def _pairs(sweep: Sweep) -> list[tuple[PlannedRun, RunFolder]]:
@@ -86,6 +116,24 @@ def _seconds(config: Config) -> float:
 
 def _at_depth(config: Config, depth: int) -> Config:
     return replace(config, model=replace(config.model, encoder_depth=depth, decoder_depth=depth))
+
+
+def _seconds_untrained(config: Config) -> float:
+    """What building a model and measuring it once takes."""
+    import torch
+
+    from normexp.data.corpus import load_corpus
+    from normexp.probes.probe_set import ProbeSet
+    from normexp.training.trainer import Trainer
+
+    torch.set_num_threads(config.training.threads)
+    corpus = load_corpus(config.data)
+    start = time.perf_counter()
+    trainer = Trainer(config, corpus).calibrate()
+    batch = next(trainer.data())
+    trainer.backward(batch)
+    ProbeSet(config).measure(trainer.probe_context(batch)).frames()
+    return time.perf_counter() - start
 
 
 @cache

@@ -1,34 +1,50 @@
 """Run a sweep: give all runs to a pool, then give the runs whose worker died a second and a third try."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from normexp.errors import LaunchError
+from normexp.config.schema import Config
+from normexp.errors import DiskError, Interrupted, LaunchError, disk_error
 from normexp.records.folder import UNFINISHED, RunFolder
 from normexp.sweep.plan import Sweep, relative_cost
 from normexp.sweep.pools import Pool
 from normexp.sweep.progress import Progress
+from normexp.sweep.sizes import memory_advice
 
 ATTEMPTS = 3  # per run and command
 
 
-def run_sweep(sweep: Sweep, pool: Pool) -> bool:
+def run_sweep(sweep: Sweep, pool: Pool, say: Callable[[str], None] = lambda text: None) -> bool:
     """Bring every run to its end; True if all of them completed.
 
     The run folders decide, whatever the pool returns or raises. A run that raised an error has failed. A run whose
-    worker died is tried again, alone, because it may have taken the memory that its neighbours needed.
-    Raises LaunchError if the pool starts nothing, and KeyboardInterrupt after stopping the workers.
+    worker died is tried again, alone, because it may have taken the memory that its neighbours needed. Damaged runs
+    are repaired, from their checkpoint or by running them again.
+    say: called with a line about each run that is repaired or lost.
+    Raises LaunchError if the pool starts nothing or the disk takes nothing, and KeyboardInterrupt or Interrupted after
+    stopping the workers.
     """
+    try:
+        return _run_sweep(sweep, pool, say)
+    except OSError as error:
+        what = disk_error(error) or f"the results cannot be written: {error.strerror or error} ({error.filename})"
+        raise DiskError(what) from error
+
+
+def _run_sweep(sweep: Sweep, pool: Pool, say: Callable[[str], None]) -> bool:
+    for line in repairs(sweep):
+        say(line)
     sweep.create()
-    costs = {folder.path: relative_cost(run.config) for run, folder in zip(sweep.runs, sweep.folders, strict=True)}
-    todo = [folder for folder in sweep.folders if not folder.finished]
+    configs = {folder.path: run.config for run, folder in zip(sweep.runs, sweep.folders, strict=True)}
+    costs = {path: relative_cost(config) for path, config in configs.items()}
+    todo = [folder for folder in sweep.folders if not folder.finished_as(configs[folder.path])]
     todo.sort(key=lambda folder: -costs[folder.path])  # the longest first, so that no core idles at the end
     for folder in todo:
         if not folder.locked:  # else another command is running it, and ours will wait for it
             folder.update(state="pending", error=None)
     before = {folder.path: folder.status["attempts"] for folder in todo}
 
-    with Progress(sweep.folders, list(costs.values())):
+    with Progress(sweep.folders, list(costs.values()), [config.steps for config in configs.values()]):
         _run(pool, todo)
         for _ in range(ATTEMPTS - 1):
             unfinished = _unfinished(todo)
@@ -37,8 +53,24 @@ def run_sweep(sweep: Sweep, pool: Pool) -> bool:
             for folder in started:
                 _run(pool, [folder])
         for folder in _unfinished(todo):
-            folder.update(state="failed", error=f"its worker died {ATTEMPTS} times (out of memory?)")
-    return all(folder.finished for folder in sweep.folders)
+            if folder.path.is_dir():
+                folder.update(state="failed", error=_fate(pool, folder, configs[folder.path]))
+    for folder in todo:
+        if not folder.path.is_dir():
+            say(f"{folder.name}: its folder was removed while it ran; run the same command again")
+    return all(folder.finished_as(configs[folder.path]) for folder in sweep.folders)
+
+
+def repairs(sweep: Sweep) -> Iterable[str]:
+    """A line for each run folder on disk that is damaged, with what will be done about it."""
+    for run, folder in zip(sweep.runs, sweep.folders, strict=True):
+        if folder.path.is_dir() and (damage := folder.damage(run.config, folder.status)):
+            yield f"{folder.name}: {damage}; repairing it"
+
+
+def _fate(pool: Pool, folder: RunFolder, config: Config) -> str:
+    ended = pool.deaths.get(folder.path, "without a message")
+    return f"its worker died {ATTEMPTS} times ({ended}; out of memory? {memory_advice(config)})"
 
 
 def _run(pool: Pool, folders: Sequence[RunFolder]) -> None:
@@ -47,7 +79,7 @@ def _run(pool: Pool, folders: Sequence[RunFolder]) -> None:
     try:
         if folders:
             pool.run([folder.path for folder in folders])
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted, DiskError):
         pool.stop(_running(folders))
         raise
     except Exception as failure:

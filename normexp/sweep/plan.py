@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from normexp.config.choice import Choice
 from normexp.config.compose import Composer, Request
 from normexp.config.grid import configs
 from normexp.config.identity import run_name, slugify, sweep_name
 from normexp.config.schema import SETS, Config
 from normexp.config.validate import check, check_read, depths
+from normexp.data.columns import task_of
 from normexp.errors import ConfigError
 from normexp.records.folder import RunFolder
 from normexp.sweep.preflight import check_buildable, device_of
@@ -77,15 +79,21 @@ def plan(command: str, overrides: Sequence[str], *, config_dirs: Sequence[str] =
         given = {request.key for request in requests}
         missing = [f"{key}={value}" for key, value in composer.defaults().items() if key not in given]
         requests = composer.parse(missing) + requests
+    requests = _with_task(composer, requests)
     swept = _swept(command, requests)
     set_keys = {request.key for request in requests}
 
     runs: dict[str, PlannedRun] = {}
+    pinned: dict[Choice, Choice] = {}  # with what their files hold now
     for config in configs(composer, requests):
         check(config)
         check_read(config, set_keys)
         check_buildable(config, set_keys)
         config = replace(config, training=replace(config.training, device=device_of(config.training.device)))
+        if config.data.fingerprint:
+            if config.data not in pinned:
+                pinned[config.data] = replace(config.data, contents=config.data.current_contents())
+            config = replace(config, data=pinned[config.data])
         run = PlannedRun(config, run_name(config, swept))
         runs.setdefault(run.name, run)
     first = next(iter(runs.values())).config
@@ -101,6 +109,16 @@ def plan(command: str, overrides: Sequence[str], *, config_dirs: Sequence[str] =
         runs=tuple(runs.values()),
         launcher=launcher,
     )
+
+
+def _with_task(composer: Composer, requests: list[Request]) -> list[Request]:
+    """The requests, with the task that the data is for, where the user chose data and no task."""
+    keys = {request.key.partition(".")[0] for request in requests if not request.swept}
+    if "data" not in keys or "task" in {request.key.partition(".")[0] for request in requests}:
+        return requests
+    config = composer.compose([request.override(request.values[0]) for request in requests])
+    task = task_of(config.data.options) if config.data.fingerprint else ""
+    return composer.parse([f"task={task}"]) + requests if task and task != config.task.name else requests
 
 
 def _swept(command: str, requests: Sequence[Request]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ What takes time is built only if the user set one of its keys.
 import os
 import sys
 from collections.abc import Collection
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -88,7 +89,7 @@ def _check_without_feed_forward(config: Config, variant: Any, set_keys: Collecti
 
 def _check_data(config: Config) -> None:
     task = config.task.name
-    longest, longest_side = _sizes(config.data, task)
+    longest, longest_side = _sizes(replace(config.data, contents=config.data.current_contents()), task)
     limits = (
         ("training.batch_tokens", config.training.batch_tokens, longest),
         ("model.max_length", config.model.max_length, longest_side),
@@ -115,12 +116,8 @@ def _sizes(data: Choice, task: str) -> tuple[int, int]:
         raise
     except ValueError as error:
         raise ConfigError(str(error).rstrip(".")) from error
-    sizes = [
-        (len(example.source), len(example.target) if isinstance(example.target, list) else 0)
-        for split in corpus.splits
-        for example in corpus.examples(str(split), task)
-    ]
-    return max(map(sum, sizes)), max(map(max, sizes))
+    lengths = [corpus.examples(str(split), task).lengths for split in corpus.splits]
+    return max(int(each.sum(0).max()) for each in lengths), max(int(each.max()) for each in lengths)
 
 
 @cache

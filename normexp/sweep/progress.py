@@ -22,11 +22,11 @@ class Progress:
     """Shows how many runs are done, running and failed, the step of each running one, and the time left.
 
     All of it is read from the run folders. costs: of the runs, in any unit; the time left assumes the pace so far.
+    steps: of each run.
     """
 
-    def __init__(self, runs: Sequence[RunFolder], costs: Sequence[float]) -> None:
-        self.runs, self.costs = runs, costs
-        self.steps = [run.config.steps for run in runs]  # read once: parsing YAML takes time from the workers
+    def __init__(self, runs: Sequence[RunFolder], costs: Sequence[float], steps: Sequence[int]) -> None:
+        self.runs, self.costs, self.steps = runs, costs, steps
         self.console = Console(stderr=True)
         self.started = time.monotonic()
         self.at_start = self._done(self._statuses())

@@ -1,8 +1,9 @@
 """One run folder from its config to its end: build, train, record, resume.
 
 `python -m normexp.sweep.worker` is a worker process: it reads the names of run folders from its standard input, one a
-line, runs each, and writes a line when it is done. It exits when its input ends, also in the middle of a run, because
-then the process that started it is gone.
+line, runs each, and writes a line when it is done: the name, and after a tab what is wrong with the disk, if it could
+not be written to. It exits when its input ends, also in the middle of a run, because then the process that started it
+is gone. After SIGTERM it writes a checkpoint of the run that it is training and exits.
 """
 
 import logging
@@ -13,47 +14,78 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from normexp.config.choice import add_to_path
 from normexp.config.identity import choices, user_sources
 from normexp.config.schema import Config
+from normexp.errors import StoppedError, disk_error
 from normexp.records.atomic import remove_leftovers
-from normexp.records.folder import RunFolder, measurements
+from normexp.records.folder import RunFolder, is_current, measurements
 
 log = logging.getLogger("normexp")
 
 
-def execute(path: Path) -> None:
-    """Bring a run folder to its end, from whatever state it is in. An error is recorded in the folder, never raised."""
+def never() -> bool:
+    """Go on until the run has ended."""
+    return False
+
+
+def execute(path: Path, stop: Callable[[], bool] = never) -> None:
+    """Bring a run folder to its end, from whatever state it is in.
+
+    An error is recorded in the folder and not raised, except OSError where the folder cannot be written to.
+    stop: whether to end after the current step; then a checkpoint is left and StoppedError raised.
+    """
     folder = RunFolder(path)
     with folder.lock():
         remove_leftovers(path)
+        removed = folder.discard_foreign()
         config = folder.config
         add_to_path(config.config_dirs)
-        if folder.finished:
+        if folder.finished_as(config):
             return
         handler = logging.FileHandler(folder.log)
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         log.addHandler(handler)
         log.setLevel(logging.INFO)
+        logging.raiseExceptions = False  # where the disk is full, the run says so, not its log
         try:
-            status, asked = folder.status, measurements(config)
-            if status.get("measured") != asked:
-                folder.reset()  # the tables on disk lack what is to be measured now
-            attempt = status["attempts"] + 1
-            folder.update(state="running", attempts=attempt, measured=asked, error=None)
-            log.info("attempt %d on %s", attempt, platform.node())
-            start(folder, config)
+            for name in removed:
+                log.info("removed %s, which was not a regular file", name)
+            _attempt(folder, config, stop)
+        except StoppedError as stopped:
+            log.info("%s", stopped)
+            raise
         except Exception as error:
             log.error("%s", traceback.format_exc())
-            folder.update(state="failed", error=f"{type(error).__name__}: {error}")
+            folder.update(state="failed", error=_reason(error, config))
+            if isinstance(error, OSError) and disk_error(error):
+                raise
         finally:
             log.removeHandler(handler)
             handler.close()
 
 
-def start(folder: RunFolder, config: Config) -> None:
+def _attempt(folder: RunFolder, config: Config, stop: Callable[[], bool]) -> None:
+    status, asked = folder.status, measurements(config)
+    damage = folder.damage(config, status, thorough=True)
+    measured = folder.measured
+    if damage and status["state"] == "damaged" and measured == asked:  # only the status is lost
+        log.info("repaired: %s", damage)
+        damage = folder.damage(config, status | {"state": "interrupted"}, thorough=True)
+    if damage:
+        log.info("%s; running again from step 1", damage)
+    if damage or measured != asked or not is_current(status) or status["state"] == "completed":
+        folder.reset()  # the tables on disk are damaged, or lack what is to be measured now
+    attempt = status["attempts"] + 1
+    folder.update(state="running", attempts=attempt, measured=asked, error=None)
+    log.info("attempt %d on %s", attempt, platform.node())
+    start(folder, config, stop)
+
+
+def start(folder: RunFolder, config: Config, stop: Callable[[], bool] = never) -> None:
     """Build what the config describes and train it. Torch is imported here, because planning does not need it."""
     import torch
 
@@ -63,22 +95,48 @@ def start(folder: RunFolder, config: Config) -> None:
 
     torch.set_num_threads(config.training.threads)
     corpus = load_corpus(config.data)
-    if any(earlier["data_sha256"] != corpus.digest for earlier in folder.provenance):
+    if any(earlier.get("data_sha256") != corpus.digest for earlier in folder.provenance):
         log.info("the data differs from the earlier attempt (another version of Babel?); restarting from step 1")
         folder.reset()
     sources = user_sources(config.config_dirs, choices(config))
-    folder.append_provenance(provenance(corpus.digest, sources, config.training.threads))
-    train(folder, config, corpus)
+    made = provenance(corpus.digest, corpus.summary, sources, config.training.threads)
+    folder.append_provenance(made | {"measured": measurements(config)})
+    train(folder, config, corpus, stop)
+
+
+def _reason(error: Exception, config: Config) -> str:
+    """The error in one line; where memory was short, with what the run needs and what to change."""
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    if isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said:
+        from normexp.sweep.sizes import memory_advice
+
+        return f"out of memory: {memory_advice(config)}"
+    return said
+
+
+class _Stop:
+    """What a run asks after every step; the first question says that there is something to keep."""
+
+    wanted = False
+    trains = False
+
+    def __call__(self) -> bool:
+        self.trains = True
+        return self.wanted
 
 
 def serve() -> None:
-    """Run the folders that standard input names until it ends."""
+    """Run the folders that standard input names until it ends or SIGTERM arrives."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     sys.stdout = sys.stderr  # what a user's class prints must not pass for an answer
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     folders: queue.Queue[str] = queue.Queue()
-    idle = threading.Event()
+    idle, stop = threading.Event(), _Stop()
     idle.set()
+
+    def on_signal(number: int, frame: object) -> None:
+        if idle.is_set() or stop.wanted or not stop.trains:
+            os._exit(128 + number)
+        stop.wanted = True
 
     def read() -> None:
         for line in sys.stdin:
@@ -88,12 +146,22 @@ def serve() -> None:
             os._exit(1)  # the run is left with its last checkpoint, as after a kill
         folders.put("")
 
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, on_signal)
     threading.Thread(target=read, daemon=True).start()
     print("ready", file=answers, flush=True)
     while folder := folders.get():
-        execute(Path(folder))
+        trouble, stop.trains = "", False
+        try:
+            execute(Path(folder), stop)
+        except StoppedError:
+            return
+        except OSError as error:
+            trouble = disk_error(error) or f"{type(error).__name__}: {error}"
+        except Exception as error:  # its config.yaml, for example, was damaged after the sweep had written it
+            trouble = f"{type(error).__name__}: {error}"
         idle.set()
-        print(folder, file=answers, flush=True)
+        print(f"{folder}\t{' '.join(trouble.split())}", file=answers, flush=True)
 
 
 if __name__ == "__main__":

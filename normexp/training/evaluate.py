@@ -8,12 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from normexp.data.batches import IGNORE, Batch, Batches
-from normexp.data.corpus import Corpus, Example
-from normexp.data.vocabulary import BOS, EOS
+from normexp.data.batches import IGNORE, Batch
 from normexp.model.build import Model
 from normexp.model.transformer import LanguageModel, Translator
 from normexp.norms.norm import at_least_float32
+from normexp.records.samples import Sample
 
 
 def logits(model: Model, batch: Batch, **more: Any) -> Tensor:
@@ -54,24 +53,11 @@ def losses(model: Model, batches: Iterable[Batch], device: torch.device) -> dict
     return mean
 
 
-@torch.no_grad()
-def translation_scores(
-    model: Translator, corpus: Corpus, examples: list[Example], tokens: int, device: torch.device
-) -> dict[str, float]:
-    """BLEU (13a) and chrF of greedy translations, by sacrebleu.
-
-    Examples are translated in batches of `tokens` tokens, like by like in length.
-    """
-    model.eval()
-    hypotheses, references = [], []
-    for on_host in Batches(examples, tokens).epoch(None):
-        batch = on_host.to(device)
-        for words in model.translate(batch.source, batch.source_mask, begin=BOS, end=EOS):
-            hypotheses.append(corpus.vocabulary.decode(words))
-        for row in on_host.labels.tolist():
-            references.append(corpus.vocabulary.decode([word for word in row if word not in (IGNORE, EOS)]))
-    model.train()
+def translation_scores(samples: Iterable[Sample]) -> dict[str, float]:
+    """BLEU (13a) and chrF of translations, by sacrebleu."""
+    pairs = [(each.written, each.expected) for each in samples]
+    written, references = [each for each, _ in pairs], [each for _, each in pairs]
     return {
-        "bleu": sacrebleu.corpus_bleu(hypotheses, [references]).score,
-        "chrf": sacrebleu.corpus_chrf(hypotheses, [references]).score,
+        "bleu": sacrebleu.corpus_bleu(written, [references]).score,
+        "chrf": sacrebleu.corpus_chrf(written, [references]).score,
     }

@@ -1,27 +1,33 @@
 """The loop, top to bottom: train, measure, evaluate, record, and leave a folder that can be resumed."""
 
 import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from normexp.config.schema import Config
 from normexp.data.batches import Batch, Batches
 from normexp.data.corpus import Corpus
-from normexp.errors import DivergedError
+from normexp.errors import DivergedError, StoppedError
 from normexp.model.transformer import Translator
+from normexp.probes.graph import written
 from normexp.probes.probe_set import ProbeSet
+from normexp.records.atomic import replacing
 from normexp.records.folder import RunFolder
 from normexp.records.outcome import final_loss, judge
+from normexp.records.samples import GRAPH, write_samples
 from normexp.training import evaluate
 from normexp.training.recorder import Recorder
+from normexp.training.samples import samples
 from normexp.training.trainer import Trainer
 
 log = logging.getLogger("normexp")
 
 
-def train(folder: RunFolder, config: Config, corpus: Corpus) -> None:
+def train(folder: RunFolder, config: Config, corpus: Corpus, stop: Callable[[], bool] = lambda: False) -> None:
     """Train the run of `folder` to its end, from its checkpoint if it has one, and record the result.
 
     With steps=0 nothing is trained: the probes measure the initial model.
+    stop: asked after every step; if it is true, a checkpoint is written and StoppedError raised.
     """
     trainer = Trainer(config, corpus)
     if folder.checkpoint.is_file():
@@ -36,14 +42,16 @@ def train(folder: RunFolder, config: Config, corpus: Corpus) -> None:
     valid = Batches(corpus.examples("valid", config.task.name), config.training.batch_tokens).epoch(None)
     step, site = None, None
     try:
-        run_steps(trainer, probes, recorder, valid)
+        run_steps(trainer, probes, recorder, valid, stop)
         if not trainer.finite:  # the last update broke the weights, which no training loss shows any more
             step, site = config.steps, first_nonfinite(folder, config, corpus, config.steps + 1)
     except DivergedError as error:
         log.info("%s", error)
         recorder.write_tables()
         step, site = error.step, first_nonfinite(folder, config, corpus, error.step)
-    recorder.finish(result(trainer, recorder, corpus) | {"diverged_at": step, "first_to_go": site})
+    found = result(trainer, recorder, corpus) | {"diverged_at": step, "first_to_go": site}
+    keep_graph(folder, trainer)
+    recorder.finish(found)
     log.info("completed: %s", folder.status["outcome"])
 
 
@@ -59,13 +67,24 @@ def probe_untrained(trainer: Trainer, probes: ProbeSet, recorder: Recorder, corp
     recorder.add_step(1, loss, probes.measure(context))
     recorder.flush()
     recorder.write_tables()
+    keep_graph(recorder.folder, trainer)
     recorder.finish({"baselines": corpus.baselines_for(trainer.config.task.name), "parameters": parameters(trainer)})
 
 
-def run_steps(trainer: Trainer, probes: ProbeSet, recorder: Recorder, valid: list[Batch]) -> None:
-    """Train from the trainer's step to the last. Raises DivergedError at the first loss that is not finite."""
+def run_steps(
+    trainer: Trainer, probes: ProbeSet, recorder: Recorder, valid: Sequence[Batch], stop: Callable[[], bool]
+) -> None:
+    """Train from the trainer's step to the last.
+
+    Raises DivergedError at the first loss that is not finite, and StoppedError, with a checkpoint, when asked to stop.
+    """
     every, steps, data = trainer.config.record, trainer.config.steps, trainer.data()
     while trainer.done < steps:
+        if stop():
+            if trainer.done:
+                recorder.flush()
+                recorder.save()
+            raise StoppedError(f"stopped after step {trainer.done}")
         step, batch = trainer.done + 1, next(data)
         loss = trainer.backward(batch)
         measured = probes.measure(trainer.probe_context(batch)) if probes.due(step) else None
@@ -82,7 +101,7 @@ def run_steps(trainer: Trainer, probes: ProbeSet, recorder: Recorder, valid: lis
 
 
 def result(trainer: Trainer, recorder: Recorder, corpus: Corpus) -> dict[str, Any]:
-    """The outcome and the numbers behind it, read from the tables."""
+    """The outcome and the numbers behind it, read from the tables. What the model wrote is kept as its samples."""
     config = trainer.config
     curves = recorder.curves.frame()
     nll = curves[(curves["split"] == "train") & (curves["statistic"] == "nll")]["value"].tolist()
@@ -99,11 +118,25 @@ def result(trainer: Trainer, recorder: Recorder, corpus: Corpus) -> dict[str, An
         "permuted_loss": valid.pop("permuted_nll", None),
         **valid,
     }
-    if isinstance(trainer.model, Translator) and last.size:
-        examples = corpus.examples("test")[: config.record.sentences]
+    written = []
+    if last.size:
+        examples = corpus.examples("test", config.task.name)[: config.record.sentences]
         budget = 4 * config.training.batch_tokens  # no gradient is kept, so batches may be larger
-        out |= evaluate.translation_scores(trainer.model, corpus, examples, budget, trainer.device)
+        written = samples(trainer.model, corpus, examples, budget, trainer.device)
+        if isinstance(trainer.model, Translator):
+            out |= evaluate.translation_scores(written)
+    write_samples(recorder.folder.path, written)
     return out
+
+
+def keep_graph(folder: RunFolder, trainer: Trainer) -> None:
+    """Write the graph that was computed to graph.txt, so that views need neither the model nor the user's classes."""
+    try:
+        lines = written(trainer.model)
+    except Exception as error:  # a run that trained is complete, whatever its code does with symbols
+        lines = [f"the graph could not be written as equations: {type(error).__name__}: {error}"]
+    with replacing(folder.path / GRAPH) as temporary:
+        temporary.write_text("\n".join(lines), "utf-8")
 
 
 def parameters(trainer: Trainer) -> int:

@@ -8,17 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from normexp.config.schema import GROUPS
 from normexp.errors import DivergedError
 from normexp.probes.probe import KEY
 from normexp.probes.probe_set import Measurements
 from normexp.records.events import Events, curve_tag, layer_tag
 from normexp.records.folder import RunFolder
+from normexp.records.hparams import METRICS, hparams, swept_by
 from normexp.records.tables import Table
-from normexp.training.trainer import Trainer
+from normexp.training.trainer import Trainer, save
 
-HPARAMS = ("depth", "lr", "warmup", "seed", "steps")
-METRICS = ("final_loss", "valid_loss")
 STATUS_SECONDS = 0.5  # at most so often is status.json rewritten
 
 
@@ -95,7 +93,7 @@ class Recorder:
     def finish(self, result: dict[str, Any]) -> None:
         """The run is over: its status holds the result, its weights stay, its checkpoint goes."""
         if self.trainer.done:  # else the seed alone gives them
-            torch.save(self.trainer.model.state_dict(), self.folder.weights)
+            save(self.trainer.model.state_dict(), self.folder.weights)
         status = {"state": "completed", "step": self.trainer.done, "seconds": self.seconds, **result}
         self.events.finish(status)
         self.events.close()
@@ -105,9 +103,9 @@ class Recorder:
     def _open_events(self) -> Events:
         config, events = self.trainer.config, Events(self.folder.path)
         stacks = self.trainer.model.stacks
-        events.layout({s.shape.stack: list(s.variant.sites(1)) for s in stacks})
-        groups = {group: getattr(config, group).name for group in GROUPS}
-        depths = {f"{s.shape.stack}_depth": s.shape.depth for s in stacks}
-        events.hparams({key: getattr(config, key) for key in HPARAMS} | groups | depths, METRICS)
+        unit = "nats" if config.task.name == "classification" else "nats per token"
+        events.layout({s.shape.stack: list(s.variant.sites(1)) for s in stacks}, unit)
+        swept = swept_by(self.folder.path)
+        events.hparams(hparams(config, swept), METRICS[config.task.name], swept)
         events.replay(self.curves.frame(), self.layers.frame())
         return events

@@ -1,6 +1,7 @@
 """One model in training: backward, update, and everything that a checkpoint needs to continue bit for bit."""
 
 import copy
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from normexp.model.build import Model, build
 from normexp.model.initialisers import fold_in
 from normexp.model.variant import Trace
 from normexp.probes.context import ProbeContext
-from normexp.records.atomic import replacing
+from normexp.records.intact import sealing
 from normexp.training.evaluate import cross_entropy, logits
 from normexp.training.optimizers import build_optimizer
 
@@ -171,8 +172,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
-        with replacing(path) as temporary:
-            torch.save(state, temporary)
+        save(state, path)
 
     def load(self, path: Path) -> None:
         """Go back to a checkpoint."""
@@ -181,3 +181,14 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.done = state["done"]
+
+
+def save(state: dict[str, Any], path: Path) -> None:
+    """Write tensors to a file, atomically. Raises OSError where the disk refuses.
+
+    Through memory, because PyTorch's own writer does not say why it failed.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    with sealing(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())

@@ -14,7 +14,7 @@ class BranchNorm(Variant):
 
     equation = "x ← LN(x + αF(x)), α = min(1, t/T) at step t"
     paper = "liu2023"
-    verified = "abstract and summaries; the linear ramp from 0 is from memory, not checked"
+    verified = "abstract and summaries; the linear ramp from 0 is from memory: no public code of it was found"
     alpha: Tensor
 
     def __init__(self, shape: StackShape, make_norm: MakeNorm, *, full_at: int = 40) -> None:

@@ -1,4 +1,6 @@
-"""Hyper-connections whose mixing matrix is kept doubly stochastic."""
+"""Hyper-connections whose mixing matrix is kept doubly stochastic, or is the identity."""
+
+from itertools import permutations
 
 import torch
 from torch import Tensor, nn
@@ -6,7 +8,7 @@ from torch import Tensor, nn
 from normexp.norms import Norm
 from normexp.norms.norm import as_weights
 from normexp.variants import MakeNorm, Site, StackShape
-from normexp.variants.hyper_connections import StaticHyperConnections
+from normexp.variants.hyper_connections import StaticHyperConnections, read, written
 
 CLOSE = 4.0  # logit of a weight that starts near 1: σ(4) = 0.982
 
@@ -49,17 +51,80 @@ class MHC(StaticHyperConnections):
         super().build_site(site)
         n, wide = self.streams, self.streams * site.width
         site.read = nn.Parameter(CLOSE * (2 * site.read.detach() - 1))
-        site.mix = nn.Parameter(2 * CLOSE * site.mix.detach())
         site.write = nn.Parameter(torch.zeros(n))
         site.stream_norm = as_weights(self.make_norm(wide))
-        site.read_of = nn.Parameter(torch.zeros(wide, n))
-        site.mix_of = nn.Parameter(torch.zeros(wide, n * n))
-        site.write_of = nn.Parameter(torch.zeros(wide, n))
-        site.read_scale, site.mix_scale, site.write_scale = (nn.Parameter(torch.tensor(0.01)) for _ in range(3))
+        site.read_of, site.write_of = (nn.Parameter(torch.zeros(wide, n)) for _ in range(2))
+        site.read_scale, site.write_scale = (nn.Parameter(torch.tensor(0.01)) for _ in range(2))
+        self.build_mixing(site)
+
+    def build_mixing(self, site: Site) -> None:
+        """What the mixing matrix of a site is made from."""
+        n = self.streams
+        site.mix = nn.Parameter(2 * CLOSE * torch.eye(n))
+        site.mix_of = nn.Parameter(torch.zeros(n * site.width, n * n))
+        site.mix_scale = nn.Parameter(torch.tensor(0.01))
+
+    def mixing(self, normed: Tensor, site: Site) -> Tensor:
+        """H_res, which multiplies H from the left; normed: LN(vec H)."""
+        square = (self.streams, self.streams)
+        logits = site.mix_scale * torch.unflatten(torch.matmul(normed, site.mix_of), -1, square) + site.mix
+        return self.sinkhorn(logits)
 
     def weights(self, h: Tensor, site: Site) -> tuple[Tensor, Tensor, Tensor]:
-        normed, square = site.stream_norm(torch.flatten(h, -2)), (self.streams, self.streams)
+        normed = site.stream_norm(torch.flatten(h, -2))
+        a, b = self.read_and_write(normed, site)
+        return a, torch.transpose(self.mixing(normed, site), -1, -2), b
+
+    def read_and_write(self, normed: Tensor, site: Site) -> tuple[Tensor, Tensor]:
+        """a and b at a site."""
         a = site.read_scale * torch.matmul(normed, site.read_of) + site.read
-        mix = site.mix_scale * torch.unflatten(torch.matmul(normed, site.mix_of), -1, square) + site.mix
         b = site.write_scale * torch.matmul(normed, site.write_of) + site.write
-        return torch.sigmoid(a), torch.transpose(self.sinkhorn(mix), -1, -2), 2 * torch.sigmoid(b)
+        return torch.sigmoid(a), 2 * torch.sigmoid(b)
+
+
+class MHCLite(MHC):
+    """mHC whose mixing matrix is a weighted average of all permutations of the streams: exactly doubly stochastic.
+
+    The n! weights c come from a softmax; its logits start at 8 for the identity and at 0 for the others, which is near
+    the start of mhc. For 4 streams there are 24.
+    """
+
+    equation = "mhc, but H ← (Σ c_k P_k) H, P all permutations, c = softmax(static + s LN(vec H) W)"
+    paper = "yang2026"
+    verified = "public ports (ROCm's aiter), a summary; the start of c and of W is our choice"
+    all_permutations: Tensor
+
+    def __init__(self, shape: StackShape, make_norm: MakeNorm, *, streams: int = 4) -> None:
+        super().__init__(shape, make_norm, streams=streams)
+        del self.sinkhorn
+        every = torch.stack([torch.eye(streams)[list(order)] for order in permutations(range(streams))])
+        self.register_buffer("all_permutations", every, persistent=False)  # the identity comes first
+
+    def build_mixing(self, site: Site) -> None:
+        count = len(self.all_permutations)
+        site.mix = nn.Parameter(2 * CLOSE * torch.eye(count)[0])
+        site.mix_of = nn.Parameter(torch.zeros(self.streams * site.width, count))
+        site.mix_scale = nn.Parameter(torch.tensor(0.01))
+
+    def mixing(self, normed: Tensor, site: Site) -> Tensor:
+        logits = site.mix_scale * torch.matmul(normed, site.mix_of) + site.mix
+        return torch.einsum("...k,knm->...nm", torch.softmax(logits, dim=-1), self.all_permutations)
+
+
+class IdentityHyperConnections(MHC):
+    """mHC without mixing: streams differ only by what is written to them. A control for what mixing does."""
+
+    equation = "H ← H + 2σ(b) F(LN(σ(a)ᵀH)), a, b = static + s LN(vec H) W, LN of the sum"
+    paper = "hunyuan2026"
+    verified = "public ports (marin); reading and writing are mhc's, which is our choice"
+
+    def __init__(self, shape: StackShape, make_norm: MakeNorm, *, streams: int = 4) -> None:
+        super().__init__(shape, make_norm, streams=streams)
+        del self.sinkhorn
+
+    def build_mixing(self, site: Site) -> None:
+        del site.mix
+
+    def join(self, x: Tensor, site: Site) -> Tensor:
+        a, b = self.read_and_write(site.stream_norm(torch.flatten(x, -2)), site)
+        return x + written(b, site.branch(site.norm(read(a, x))))

@@ -13,7 +13,7 @@ class RecursiveSkip(Variant):
 
     equation = "y₁ = LN₁(x + F(x)), yₖ = LNₖ(x + yₖ₋₁), x ← y_λ"
     paper = "liu2021"
-    verified = "from memory, no official code found; whether its norms share weights is not checked"
+    verified = "from memory, no public code found; that its norms have separate weights is our choice"
 
     def __init__(self, shape: StackShape, make_norm: MakeNorm, *, skips: int = 2) -> None:
         super().__init__(shape, make_norm)

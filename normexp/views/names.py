@@ -17,7 +17,11 @@ VARIANTS = {
     **{"deep_scale": "DeepScale", "siamese_norm": "SiameseNorm", "mhc": "mHC", "t_fixup": "T-Fixup"},
     **{"first_norm_free": "first norm free", "hyper_connections": "hyper-connections"},
     **{"dlcl_pre": "DLCL (Pre-LN)", "hybrid_norm_star": "HybridNorm*"},
-    "static_hyper_connections": "static hyper-connections",
+    **{"static_hyper_connections": "static hyper-connections", "attention_residuals": "attention residuals"},
+    **{"block_attention_residuals": "block attention residuals", "x0_lambdas": "x₀ lambdas"},
+    **{"dense_former": "DenseFormer", "span_norm": "SpanNorm", "orthogonal_update": "orthogonal update"},
+    **{"deep_delta": "Deep Delta", "value_residual": "value residual", "mhc_lite": "mHC-lite"},
+    "identity_hyper_connections": "identity hyper-connections",
 }
 
 

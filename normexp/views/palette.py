@@ -17,7 +17,7 @@ LINES: tuple[Any, ...] = (
     (0, (3, 1, 1, 1, 1, 1)),
     (0, (9, 2)),
 )
-MARKERS = ("o", "s", "^", "D", "v", "P")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # one more than lines, so that the pairs differ beyond these
 
 # Append only: the index of a variant fixes its colour in every figure.
 VARIANTS = (
@@ -27,6 +27,8 @@ VARIANTS = (
     *("mix_ln", "hybrid_norm", "layer_norm_scaling", "re_zero", "skip_init", "layer_scale", "fixup"),
     *("scaled_skip", "recursive_skip", "branch_norm", "deep_scale", "siamese_norm", "mhc", "t_fixup"),
     *("first_norm_free", "hyper_connections", "dlcl_pre", "hybrid_norm_star", "static_hyper_connections"),
+    *("attention_residuals", "block_attention_residuals", "x0_lambdas", "dense_former", "span_norm"),
+    *("orthogonal_update", "deep_delta", "value_residual", "mhc_lite", "identity_hyper_connections"),
 )
 # Other keys have other colours, so that orange is never both Post-LN and a learning rate: those of Paul Tol's scheme
 # "muted", safe for colour-blind readers too. Append only, as above.
@@ -74,5 +76,5 @@ def ordered_styles(names: Sequence[str]) -> dict[str, LineStyle]:
 
 
 def _style_at(place: int, colours: Sequence[str]) -> LineStyle:
-    turn, again = place // len(colours), place // (len(colours) * len(LINES))
-    return LineStyle(colours[place % len(colours)], LINES[turn % len(LINES)], MARKERS[(turn + again) % len(MARKERS)])
+    turn = place // len(colours)
+    return LineStyle(colours[place % len(colours)], LINES[turn % len(LINES)], MARKERS[turn % len(MARKERS)])

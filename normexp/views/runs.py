@@ -1,14 +1,19 @@
 """The runs in a folder as one data frame: their config, their results and their paths."""
 
 import json
-from collections.abc import Hashable, Sequence
+import os
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from normexp.errors import ConfigError
+from normexp.records.folder import FILES, TABLE_FILES, RunFolder, is_current
+from normexp.records.intact import check_intact
+from normexp.records.reading import Damaged, plain, read_json, read_yaml, visible
+from normexp.records.tables import SCHEMAS, read_table
 
 # Keys that do not change what a run computes.
 HOUSEKEEPING = (
@@ -20,27 +25,26 @@ STATUS = (
     *("bleu", "chrf", "parameters", "diverged_at", "first_to_go"),
     *("step", "loss", "seconds", "attempts", "error"),
 )
-# The C parser, where PyYAML has it, is ten times faster on a large sweep.
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-TABLES = {
-    "curves": ("step", "split", "statistic", "value"),
-    "layers": ("step", "stack", "layer", "site", "parameter", "statistic", "value"),
-    "timing": ("step", "statistic", "value"),
-}
+TABLES = {name: tuple(schema.names) for name, schema in SCHEMAS.items()}
+DEEPEST = 12  # levels of folders that are searched for runs
+SKIPPED = ("figures", "jobs")  # folders of a run or a sweep that hold no runs
+REPAIR = "run the sweep again to repair it"
 
 
 def load_runs(folder: Path | str) -> pd.DataFrame:
     """One row per run found in `folder` or below it, in the order of its sweep.
 
-    A run is a folder with config.yaml and status.json. Columns: the config keys, flattened with dots, where a group
-    has the name of its choice (`variant`, not `variant.name`); the fields of status.json, with the baselines as
-    `baseline.unigram` and so on; `folder`, the path of the run. Raises ConfigError if there is no run.
+    A run is a folder with config.yaml and status.json, or with one of them and another of a run's files. Columns: the
+    config keys, flattened with dots, where a group has the name of its choice (`variant`, not `variant.name`); the
+    fields of status.json, with the baselines as `baseline.unigram` and so on; `folder`, the path of the run. Raises
+    ConfigError if there is no run. Whatever is wrong with a run's files makes its state `damaged`, with the reason as
+    its error. Text from files has no control characters here.
 
     Of a sweep, these are the runs of its last command. Runs from before a variant or a default was edited stay on
     disk, but are left out: they would look like another seed of the new ones.
     """
     folder = Path(folder)
-    found = [path.parent for path in folder.rglob("config.yaml") if (path.parent / "status.json").is_file()]
+    found = list(find_runs(folder))
     if not found:
         raise ConfigError(f"no run in {folder}: a run is a folder with config.yaml and status.json")
     by_sweep: dict[Path, list[Path]] = {}
@@ -52,6 +56,22 @@ def load_runs(folder: Path | str) -> pd.DataFrame:
         if column not in frame:
             frame[column] = None
     return frame
+
+
+def find_runs(folder: Path, depth: int = 0) -> Iterator[Path]:
+    """The run folders at or below a folder. Links to folders are not followed."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return
+    names = {entry.name for entry in entries}
+    if {"config.yaml", "status.json"} & names and len(names.intersection(FILES)) > 1:
+        yield folder
+        return
+    for entry in entries:
+        hidden = entry.name.startswith(".") or entry.name in SKIPPED
+        if not hidden and depth < DEEPEST and entry.is_dir(follow_symlinks=False):
+            yield from find_runs(Path(entry.path), depth + 1)
 
 
 def swept_keys(frame: pd.DataFrame) -> list[str]:
@@ -95,14 +115,14 @@ def load_table(
     """The runs' tables of this name (see TABLES) as one, with the swept keys, `state` and `folder` joined.
 
     filters: pyarrow filters such as [("statistic", "==", "nll")], applied while reading. keys: further keys to join,
-    swept or not. Runs that have not written the table yet are left out.
+    swept or not. Runs that have not written the table yet, and damaged ones, are left out.
     """
     keys = list(dict.fromkeys([*swept_keys(frame), *(key for key in keys if key in frame), "state", "folder"]))
     parts = []
     for row in frame[keys].to_dict("records"):
         path = Path(row["folder"]) / f"{table}.parquet"
-        if path.is_file():
-            part = pd.read_parquet(path, filters=list(filters) if filters else None)
+        with suppress(Damaged):  # a run that has not written it, or whose damage load_runs has named
+            part = read_table(path, filters)
             # The table's own columns win: a swept key may share a name with one of them.
             parts.append(part.assign(**{str(key): value for key, value in row.items() if key not in part}))
     parts = [part for part in parts if len(part)]
@@ -110,15 +130,27 @@ def load_table(
 
 
 def _in_order(sweep: Path, runs: list[Path]) -> list[Path]:
-    names = _sweep(sweep).get("cells")
+    names = _sweep(sweep).get("runs")
     if names is None:
         return runs
-    return sorted((run for run in runs if run.name in names), key=lambda run: names.index(run.name))
+    places = {name: place for place, name in enumerate(names)}
+    return sorted((run for run in runs if run.name in places), key=lambda run: places[run.name])
 
 
-def _sweep(folder: Path) -> dict[str, Any]:
-    path = folder / "sweep.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
+def _sweep(folder: Path) -> dict[str, list[str]]:
+    """The lists of names in sweep.json; {} where there is none or it cannot be used."""
+    try:
+        about = read_json(folder / "sweep.json", 64 * 2**20)
+    except Damaged:
+        return {}
+    about = about if isinstance(about, dict) else {}
+    about.setdefault("runs", about.get("cells"))  # its name in an older format
+    lists = {key: about.get(key) for key in ("swept", "runs")}
+    return {key: [*names] for key, names in lists.items() if names is not None and _are_texts(names)}
+
+
+def _are_texts(names: Any) -> bool:
+    return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
 def _parents(frame: pd.DataFrame) -> list[str]:
@@ -126,28 +158,47 @@ def _parents(frame: pd.DataFrame) -> list[str]:
 
 
 def _row(run: Path) -> dict[str, Any]:
-    status = json.loads((run / "status.json").read_text())
+    status = RunFolder(run).status
+    config: dict[str, Any] = {}
+    try:
+        config = _flat(read_yaml(run / "config.yaml"))
+        tables = TABLE_FILES if status["state"] == "completed" else ()
+        check_intact(run, ["config.yaml", *tables], known=True)
+    except Damaged as error:
+        status |= {"state": "damaged", "error": str(error)}
+    if status["state"] == "damaged":
+        status["error"] = f"{status['error']}; {REPAIR}"
+        status |= dict.fromkeys(("outcome", "final_loss", "valid_loss", "token_accuracy", "accuracy", "bleu"))
+    elif not is_current(status):
+        status["error"] = f"recorded in the older format {status['format']}; run the sweep again"
     baselines = status.pop("baselines", None) or {}
-    outcome = {**status, **{f"baseline.{name}": value for name, value in baselines.items()}, "folder": str(run)}
-    config = _flat(yaml.load((run / "config.yaml").read_text(), Loader=LOADER) or {})
+    outcome = {**status, **{f"baseline.{name}": value for name, value in baselines.items()}}
+    outcome = {visible(str(key)): _cell(value) for key, value in outcome.items()} | {"folder": str(run)}
     return {**{f"config.{key}" if key in outcome else key: value for key, value in config.items()}, **outcome}
+
+
+def _cell(value: Any) -> Any:
+    """A value as one cell of the frame: a number, true or false, None, or text."""
+    if isinstance(value, int | float | str | None):
+        return plain(value)
+    return plain(json.dumps(value, default=str))
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Hashable]:
     flat: dict[str, Hashable] = {}
-    for key, value in config.items():
+    for key, value in ((visible(str(key)), value) for key, value in config.items()):
         if isinstance(value, dict):
             inner = dict(value)
             if "name" in inner:
-                flat[prefix + key] = inner.pop("name")
+                flat[prefix + key] = _cell(inner.pop("name"))
             flat.update(_flat(inner, f"{prefix}{key}."))
         else:
-            flat[prefix + key] = json.dumps(value) if isinstance(value, list) else value
+            flat[prefix + key] = _cell(value)
     return flat
 
 
 def _varying(frame: pd.DataFrame) -> list[str]:
-    outcome = {*STATUS, "folder", "heartbeat", "pid", "host", "measured"}
+    outcome = {*STATUS, "folder", "heartbeat", "pid", "host", "measured", "format"}
     keys = [
         key
         for key in map(str, frame.columns)

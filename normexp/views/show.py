@@ -14,6 +14,7 @@ from normexp.model.variant import Site, Variant
 from normexp.norms import Norm
 from normexp.papers import papers_of
 from normexp.probes.graph import BRANCHES, graph
+from normexp.views.data import describe_data
 
 ROLES = ("query", "key", "value", "out", "fc1", "fc2")
 
@@ -35,6 +36,7 @@ def describe(config: Config) -> str:
     baselines = " · ".join(f"{name} {value:.3f}" for name, value in corpus.baselines_for(config.task.name).items())
     total = sum(p.numel() for p in model.parameters())
     lines += ["", f"Parameters: {total:,}", f"Baselines of {config.data.name}: {baselines} (nats)"]
+    lines += describe_data(corpus)
     return "\n".join(lines)
 
 

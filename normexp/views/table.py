@@ -1,5 +1,6 @@
 """The results table: one row per configuration, with mean ± standard deviation over its seeds if all have a value."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from normexp.records.reading import visible
 from normexp.views import formatting
 from normexp.views.levels import BASELINES
 from normexp.views.probe_table import ProbeTable, probe_cost, tables
@@ -28,7 +30,8 @@ LOSSES = ("final_loss", "valid_loss")  # lower is better
 NONE = "–"
 COLOURS = {
     **{"trained": "green", "partial": "yellow", "stuck": "red", "diverged": "magenta"},
-    **{"completed": "green", "running": "cyan", "pending": "dim", "failed": "bold red", "killed": "red"},
+    **{"completed": "green", "running": "cyan", "pending": "dim", "interrupted": "red"},
+    **{"failed": "bold red", "damaged": "bold red"},
 }
 
 
@@ -54,8 +57,14 @@ def csv(frame: pd.DataFrame) -> str:
     """CSV with one row per run: its config and its results, without what belongs to this machine."""
     folders = [Path(folder) for folder in frame["folder"]]
     kept = frame.drop(columns=[column for column in MACHINE if column in frame])
-    kept["folder"] = [f"{folder.parent.name}/{folder.name}" for folder in folders]
+    kept["folder"] = [visible(f"{folder.parent.name}/{folder.name}") for folder in folders]
+    kept = kept.map(_no_formula).rename(columns=_no_formula)
     return kept.to_csv(index=False, lineterminator="\n")
+
+
+def _no_formula(value: object) -> object:
+    """Text as a spreadsheet shows it: an apostrophe in front of what it would compute."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
 
 
 def markdown(frame: pd.DataFrame) -> str:
@@ -64,18 +73,24 @@ def markdown(frame: pd.DataFrame) -> str:
     for folder, part in split_sweeps(frame).items():
         if _trained(part):
             columns, rows = rows_of(part)
-            shown = f"{baselines_line(part)}\n\n{_pipes(columns, map(_texts, rows))}"
+            shown = f"{baselines_line(part)}\n\n{_pipes(columns, map(texts, rows))}"
         else:
             shown = "\n".join(f"{each.title}:\n\n{_pipes(each.columns, each.rows)}" for each in tables(part))
         parts.append(
-            f"**{folder.resolve().name}**: {formatting.heading(part, swept_keys(part))}\n\n{shown}"
+            f"**{_escaped(visible(folder.resolve().name))}**: {formatting.heading(part, swept_keys(part))}\n\n{shown}"
             + "".join(f"\n- {note}" for note in notes(part))
         )
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
 def _pipes(columns: list[str], rows: Iterable[list[str]]) -> str:
-    return "".join(f"| {' | '.join(line)} |\n" for line in (columns, ["---"] * len(columns), *rows))
+    lines = ([_escaped(cell) for cell in line] for line in (columns, ["---"] * len(columns), *rows))
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _escaped(text: str) -> str:
+    """Text as Markdown shows it: no table, link, tag or entity of its own."""
+    return re.sub(r"([|\\`\[\]<&])", r"\\\1", text)
 
 
 def _trained(frame: pd.DataFrame) -> bool:
@@ -118,21 +133,26 @@ def baselines_line(frame: pd.DataFrame) -> str:
 
 
 def notes(frame: pd.DataFrame) -> list[str]:
-    """One line for each run that diverged (step and first site) or failed (error and path of the log)."""
+    """One line for each run that diverged (step, first site), failed (error, log), is damaged or of an older format."""
     lines = []
     for run in frame.to_dict("records"):
-        folder = Path(run["folder"])
+        folder, name = Path(run["folder"]), visible(Path(run["folder"]).name)
         if run["state"] == "failed":
-            lines.append(f"failed: {folder.name}: {run['error'] or 'no message'}; log: {folder / 'log.txt'}")
+            log = visible(str(folder / "log.txt"))
+            lines.append(f"failed: {name}: {run['error'] or 'no message'}; log: {log}")
+        elif run["state"] == "damaged":
+            lines.append(f"damaged: {name}: {run['error']}")
         elif run["outcome"] == "diverged":
             step = f" at step {run['diverged_at']:.0f}" if pd.notna(run["diverged_at"]) else ""
             first = f", first to go: {run['first_to_go']}" if pd.notna(run["first_to_go"]) else ""
-            lines.append(f"diverged: {folder.name}{step}{first}")
+            lines.append(f"diverged: {name}{step}{first}")
+        if run["state"] == "completed" and pd.notna(run["error"]):
+            lines.append(f"older format: {name}: {run['error']}")
     return lines
 
 
 def _one(folder: Path, frame: pd.DataFrame) -> RenderableType:
-    title = Text.assemble((folder.resolve().name, "bold"), ": ", formatting.heading(frame, swept_keys(frame)))
+    title = Text.assemble((visible(folder.resolve().name), "bold"), ": ", formatting.heading(frame, swept_keys(frame)))
     if _trained(frame):
         shown: list[RenderableType] = [Text(baselines_line(frame)), _results(frame)]
     else:
@@ -163,18 +183,19 @@ def _results(frame: pd.DataFrame) -> Table:
             column,
             justify="left" if outcome or index < keys else "right",
             no_wrap=name,
-            min_width=min(12, max(len(_texts(row)[index]) for row in rows)) if outcome else None,
+            min_width=min(12, max(len(texts(row)[index]) for row in rows)) if outcome else None,
         )
     for row in rows:
         drawn.add_row(
-            *[Text(text) for text in _texts(row)[:settled]],
+            *[Text(text) for text in texts(row)[:settled]],
             _coloured(row.outcomes, row.n),
             _coloured(row.states, row.n, terse=True),
         )
     return drawn
 
 
-def _texts(row: Row) -> list[str]:
+def texts(row: Row) -> list[str]:
+    """The cells of a row."""
     outcome, state = _coloured(row.outcomes, row.n), _coloured(row.states, row.n, terse=True)
     return [*row.keys, str(row.n), *row.results, outcome.plain, state.plain]
 

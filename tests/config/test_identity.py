@@ -77,6 +77,7 @@ OTHERS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_identity_changes_with_every_other_key():
     tiny = [word for word in TINY if not word.startswith(("data", "record.sentences"))]
     digests = {word: identity(config_of(*tiny, word)) for word in OTHERS} | {"": identity(config_of(*tiny))}

@@ -11,7 +11,7 @@ V = 6
 texts = st.lists(st.lists(st.integers(2, V - 1), min_size=1, max_size=5), min_size=1, max_size=8)
 
 
-def by_hand(train, held, order):
+def by_hand(train, held, order, vocabulary=V):
     """Witten-Bell, one token after the other."""
 
     def windows(text):
@@ -19,7 +19,7 @@ def by_hand(train, held, order):
         return [(tuple(padded[i : i + order]), padded[i + order]) for i in range(len(text))]
 
     def probability(context, token):
-        shorter = 1 / V if context is None else probability(context[1:] if context else None, token)
+        shorter = 1 / vocabulary if context is None else probability(context[1:] if context else None, token)
         if context is None:
             return shorter
         size = len(context)
@@ -38,6 +38,14 @@ def test_every_order_equals_the_formula(train, held):
     losses = held_out(train, held, V, order=4)
     for order, name in enumerate(NAMES):
         assert losses[name] == pytest.approx(by_hand(train, held, order))
+
+
+@settings(deadline=None, max_examples=20)
+@given(texts, texts, st.sampled_from([60_000, 2_000_000]))
+def test_codes_of_long_contexts_fit_in_64_bits(train, held, vocabulary):
+    """60,000 to the power of 6 does not; tokens far apart, so that codes would collide."""
+    train, held = ([[i * (vocabulary // V) for i in text] for text in part] for part in (train, held))
+    assert held_out(train, held, vocabulary, 4)["target_5gram"] == pytest.approx(by_hand(train, held, 4, vocabulary))
 
 
 def test_position_only_is_worked_out_by_hand():

@@ -27,6 +27,7 @@ SLICES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "data"),
     [

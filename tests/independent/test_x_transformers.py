@@ -3,7 +3,8 @@
 What differs, and is set alike here because it is no part of an arrangement: its norms and attention have no biases
 (ours are at 0), its softmax rounds to float32 (here it does not), its gains may be stored less 1, its RMSNorm has no
 eps (ours is set to 0), and scale_residual_constant is a plain number, here by the paper's formula. It
-draws other initial weights, so nothing is said of gains here.
+draws other initial weights, so nothing is said of gains here. Its pre_and_post_norm has no special first layer, so Keel
+is compared without the paper's (first_block=false); tests/variants/test_scaled.py has that layer.
 """
 
 import math
@@ -13,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from x_transformers import Decoder, Encoder
+from x_transformers.x_transformers import OrthogonalResidualUpdate
 
 from tests.support.configs import node_of, small_config
 from tests.support.models import built
@@ -30,7 +32,9 @@ CASES: dict[str, dict[str, Any]] = {
     "layer_scale": {"use_layerscale": True},
     "macaron": {"macaron": True},
     "t5": {"use_rmsnorm": True, "ff_no_bias": True},
+    "value_residual": {"add_value_residual": True, "learned_value_residual_mix": False},
 }
+OPTIONS: dict[str, dict[str, Any]] = {"keel": {"first_block": False}}  # of ours
 SLIPS = [
     ("deep_norm", "scale_residual_constant", (8 * DEPTH) ** 0.25),
     ("admin_constant", "scale_residual_constant", 1.0),
@@ -43,7 +47,7 @@ NORMS = {"norm_in": 0, "norm_out": 1, "norm": 0}
 
 def ours_of(variant: str, task: str) -> nn.Module:
     """Float64, gains and scalars off their start, biases at 0 where x-transformers has none."""
-    node = node_of("variant", variant)
+    node = node_of("variant", variant, **OPTIONS.get(variant, {}))
     config = small_config(variant=node, task={"name": task}, model={"encoder_depth": DEPTH, "decoder_depth": DEPTH})
     model = built(config).double()
     stack = model.stacks[0]
@@ -138,3 +142,13 @@ def test_a_slip_is_seen(variant, key, value, monkeypatch):
             other.copy_(parameter)
     x = torch.randn(2, 5, WIDTH, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     assert not torch.allclose(ours(x), theirs(x), atol=1e-3)
+
+
+def test_an_orthogonal_update_is_theirs_token_by_token():
+    """Theirs takes all tokens of a sequence as one vector, so each of ours is a sequence of one token there."""
+    stack = ours_of("orthogonal_update", "classification")
+    x, f = (torch.randn(2, 5, WIDTH, dtype=torch.float64, generator=torch.Generator().manual_seed(i)) for i in (1, 2))
+    site = stack.sites[0]
+    site.branch = lambda _: f
+    theirs = OrthogonalResidualUpdate(WIDTH)(f.reshape(10, 1, WIDTH), x.reshape(10, 1, WIDTH))
+    assert torch.allclose(stack.variant.join(x, site), theirs.reshape(2, 5, WIDTH), rtol=1e-9, atol=1e-9)

@@ -76,7 +76,22 @@ def uniform_attention(stack: str, layer: int, role: str, out: int, into: int) ->
     return 0.0 if role in ("query", "key") else xavier(out, into)
 
 
+def deep_scale(stack: str, layer: int, role: str, out: int, into: int) -> float:
+    """Without dropout; r of the first three layers worked out from the authors' recursion with β² = 1/depth."""
+    if role in ("query", "key"):
+        return 1 / 8
+    if role in ("fc1", "fc2"):
+        return (2 / (64 * 192)) ** 0.25
+    return ALIKE[stack][layer - 1] ** -0.25 / 8
+
+
+ALIKE = {
+    "encoder": [0.221, 0.519170, 0.697909],
+    "decoder": [0.221, 0.523144, 0.705094, 0.816230, 0.884822],
+    "decoder cross": [0.376800, 0.618515, 0.764075, 0.852984, 0.907858],
+}
 BY_PLACE = {
+    "deep_scale": deep_scale,
     "gpt2": gpt2,
     "small": small,
     "ds_init": ds_init,
@@ -105,7 +120,8 @@ def test_deviation_of_every_matrix_at_its_place(name):
         for site in stack.sites:
             for role in ("query", "key", "value", "out", "fc1", "fc2"):
                 if (linear := getattr(site.sublayer, role, None)) is not None:
-                    expected = BY_PLACE[name](stack.shape.stack, site.layer, role, *linear.weight.shape)
+                    place = stack.shape.stack + " cross" * (site.kind == "cross_attention")
+                    expected = BY_PLACE[name](place, site.layer, role, *linear.weight.shape)
                     assert linear.weight.std().item() == pytest.approx(expected, rel=0.05), (site.name, role)
                     assert linear.bias.abs().max() == 0
                     seen += 1

@@ -88,6 +88,7 @@ def test_batches_hold_targets_alone():
     assert sum(len(b.labels) for b in trainer.batches.epoch(None)) == len(corpus.examples("train"))
 
 
+@pytest.mark.slow
 def test_a_run_has_an_outcome_and_no_translation(tmp_path):
     done = normexp("train", *SMALL, "task=language_modelling", "steps=20", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -99,6 +100,7 @@ def test_a_run_has_an_outcome_and_no_translation(tmp_path):
     assert status["permuted_loss"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "right"),
     [

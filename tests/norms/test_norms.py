@@ -287,7 +287,7 @@ def test_power_norms_running_gradient_share_is_the_papers(x):
 # -- in a model ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("attention_norm", ["none", "qkv"])
+@pytest.mark.parametrize("attention_norm", ["none", "qkv", "qk_whole"])
 @pytest.mark.parametrize("name", CAUSAL)
 def test_padding_changes_no_real_logit_in_training(name, attention_norm, tokens):
     real = torch.ones(3, 5, dtype=torch.bool)

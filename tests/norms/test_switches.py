@@ -35,29 +35,39 @@ def test_fix_norm_leaves_a_matrix_of_its_own_alone(tokens):
         tokens["source"], tokens["source_mask"]), tokens["source_mask"])))  # fmt: skip
 
 
-@pytest.mark.parametrize(("switch", "slots"), [("none", ""), ("qk", "query key"), ("qkv", "query key value")])
+@pytest.mark.parametrize(
+    ("switch", "slots"),
+    [("none", ""), ("qk", "query key"), ("qkv", "query key value"), ("qk_whole", "whole_query whole_key")],
+)
 def test_attention_norms_are_in_attention_only(switch, slots):
     for stack in pre_ln_under("rms_norm", attention_norm=switch).stacks:
         for site in stack.sites:
             inside = site.sublayer.inside
             assert list(inside) == ([] if site.kind == "feed_forward" else slots.split())
-            assert all(isinstance(norm, norms.RMSNorm) and norm.weight.shape == (4,) for norm in inside.values())
+            size = (16,) if "whole" in slots else (4,)
+            assert all(isinstance(norm, norms.RMSNorm) and norm.weight.shape == size for norm in inside.values())
             assert len({id(norm) for norm in inside.values()}) == len(inside)
 
 
+@pytest.mark.parametrize("switch", ["qk", "qk_whole"])
 @pytest.mark.parametrize("site", [0, 1])
-def test_qk_norm_is_attention_over_normed_heads(site, tokens):
-    one = pre_ln_under("layer_norm", attention_norm="qk").decoder.sites[site].sublayer
+def test_qk_norm_is_attention_over_normed_queries(site, switch, tokens):
+    """Head by head, or over all heads before the split, as OLMo 2 has it."""
+    one = pre_ln_under("layer_norm", attention_norm=switch).decoder.sites[site].sublayer
     for parameter in one.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     x, memory = torch.randn(3, 5, 16).double(), torch.randn(3, 7, 16).double()
     source = memory if one.cross else x
 
     def heads(linear: nn.Linear, of: Tensor, norm: Any) -> Tensor:
-        split = linear(of).view(3, -1, 4, 4).transpose(1, 2)
+        whole = linear(of)
+        if norm is not None and switch == "qk_whole":
+            whole, norm = F.layer_norm(whole, whole.shape[-1:], norm.weight, norm.bias), None
+        split = whole.view(3, -1, 4, 4).transpose(1, 2)
         return split if norm is None else F.layer_norm(split, split.shape[-1:], norm.weight, norm.bias)
 
-    q, k = heads(one.query, x, one.inside["query"]), heads(one.key, source, one.inside["key"])
+    of_query, of_key = one.inside.values()
+    q, k = heads(one.query, x, of_query), heads(one.key, source, of_key)
     scores = q @ k.transpose(-1, -2) / 2
     if not one.cross:
         scores = scores.masked_fill(torch.ones(5, 5, dtype=torch.bool).triu(1), -torch.inf)

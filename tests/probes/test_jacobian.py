@@ -40,6 +40,7 @@ def values_of(stack, x, memory=None):
     return torch.linalg.svdvals(matrix.reshape(x.numel(), x.numel()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokens", [3, 8])
 @pytest.mark.parametrize("variant", ["post_ln", "pre_ln", "resi_dual", "b2t", "dlcl_post", "no_norm"])
 def test_they_are_those_of_the_jacobian(variant, tokens):

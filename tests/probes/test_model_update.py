@@ -20,6 +20,7 @@ def outputs(model, batch):
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["translation", "classification", "language_modelling"])
 @pytest.mark.parametrize("variant", ["post_ln", "pre_ln", "admin", "resi_dual"])
 def test_the_start_is_where_training_began(variant, task):

@@ -29,6 +29,7 @@ def mean_square(a, b, mask):
     return float(per_token.mean() if mask is None else per_token[mask].sum() / mask.sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("relative", [False, True])
 @pytest.mark.parametrize("variant", ["post_ln", "pre_ln", "resi_dual", "static_hyper_connections", "admin"])
 def test_the_shift_is_that_of_a_model_with_noise(variant, relative):

@@ -36,6 +36,7 @@ def flat(tensors):
     return torch.cat([tensor.flatten() for tensor in tensors])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [
@@ -78,6 +79,7 @@ def adam_after(trainer):
     return updated
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [0, 3])
 def test_preconditioned_sharpness_is_that_of_adam(steps):
     trainer = trainer_of("task=language_modelling", *SMALL, "training.clip=0", "training.label_smoothing=0")

@@ -47,6 +47,7 @@ def assert_the_parts_add_up(trainer):
                 assert torch.linalg.vector_norm(total - stream) < 1e-5 * torch.linalg.vector_norm(stream)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_parts_add_up_to_the_stream(variant):
     trainer = golden.trainer_of(golden.tiny_run(variant, "translation"))
@@ -54,6 +55,7 @@ def test_the_parts_add_up_to_the_stream(variant):
     assert_the_parts_add_up(moved(trainer))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", NORMS)
 def test_with_the_rest_they_add_up_under_every_norm(norm):
     trainer = golden.trainer_of(golden.tiny_run("post_ln", "classification", f"norm={norm}"))

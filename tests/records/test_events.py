@@ -55,10 +55,10 @@ def charted(folder: Path, sites: dict[str, list[str]]) -> layout_pb2.Layout:
 
 def test_tags() -> None:
     """Parameters are in a section of their own, or the few numbers of a site would be lost among them."""
-    assert curve_tag("loss", "train") == "loss/train"
-    assert layer_tag("decoder", 5, "feed_forward", "", "grad_norm") == "grad_norm/decoder.05.feed_forward"
+    assert curve_tag("loss", "train") == "curves/loss/train"
+    assert layer_tag("decoder", 5, "feed_forward", "", "grad_norm") == "layers_grad_norm/decoder.05.feed_forward"
     parameter = layer_tag("decoder", 5, "feed_forward", "branch.fc2.weight", "grad_norm")
-    assert parameter == "grad_norm_parameters/decoder.05.feed_forward.branch.fc2.weight"
+    assert parameter == "parameters_grad_norm/decoder.05.feed_forward.branch.fc2.weight"
 
 
 @pytest.mark.parametrize(("layer", "digits"), [(1, "01"), (99, "99"), (100, "100"), (1000, "1000")])
@@ -68,7 +68,7 @@ def test_layer_tags_have_the_digits_of_the_layer(layer: int, digits: str, tmp_pa
     The charts of Custom Scalars pick the tag up at any number of digits.
     """
     tag = layer_tag("encoder", layer, "attention", "", "grad_norm")
-    assert tag == f"grad_norm/encoder.{digits}.attention"
+    assert tag == f"layers_grad_norm/encoder.{digits}.attention"
     assert re.search(charted(tmp_path, {"encoder": ["attention"]}).category[1].chart[0].multiline.tag[0], tag)
 
 
@@ -76,12 +76,12 @@ def test_values_are_read_back_and_a_step_is_one_event(tmp_path: Path) -> None:
     """One event per value would be twenty times slower. Float32 values of numpy are accepted."""
     events = Events(tmp_path)
     for step in (1, 2):
-        events.write(step, {"loss/train": 4.0 / step, "grad_norm/encoder.01.attention": np.float32(0.5)})
+        events.write(step, {"curves/loss/train": 4.0 / step, "layers_grad_norm/encoder.01.attention": np.float32(0.5)})
     events.write(3, {})
     events.close()
     assert scalars(tmp_path) == {
-        "loss/train": [(1, 4.0), (2, 2.0)],
-        "grad_norm/encoder.01.attention": [(1, 0.5), (2, 0.5)],
+        "curves/loss/train": [(1, 4.0), (2, 2.0)],
+        "layers_grad_norm/encoder.01.attention": [(1, 0.5), (2, 0.5)],
     }
     (file,) = tmp_path.iterdir()
     steps = [event.step for event in EventFileLoader(str(file)).Load() if event.HasField("summary")]
@@ -93,14 +93,14 @@ def test_a_resumed_run_has_one_file_and_no_step_twice(tmp_path: Path) -> None:
     for _ in range(2):
         events = Events(tmp_path)
         events.replay(CURVES, LAYERS)
-        events.write(3, {"loss/train": 2.0})
+        events.write(3, {"curves/loss/train": 2.0})
         events.close()
     assert len(list(tmp_path.iterdir())) == 1
     found = scalars(tmp_path)
-    assert found["loss/train"] == [(1, 4.0), (2, 3.0), (3, 2.0)]
-    assert found["loss/valid"] == [(2, 3.5)]
-    assert found["grad_norm/decoder.05.feed_forward"] == [(2, 0.25)]
-    assert "grad_norm_parameters/decoder.05.feed_forward.branch.fc2.weight" in found
+    assert found["curves/loss/train"] == [(1, 4.0), (2, 3.0), (3, 2.0)]
+    assert found["curves/loss/valid"] == [(2, 3.5)]
+    assert found["layers_grad_norm/decoder.05.feed_forward"] == [(2, 0.25)]
+    assert "parameters_grad_norm/decoder.05.feed_forward.branch.fc2.weight" in found
 
 
 def test_replay_of_nothing(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_layout(tmp_path: Path) -> None:
     assert [category.title for category in layout.category] == [
         *("loss", "gradient norm by layer: encoder", "gradient norm by layer: decoder")
     ]
-    assert layout.category[2].chart[0].multiline.tag == [r"^grad_norm/decoder\.\d+\.cross_attention$"]
+    assert layout.category[2].chart[0].multiline.tag == [r"^layers_grad_norm/decoder\.\d+\.cross_attention$"]
 
 
 def test_hparams_open_and_close_one_row(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_hparams_open_and_close_one_row(tmp_path: Path) -> None:
     run = tmp_path / "depth=06,variant=post_ln-1a2b3c4d"
     events = Events(run)
     events.hparams({"depth": 6, "lr": 1e-3, "variant": "post_ln", "amp": False}, ["final_loss", "bleu"])
-    events.write(7, {"loss/train": 1.0})
+    events.write(7, {"curves/loss/train": 1.0})
     events.finish({"state": "completed", "final_loss": 0.25, "bleu": float("nan"), "outcome": "trained"})
     events.close()
     assert scalars(run)["result/final_loss"] == [(7, 0.25)]

@@ -45,6 +45,7 @@ def test_what_was_planted_comes_out(study, name):
     assert claim.values == pytest.approx([case.holds] * len(claim.values), abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("study", "name"), CASES)
 def test_every_claim_can_fail(study, name):
     case = WORLDS[study].cases[name]
@@ -68,6 +69,7 @@ def test_a_claim_says_what_it_asks_for_and_from_whom(study):
         assert claim.statistic
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", WORLDS)
 def test_training_is_said_of_the_claims_that_read_trained_runs(study):
     """They alone come out otherwise when noise is laid over what was trained, and every verdict is one."""
@@ -84,6 +86,7 @@ def test_training_is_said_of_the_claims_that_read_trained_runs(study):
     assert changed == {name for name, claim in before.items() if claim.training}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", WORLDS)
 @pytest.mark.parametrize(("size", "gone"), [("quick", 25), ("quick", 150), ("full", 25)])
 def test_diverged_runs_stop_no_claim(study, size, gone):

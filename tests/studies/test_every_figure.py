@@ -8,6 +8,8 @@ import pytest
 from normexp.views import style
 from tests.support.worlds import WORLDS
 
+pytestmark = pytest.mark.slow
+
 
 def drawn(study, **changes):
     world = WORLDS[study](**changes)

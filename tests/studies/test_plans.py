@@ -74,8 +74,11 @@ def test_of_eleven_rungs_four_are_enough_for_each():
 ])  # fmt: skip
 def test_shallow_stacks_run_at_the_rate_that_was_best(post, parts):
     runs = Shallow(post_lr=post).runs()
-    assert list(runs) == ["control", "rates", *parts]
-    runs.pop("control")
+    untied = [name for name in runs if name.startswith("untied")]
+    assert list(runs) == ["control", "rates", *parts, *untied]
+    assert set(untied) == {name.replace("runs", "untied") for name in parts}
+    for name in ("control", *untied):
+        runs.pop(name)
     rates = runs.pop("rates").frame
     assert set(rates["seed"]) == {100}
     for name, part in runs.items():

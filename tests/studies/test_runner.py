@@ -7,10 +7,13 @@ import pytest
 
 from tests.support.runs import TINY, normexp
 
+pytestmark = pytest.mark.slow
+
 STUDY = """
 from normexp.studies.declare import claim, figure
 from normexp.studies.statistics import per_seed
 from normexp.studies.study import Study, best_lr
+from normexp.studies.windows import at_least, at_most
 
 
 class Small(Study):
@@ -25,17 +28,17 @@ class Small(Study):
     def loss(self):
         return self.rows()
 
-    @claim("ourselves", "nats", kind="difference", at_least=0, source="theory")
+    @claim("ourselves", "nats", at_least(0, "difference", "theory"))
     def learns(self):
         "The loss falls."
         return self.falls()
 
-    @claim("nobody", "nats", kind="difference", at_most=0, source="theory")
+    @claim("nobody", "nats", at_most(0, "difference", "theory"))
     def flies(self):
         "The loss rises."
         return self.falls()
 
-    @claim("elsewhere", "nats", kind="difference", at_least=0, source="theory")
+    @claim("elsewhere", "nats", at_least(0, "difference", "theory"))
     def reads(self):
         "The stack reads Wikipedia."
         self.needs("There is no Wikipedia here.", False)
@@ -116,6 +119,27 @@ def test_an_interrupted_study_goes_on(lab):
     assert again.returncode == 0, again.stderr
     assert "runs: 5 runs, 1 to do" in again.stderr
     assert kept.stat().st_mtime_ns == stamp
+
+
+def test_more_seeds_reuse_the_runs_of_fewer(lab):
+    more = reproduce(lab, "--seeds", "6")
+    assert more.returncode == 0, more.stderr
+    assert "small quick: 8 runs to do, " in more.stderr.splitlines()[0]
+    assert more.stderr.splitlines()[0].endswith("; the same command resumes")
+    report = lab / "results" / "small-quick" / "report.md"
+    assert "(n = 6)" in report.read_text()
+    assert "'seed=range(0,6)'" in report.read_text()
+
+    fewer = reproduce(lab)
+    assert "runs: 5 runs, 0 to do" in fewer.stderr
+    assert "the same command resumes" not in fewer.stderr
+    assert "(n = 5)" in report.read_text()
+    assert "(n = 6)" not in report.read_text()
+
+    decided = reproduce(lab, "--until-decided", "--at-most", "10")
+    assert decided.returncode == 0, decided.stderr
+    assert "Verdicts were asked for at 5, 10 seeds" in report.read_text()
+    assert "measured [97.5 % interval]" in report.read_text()
 
 
 def test_a_run_that_fails_is_named_and_tried_again(lab):

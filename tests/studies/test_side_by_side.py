@@ -35,6 +35,8 @@ def test_each_variant_runs_at_its_own_rate():
         "runs-lr5e-4": ("0.0005", "deep_norm"),
         "runs-lr1.5e-3": ("0.0015", "post_ln"),
         "runs-lr4.5e-3": ("0.0045", "pre_ln,admin,b2t"),
+        "untied-lr5e-4": ("0.0005", "deep_norm"),
+        "untied-lr4.5e-3": ("0.0045", "pre_ln"),
     }
 
 
@@ -43,6 +45,26 @@ def test_the_full_size_asks_more_seeds_of_the_dozen():
     assert [text for text in study.parts["seeds"].overrides if text.startswith("seed=")] == ["seed=1,2"]
     variants = next(text for text in study.parts["seeds"].overrides if text.startswith("variant="))
     assert len(variants.split(",")) == 12
+
+
+def test_untied_runs_have_a_map_of_their_own():
+    study, _ = load("side_by_side", "quick")
+    rows = [
+        {"variant": v, "lr": 4.5e-3, "depth": d, "seed": 0, "final_loss": loss, "outcome": "trained"}
+        for v, loss in (("pre_ln", 0.25), ("deep_norm", 0.5))
+        for d in (6, 18)
+    ]
+    frame = pd.DataFrame(rows).assign(state="completed")
+    with style.context():
+        runs = {"rates": rates(), "runs-lr1": Runs(frame), "untied-lr1": Runs(frame.assign(final_loss=0.75))}
+        maps = dict(study.figures(runs))
+    texts = {name: [text.get_text() for axis in made.axes for text in axis.texts] for name, made in maps.items()}
+    assert list(texts) == ["side_by_side", "side_by_side_untied"]
+    assert any(text.startswith("0.5 ") for text in texts["side_by_side"])
+    assert not any(text.startswith("0.5 ") for text in texts["side_by_side_untied"])
+    assert any(text.startswith("0.75 ") for text in texts["side_by_side_untied"])
+    labels = maps["side_by_side_untied"].axes[0].get_yticklabels()
+    assert {label.get_text() for label in labels} == {"pre_ln", "deep_norm"}  # of the rates, too, those alone
 
 
 @pytest.mark.parametrize("gone", [False, True])

@@ -11,8 +11,10 @@ from normexp.studies.dong2021 import drop_ratio
 from normexp.studies.rows import loss_curves
 from normexp.studies.statistics import (
     comparable,
+    differences,
     exponent,
     finals,
+    fits,
     line,
     paired,
     per_seed,
@@ -151,3 +153,14 @@ def test_the_ratio_of_drops_is_the_rate_of_the_collapse(rate):
     rows = pd.DataFrame({"layer": range(len(values)), "value": np.maximum(values, 1e-16)})
     assert drop_ratio(rows) == pytest.approx(rate)
     assert math.isnan(drop_ratio(rows[:2]))
+
+
+def test_every_seed_has_its_own_fit():
+    x = np.array([1, 2, 4])
+    rows = pd.concat(
+        [pd.DataFrame({"seed": seed, "x": x, "value": x.astype(float) ** power}) for seed, power in ((1, 2), (0, -1))]
+    )
+    assert fits(rows, exponent, "x") == pytest.approx([-1, 2])  # in the order of the seeds
+    assert differences([3.0, 1.0], [1.0, 2.0]) == [2, -1]
+    with pytest.raises(ValueError, match="zip"):
+        differences([3.0], [1.0, 2.0])

@@ -62,6 +62,7 @@ def test_the_best_rate_has_the_lowest_mean_loss():
     assert set(best_lr(frame)) == {"a", "b"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(studies()))
 @pytest.mark.parametrize("size", SIZES)
 def test_every_part_of_every_study_composes(name, size):

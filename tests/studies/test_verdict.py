@@ -47,6 +47,14 @@ def test_counts_have_jeffreys_interval(count, low, high, verdict):
     assert at.low == (0 if count == 0 else pytest.approx(stats.beta.ppf(0.025, count + 0.5, 5.5 - count)))
 
 
+def test_counts_of_several_looks_have_the_exact_interval():
+    at = interval([1.0] * 9 + [0.0], 0.5, 1, "share", 0.975)
+    exact = stats.binomtest(9, 10).proportion_ci(0.975, method="exact")
+    assert (at.low, at.high) == pytest.approx((exact.low, exact.high))
+    assert at.p == pytest.approx(stats.binomtest(9, 10, 0.5).pvalue)
+    assert judge([1.0] * 5, 0.5, 1, "share", 0.975) == "cannot tell"  # by chance in 6 % of the studies
+
+
 def test_an_identity_needs_no_seeds_but_every_one():
     assert judge([1e-9], -1e-6, 1e-6, "identity") == "holds"
     assert judge([1e-9, 1e-3], -1e-6, 1e-6, "identity") == "does not hold"

@@ -29,12 +29,13 @@ LEVELS = {"baseline.unigram": 2.9, "baseline.position_only": 1.9, "baseline.targ
           "baseline.blind": 1.0, "baseline.floor": 0.0}  # fmt: skip
 SEEDS = 10  # of longer ranges the first five, which are faster
 SETTINGS = (*KEYS, "model", "data", "optimizer", "probe.every", "record.evaluate_every", "model.fix_norm",
-            "model.attention_norm", "model.feed_forward")  # fmt: skip
+            "model.attention_norm", "model.feed_forward", "model.width", "model.tied")  # fmt: skip
 KINDS = {"encoder": ["attention", "feed_forward"], "decoder": ["attention", "cross_attention", "feed_forward"]}
-# What every probe writes, as far as studies may read it: at every site, for fc2, for the whole stack, …
+# What every probe writes, as far as studies may read it: everywhere, for fc2, at the end of layers, …
 PROBES = {
     "gradient_norm": {"grad_norm": ("site", "fc2")},
     "stream": {"stream_norm": ("whole", "site"), "branch_norm": ("site",), "sum_norm": ("site",)},
+    "identity_path": {"path_error": ("end",)},
     "stream_gradient": dict.fromkeys(("stream_grad_norm", "stream_grad_relative", "branch_grad_norm"), ("site",)),
     "dependency": {"dependency": ("site",), "dependency_map": ("parts",)},
     "output_shift": {"output_shift": ("whole",), "stream_shift": ("site",)},
@@ -119,7 +120,7 @@ class Made(Runs):
 
     def __init__(self, part: Part, world: World) -> None:
         self.part, self.folder, self.world = part, Path(part.folder), world
-        line = dict(text.split("=", 1) for text in part.overrides)
+        line = dict(text.split("=", 1) for text in part.line)
         every = [name.strip() for name in line.pop("probe", "gradient_norm").strip("[]").split(",")]
         self.statistics = {name: places for probe in every for name, places in PROBES[probe].items()}
         self.swept = [key for key, text in line.items() if len(listed(key, text)) > 1]
@@ -224,6 +225,8 @@ def at(about: pd.Series, kind: str) -> Iterator[tuple[str, int, str, str]]:
         sites = [site for site in sites if about["model.feed_forward"] or site != "feed_forward"]
         places = list(itertools.product(range(1, about[f"model.{stack}_depth"] + 1), sites))
         for number, (layer, site) in enumerate(places):
+            if kind == "end" and site == sites[-1] and layer < about[f"model.{stack}_depth"]:
+                yield stack, layer, site, ""
             if kind == "site" or (kind == "attention" and site.endswith("attention")):
                 yield stack, layer, site, ""
             if kind == "fc2" and site == "feed_forward":

@@ -1,10 +1,11 @@
 """The table of a dry run."""
 
 import io
+import re
 
 from rich.console import Console
 
-from normexp.sweep.estimate import dry_run
+from normexp.sweep.estimate import dry_run, forecast
 from normexp.sweep.plan import plan
 from tests.support.runs import TINY
 
@@ -34,3 +35,12 @@ def test_large_sweep_is_measured_on_request():
     text = printed("variant=post_ln", "seed=range(150)", measure=True)
     assert "parameters" in text
     assert "with 2 at a time" in text
+
+
+def test_forecast_adds_up_what_is_left_of_several_sweeps(tmp_path):
+    trained = plan("sweep", [*TINY, "variant=post_ln,pre_ln", "seed=range(5)", "steps=20", f"results={tmp_path}"])
+    measured = plan("probe", [*TINY, "variant=post_ln", "seed=range(3)", f"results={tmp_path}"])
+    assert re.fullmatch(r"13 runs to do, less than a minute with 2 at a time", forecast([trained, measured], 2))
+    long = plan("sweep", [*TINY, "variant=post_ln", "seed=range(50)", "steps=100000", f"results={tmp_path}"])
+    assert re.fullmatch(r"50 runs to do, about \d+ minutes with 3 at a time", forecast([long], 3))
+    assert forecast([], 2) == ""

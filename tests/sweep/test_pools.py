@@ -24,7 +24,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
         os.kill(sweep.pid, signal.SIGKILL)
         sweep.communicate()
     wait_until(lambda: not any(map(alive, workers)), seconds=60)
-    assert {run.status["state"] for run in runs(tmp_path / "results").values()} == {"killed"}
+    assert {run.status["state"] for run in runs(tmp_path / "results").values()} == {"interrupted"}
 
 
 @pytest.mark.slow

@@ -111,7 +111,7 @@ def test_rows_past_the_checkpoint_are_cut(when, dropout, tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             run_in(tmp_path / "cut", *line)
     cut = RunFolder(tmp_path / "cut")
-    assert cut.status["state"] == "killed"
+    assert cut.status["state"] == "interrupted"
     assert pq.read_table(cut.path / "curves.parquet")["step"].to_pylist()[-1] == 30
     execute(cut.path)
     assert f"resumed after step {20 if when == 'before' else 30}" in cut.log.read_text()

@@ -68,6 +68,7 @@ def node(cls: type, **options) -> dict:
     return {"name": cls.__name__.lower(), "_target_": f"{cls.__module__}.{cls.__name__}", **options}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpoint_every", [5, 12, 100])
 @pytest.mark.parametrize("place", ["encoder.01.attention", "decoder.02.cross_attention", "decoder.02.feed_forward"])
 def test_the_step_and_the_first_site_to_go_are_recorded(place, checkpoint_every, tmp_path):
@@ -83,6 +84,7 @@ def test_the_step_and_the_first_site_to_go_are_recorded(place, checkpoint_every,
     assert pq.read_table(folder.path / "layers.parquet")["step"].to_pylist()[-1] == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpoint_every", [5, 13, 100])
 def test_a_nonfinite_gradient_is_traced_to_its_site(checkpoint_every, tmp_path):
     """The loss shows it one step later, when the update has broken the weights of other sites too.

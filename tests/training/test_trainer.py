@@ -105,6 +105,7 @@ def test_the_data_goes_on_where_the_last_step_left_it():
         assert torch.equal(next(one.data()).source, every[done].source)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dropout", [0, 0.1])
 @pytest.mark.parametrize("optimizer", choices("optimizer"))
 def test_a_checkpoint_goes_on_bit_for_bit(optimizer, dropout, tmp_path):

@@ -51,6 +51,8 @@ PRE_LN = {"closes": "norm", "queries": "yes"}
 INSIDE = {"*.cross_attention": "norm F", "*.feed_forward": "norm F[fc1 norm fc2]"}
 QKV_NORMED, DEPTHWISE = "F[query norm key norm value norm out]", "value out fc1 fc2"
 HC_WEIGHTS, MHC_WEIGHTS = "norm mix tanh scale shift", "norm mix scale shift"  # what a token's own weights come from
+READ, SHARES = "mix", "norm mix softmax"  # of attention residuals
+SECOND_OF_TWO = ("decoder.0[13].cross_attention", "decoder.0[24].attention", "decoder.0[24].feed_forward")
 
 TABLE = {
     # Controls.
@@ -63,7 +65,9 @@ TABLE = {
     "admin_constant": Row("scale sum norm", "F", "normed"),
     "scaled_skip": Row("scale sum norm", "F", "normed"),
     "deep_norm": Row("scale sum norm", "F", "normed", scaled=DEPTHWISE),
-    "keel": Row("scale sum norm", "norm F", "normed", queries="yes"),
+    "keel": Row(
+        {"*": "scale sum norm", "*.01.*": "sum norm", "*.01.attention": "sum"}, "norm F", "normed", queries="yes"
+    ),
     "branch_norm": Row("sum norm", "F scale", "normed"),
     "recursive_skip": Row("sum norm, sum norm sum norm", "F", "normed"),
     "b2t": Row({"*": "sum norm", "*.feed_forward": "sum sum norm, bottom: sum sum norm"}, "F", "normed"),
@@ -73,7 +77,7 @@ TABLE = {
     "first_norm_free": Row("sum", {"*": "norm F", "*.01.attention": "F"}, "1", **PRE_LN),
     "layer_norm_scaling": Row("sum", "norm scale F", "1", **PRE_LN),
     "layer_scale": Row("sum", "norm F scale", "1", **PRE_LN),
-    "deep_scale": Row("scale sum", "norm F scale", "0.037 / 0.0156", **PRE_LN),
+    "deep_scale": Row("scale sum", "norm F scale", "0.296 / 0.178", **PRE_LN),
     "macaron": Row("sum", {"*": "norm F", "*.feed_forward*": "norm F scale"}, "1", **PRE_LN),
     "parallel": Row("sum", {"*": "bottom: norm F", "*.attention": "norm F"}, "1", **PRE_LN),
     # … after it, or on both sides.
@@ -166,6 +170,73 @@ TABLE = {
         closes="sum norm",
         queries="yes",
         opens="stack",
+    ),
+    "mhc_lite": Row(
+        f"mix sum, {MHC_WEIGHTS} softmax mix mix sum, {MHC_WEIGHTS} sigmoid scale mix sum",
+        "mix norm F, mix scale shift sigmoid mix norm F",
+        "1",
+        closes="sum norm",
+        queries="yes",
+        opens="stack",
+    ),
+    "identity_hyper_connections": Row(
+        f"sum, {MHC_WEIGHTS} sigmoid scale mix sum",
+        "mix norm F, mix scale shift sigmoid mix norm F",
+        "1",
+        closes="sum norm",
+        queries="yes",
+        opens="stack",
+    ),
+    "attention_residuals": Row(
+        "cat",
+        {"*": f"{READ} norm F stack, {SHARES} mix norm F stack", "*.01.attention": "mean norm F stack"},
+        "0.143 / 0.0769",  # the average of 7 and of 13 sources
+        closes=f"{READ} norm, {SHARES} mix norm",
+        queries="yes",
+        opens="stack",
+    ),
+    "block_attention_residuals": Row(  # 6 sub-layers are 6 blocks; 12 are 6 blocks of two
+        {"*": "cat", **dict.fromkeys(SECOND_OF_TWO, "sum")},
+        {
+            "*": f"{READ} norm F stack, {SHARES} mix norm F stack",
+            "*.01.attention": "mean norm F stack",
+            **dict.fromkeys(SECOND_OF_TWO, f"{READ} norm F mix, {SHARES} mix norm F mix"),
+        },
+        "0.143",
+        closes=f"{READ} norm, {SHARES} mix norm",
+        queries="yes",
+        opens="stack",
+    ),
+    "dense_former": Row(
+        "sum", "norm F", "1", closes="stack mix norm", queries="yes", reads={"*": "stack mix", "*.01": "nothing"}
+    ),
+    "x0_lambdas": Row(
+        "sum", "norm F", "neither, 1", closes="norm", queries="yes", opens="nothing, nothing", reads="scale sum"
+    ),
+    # Other sums.
+    "span_norm": Row(
+        {"*": "sum norm", "*.feed_forward": "bottom: sum norm"}, {"*": "F", "*.01.attention": "norm F"}, "normed"
+    ),
+    "orthogonal_update": Row(
+        "sum sub, scale sub, scale sum scale scale sub, scale sum clamp scale scale sub", "norm F", "1", **PRE_LN
+    ),
+    "deep_delta": Row(
+        "sum, scale sum sub scale unsqueeze scale sum, mix shift sigmoid scale sub scale unsqueeze scale sum, "
+        "norm mix shift sigmoid scale scale unsqueeze scale sum",
+        "F scale, F scale sum shift sqrt scale",
+        "1",
+        **PRE_LN,
+    ),
+    # Values of attention from another layer.
+    "value_residual": Row(
+        "sum",
+        {
+            "*": "norm F",
+            "*attention": "norm F[query key value mixedvalue out]",
+            "*.01.*attention": "norm F[query key value firstvalue out]",
+        },
+        "1",
+        **PRE_LN,
     ),
 }
 

@@ -16,7 +16,7 @@ from normexp.variants.branch_norm import BranchNorm
 from normexp.variants.deep_norm import DeepNorm
 from normexp.variants.deep_scale import DeepScale
 from normexp.variants.keel import Keel
-from tests.support.models import TORCH_DEFAULT, model_of
+from tests.support.models import TORCH_DEFAULT, model_of, node
 
 NAMES = ["scaled_skip", "deep_norm", "admin", "admin_constant", "keel", "recursive_skip", "branch_norm", "deep_scale"]
 
@@ -96,15 +96,27 @@ def test_keels_skip_weighs_as_much_as_there_are_sublayers(stack, depths, alpha):
     assert variant_of(Keel, stack, depths, alpha=3).alpha == 3
 
 
+def test_keels_first_layer_has_no_alpha_and_no_first_norm():
+    """So the embedding is not weighted S : 1 against the first branch, and the gradient reaches it."""
+    model = model_of("keel", 3, 4)
+    for stack in model.stacks:
+        without = [site.name for site in stack.sites if not hasattr(site, "norm_out")]
+        assert without == [f"{stack.shape.stack}.01.attention"]
+    parts = {part.where: part.lines for part in graph(model) if part.stack == "decoder"}
+    assert parts["layer 1"] == ("h₁ = x + A(LN(x))", "h₂ = LN(h₁ + C(LN(h₁), memory))", "x ← LN(h₂ + FFN(LN(h₂)))")
+    every = {part.where for part in graph(model_of("keel", 3, 4, options={"first_block": False}))}
+    assert every == {"layers 1–3", "layers 1–4", "closes"}
+
+
 @pytest.mark.parametrize(
     ("stack", "depths", "skip", "beta"),
     [
-        ("encoder", (8, 0), 0.866025, 0.5),  # √(1 − 1/4), √1/4
-        ("encoder", (18, 6), 0.942809, 0.333333),
-        ("decoder", (18, 6), 0.816497, 0.577350),
-        ("decoder", (18, 200), 0.994987, 0.1),
-        ("encoder", (2, 6), 0.0, 1.0),  # the formula's end
-        ("encoder", (1, 6), 0.0, 1.0),  # below it
+        ("encoder", (4, 0), 0.866025, 0.5),  # √(1 − 1/4), √1/4
+        ("encoder", (9, 6), 0.942809, 0.333333),
+        ("decoder", (9, 3), 0.816497, 0.577350),
+        ("decoder", (18, 100), 0.994987, 0.1),
+        ("encoder", (192, 0), 0.997392, 0.072169),  # 0.9974969 and 0.0707107 in the authors' code, β² = 0.005
+        ("encoder", (1, 6), 0.0, 1.0),  # the formula's end
     ],
 )
 def test_deep_scale_keeps_the_variance(stack, depths, skip, beta):
@@ -114,8 +126,9 @@ def test_deep_scale_keeps_the_variance(stack, depths, skip, beta):
 
 
 def test_deep_scale_says_where_it_has_no_skip():
-    assert variant_of(DeepScale, "encoder", (2, 3)).warnings() == ["no skip at 2 layers: λ = 0 where L ≤ k = 2"]
-    assert variant_of(DeepScale, "decoder", (2, 3)).warnings() == []
+    assert variant_of(DeepScale, "encoder", (1, 3)).warnings() == ["no skip at 1 layers: λ = 0 where L ≤ k = 1"]
+    assert variant_of(DeepScale, "encoder", (2, 3), k=2).warnings() == ["no skip at 2 layers: λ = 0 where L ≤ k = 2"]
+    assert variant_of(DeepScale, "decoder", (1, 3)).warnings() == []
 
 
 def test_deep_scales_identity_path_shrinks_by_its_constant():
@@ -123,12 +136,31 @@ def test_deep_scales_identity_path_shrinks_by_its_constant():
     for module in model.modules():
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.weight)
-    for stack, expected in ((model.encoder, (1 / 3) ** 3), (model.decoder, (1 / 2) ** 6)):  # λ^S, λ² = 1/3 and 1/2
+    for stack, expected in ((model.encoder, (2 / 3) ** 3), (model.decoder, (3 / 4) ** 6)):  # λ^S, λ² = 2/3 and 3/4
         x = torch.randn(2, 5, 16, dtype=torch.float64, requires_grad=True)
         trace = {}
         stack(x, memory=torch.randn(2, 3, 16, dtype=torch.float64), trace=trace)
         (gradient,) = torch.autograd.grad(trace[f"{stack.sites[-1].name}/stream"].sum(), x)
         assert torch.allclose(gradient, torch.full_like(gradient, expected))
+
+
+@pytest.mark.parametrize("depth", [12, 48])
+def test_deep_scales_init_keeps_moments_at_any_depth(depth):
+    """The variance of stream and branches, and of the gradient from top to bottom, stays near 1."""
+    size = {"width": 64, "feed_forward": 256}
+    model = model_of("deep_scale", depth, 1, task="classification", model=size, init=node("deep_scale", "init"))
+    torch.manual_seed(0)
+    shared, own = torch.randn(8, 1, 64), torch.randn(8, 24, 64)
+    x = (0.221**0.5 * shared + (1 - 0.221) ** 0.5 * own).requires_grad_()
+    trace = {}
+    model.encoder(x, trace=trace)
+    top = trace[f"{model.encoder.sites[-1].name}/stream"]
+    (gradient,) = torch.autograd.grad(top, x, torch.randn_like(top))
+    streams = [trace[f"{site.name}/stream"].var().item() for site in model.encoder.sites]
+    branches = [trace[f"{site.name}/branch"].var().item() for site in model.encoder.sites]
+    assert 0.5 < min(streams) < max(streams) < 2
+    assert 0.5 < sum(branches) / len(branches) < 2
+    assert 0.5 < gradient.var().item() < 2
 
 
 def test_branch_norm_rises_to_post_ln_and_stays():
@@ -227,10 +259,10 @@ def test_admin_measures_no_more_after_a_forward_that_failed():
         ("keel", "x ← LN(12·h₂ + FFN(LN(h₂)))"),
         ("recursive_skip", "x ← LN(h₂ + LN(h₂ + FFN(h₂)))"),
         ("branch_norm", "x ← LN(h₂ + 0.025·FFN(h₂))"),
-        ("deep_scale", "x ← 0.7071·h₂ + 0.7071·FFN(LN(h₂))"),
+        ("deep_scale", "x ← 0.866·h₂ + 0.5·FFN(LN(h₂))"),
     ],
 )
 def test_the_graph_is_the_papers(name, line):
     parts = {part.where: part.lines for part in graph(model_of(name, 3, 4)) if part.stack == "decoder"}
-    assert parts["layers 1–4"][-1] == line
+    assert parts["layers 2–4" if name == "keel" else "layers 1–4"][-1] == line
     assert parts["closes"] == (("output = LN(x)",) if name == "deep_scale" else ("output = x",))

@@ -13,6 +13,7 @@ import yaml
 
 BASELINES = {"unigram": 2.93, "position_only": 1.89, "target_bigram": 2.12}
 ENDS = {"post_ln": {6: 0.30, 12: 1.20, 18: 1.93}, "pre_ln": {6: 0.20, 12: 0.25, 18: 0.31}}
+CLASSES = {"post_ln": "PostLN", "pre_ln": "PreLN", "no_residual": "NoResidual"}
 STEPS = 100
 
 
@@ -45,7 +46,7 @@ def write_run(folder: Path, task: str = "translation", state: str = "completed",
         **{key: keys[key] for key in ("lr", "warmup", "label_smoothing") if key in keys},
         "task": {"name": task},
         "model": {"name": "tiny", "width": 64, "encoder_depth": depth, "decoder_depth": depth},
-        "variant": {"name": variant, "_target_": f"normexp.variants.{variant}"},
+        "variant": {"name": variant, "_target_": f"normexp.variants.{variant}.{CLASSES.get(variant, '')}"},
         "norm": {"name": "layer_norm", "eps": 1e-5},
         "init": {"name": keys.get("init", "xavier_uniform")},
         "data": {"name": "cldr_dates", "languages": ["en", "fr"]},
@@ -88,7 +89,7 @@ def write_sweep(folder: Path, **grid: list[object]) -> Path:
         name = ",".join(f"{key}={value:02d}" if key == "depth" else f"{key}={value}" for key, value in keys.items())
         names.append(name + "-1a2b3c4d")
         write_run(folder / names[-1], **keys)  # type: ignore[arg-type]
-    swept = {"name": folder.name, "swept": list(grid), "cells": names, "overrides": []}
+    swept = {"name": folder.name, "swept": list(grid), "runs": names, "overrides": []}
     (folder / "sweep.json").write_text(json.dumps(swept))
     return folder
 

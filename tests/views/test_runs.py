@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from normexp.sweep.plan import plan
 from normexp.views.runs import load_runs, load_table, split_sweeps, swept_keys
 
 
@@ -23,6 +24,16 @@ def test_one_row_per_run_in_the_order_of_the_sweep(sweep: Path) -> None:
     assert first["baseline.unigram"] == 2.93
     assert first["data.languages"] == '["en", "fr"]'
     assert Path(first["folder"]).name == "depth=06,variant=post_ln,seed=0-1a2b3c4d"
+
+
+def test_a_planned_sweep_is_read_in_its_order(tmp_path: Path) -> None:
+    """The order and the runs are those of the last command: earlier runs in the same folder are left out."""
+    for norm in ("rms_norm", "layer_norm"):
+        overrides = ["variant=pre_ln,post_ln", "depth=1", f"norm={norm}", f"results={tmp_path}"]
+        plan("sweep", overrides, name="try").create()
+    frame = load_runs(tmp_path)
+    assert list(frame["variant"]) == ["pre_ln", "post_ln"]
+    assert set(frame["norm"]) == {"layer_norm"}
 
 
 def test_runs_are_found_from_above_and_from_within(sweep: Path) -> None:

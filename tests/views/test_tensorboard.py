@@ -8,18 +8,21 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from PIL import Image
 
 from normexp.records.events import Events
-from normexp.views.runs import load_runs
-from normexp.views.tensorboard import serve
+from normexp.views.runs import load_runs, split_sweeps
+from normexp.views.tensorboard import Served, chosen, serve
 
-RUNS = [f"depth={depth},variant={variant}-1a2b3c4d" for depth in ("06", "12") for variant in ("post_ln", "pre_ln")]
+RUNS = [f"depth={depth},variant={variant}" for depth in ("06", "12") for variant in ("post_ln", "pre_ln")]
+FOLDERS = [f"{name}-1a2b3c4d" for name in RUNS]
+PROFILES = [f"profile depth{depth}-{variant}" for depth in ("06", "12") for variant in ("post_ln", "pre_ln")]
 JSON = {"Content-Type": "application/json"}
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -62,12 +65,11 @@ def served(folder: Path) -> Iterator[str]:
         start_new_session=True,
     )
     url = f"http://127.0.0.1:{port}"
-    expected = max(1, len(list(folder.glob("*/config.yaml"))))
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline and process.poll() is None:
             with contextlib.suppress(OSError):
-                if len(ask(f"{url}/data/runs")) >= expected:
+                if "sweep" in ask(f"{url}/data/plugin/images/tags"):  # the last that is written
                     break
             time.sleep(0.2)
         yield url
@@ -79,7 +81,7 @@ def served(folder: Path) -> Iterator[str]:
         process.wait(10)
 
 
-def ask(url: str, body: object = None) -> object:
+def ask(url: str, body: object = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     with urllib.request.urlopen(urllib.request.Request(url, data, JSON), timeout=10) as answer:
         return json.loads(answer.read())
@@ -94,8 +96,36 @@ def page(url: str, folder: Path, *options: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
-def test_each_run_shows_once_under_its_folders_name(server: str) -> None:
-    assert ask(f"{server}/data/runs") == sorted(RUNS)
+def test_each_run_shows_once_under_its_short_name(server: str) -> None:
+    """Without the sweep's name and the digest; beside the runs, a profile per configuration and the sweep."""
+    assert sorted(ask(f"{server}/data/runs")) == sorted([*RUNS, *PROFILES, "sweep"])
+
+
+def test_a_profile_has_the_layer_as_its_step(server: str) -> None:
+    tags = ask(f"{server}/data/plugin/scalars/tags")
+    assert sorted(tags[PROFILES[2]]) == [
+        f"depth_profile_log10_grad_norm/{when} {stack}.{site}"
+        for when in ("end", "start")
+        for stack in ("decoder", "encoder")
+        for site in ("attention", "feed_forward")
+    ]
+    tag = "depth_profile_log10_grad_norm/start%20encoder.attention"
+    rows = ask(f"{server}/data/plugin/scalars/scalars?run={PROFILES[2].replace(' ', '%20')}&tag={tag}")
+    assert [step for _, step, _ in rows] == list(range(1, 13))
+
+
+def test_losses_come_first(server: str) -> None:
+    tags = ask(f"{server}/data/plugin/scalars/tags")
+    groups = sorted({tag.split("/")[0] for run in tags.values() for tag in run})
+    assert groups[:2] == ["curves", "depth_profile_log10_grad_norm"]
+
+
+def test_the_sweep_has_its_figures_and_its_table(server: str) -> None:
+    images = ask(f"{server}/data/plugin/images/tags")
+    assert {"figures/loss_curves", "figures/gradient_norms"} <= set(images["sweep"])
+    assert any(tag.startswith("gradient norm by layer and step/") for tag in images["sweep"])
+    texts = ask(f"{server}/data/plugin/text/text?run=sweep&tag=2%20table")
+    assert "<table>" in texts[0]["text"]
 
 
 def test_hparams_has_one_row_per_run(server: str) -> None:
@@ -109,7 +139,7 @@ def test_hparams_has_one_row_per_run(server: str) -> None:
     answer = ask(f"{server}/data/plugin/hparams/session_groups", request)
     assert isinstance(answer, dict)
     rows = {row["name"]: row for row in answer["sessionGroups"]}
-    assert sorted(rows) == sorted(RUNS)
+    assert sorted(rows) == sorted(FOLDERS)
     row = rows["depth=12,variant=post_ln-1a2b3c4d"]
     assert row["hparams"] == {"depth": 12.0, "variant": "post_ln", "lr": 1e-3, "seed": 0.0}
     values = {value["name"]["tag"]: value["value"] for value in row["metricValues"]}
@@ -128,13 +158,38 @@ def test_custom_scalars_has_the_charts_once(server: str) -> None:
 
 
 def test_a_single_run_keeps_its_name(make_logged: Path) -> None:
-    with served(make_logged / RUNS[0]) as url:
-        assert ask(f"{url}/data/runs") == [RUNS[0]]
+    with served(make_logged / FOLDERS[0]) as url:
+        assert {RUNS[0], "sweep"} <= set(ask(f"{url}/data/runs"))
 
 
 def test_a_folder_without_events_is_one_clear_sentence(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no TensorBoard events in"):
         serve(tmp_path, 0, "127.0.0.1", False)
+
+
+def test_the_link_has_no_smoothing_and_a_colour_per_variant(make_logged: Path) -> None:
+    assert chosen(make_logged).link == "?smoothing=0&runColorGroup=regex:(post_ln|pre_ln)#timeseries"
+
+
+def test_runs_that_would_share_a_name_keep_their_digest(make_sweep: Callable[..., Path]) -> None:
+    folder = make_sweep("names", depth=[2], variant=["post_ln"])
+    (run,) = folder.glob("depth*")
+    shutil.copytree(run, folder / run.name.replace("1a2b3c4d", "5e6f7a8b"))
+    (folder / "sweep.json").unlink()
+    sweeps = split_sweeps(load_runs(folder))
+    assert sorted(Served(sweeps).names) == [f"depth=02,variant=post_ln-{digest}" for digest in ("1a2b3c4d", "5e6f7a8b")]
+
+
+def test_too_many_runs_leave_the_newest_sweep(make_sweep: Callable[..., Path]) -> None:
+    for name, seeds in (("old", 30), ("new", 12)):
+        folder = make_sweep(name, depth=[1], variant=["post_ln"], seed=list(range(seeds)))
+        for path in folder.glob("*/status.json"):
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"heartbeat": 2e9 if name == "new" else 1e9}))
+    next(folder.glob("depth*")).joinpath("events.out.tfevents.1").touch()
+    served = chosen(folder.parent)
+    assert [sweep.name for sweep in served.sweeps] == ["new"]
+    assert len(served.names) == 12
+    assert "42 runs in 2 sweeps" in served.note
 
 
 def page_with(words: Sequence[str], url: str, folder: Path) -> str:
@@ -146,16 +201,19 @@ def page_with(words: Sequence[str], url: str, folder: Path) -> str:
     return text
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
-def test_a_browser_shows_runs_and_charts(server: str, tmp_path: Path) -> None:
-    wanted = [*RUNS, "grad_norm/decoder.01.feed_forward"]
-    text = page_with(wanted, f"{server}/#timeseries", tmp_path / "all")
+def test_a_browser_shows_runs_and_charts(server: str, make_logged: Path, tmp_path: Path) -> None:
+    wanted = [*RUNS, "nll/train"]
+    text = page_with(wanted, f"{server}/{chosen(make_logged).link}", tmp_path / "all")
     assert all(word in text for word in wanted)
-    text = page_with(["nll/train"], f"{server}/?tagFilter=nll#timeseries", tmp_path / "losses")
-    assert "nll/train" in text
+    wanted = ["decoder.01.feed_forward"]
+    text = page_with(wanted, f"{server}/?tagFilter=layers_grad#timeseries", tmp_path / "layers")
+    assert all(word in text for word in wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 def test_a_browser_draws_the_layout(server: str, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ class HydraPool(Pool):
     """
 
     def __init__(self, sweep: Path, launcher: Sequence[str]) -> None:
+        super().__init__()
         self.sweep, self.launcher = sweep, tuple(launcher)
 
     def run(self, folders: Sequence[Path]) -> None:

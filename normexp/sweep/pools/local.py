@@ -1,34 +1,40 @@
 """Worker processes on this machine."""
 
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from normexp.errors import LaunchError
+from normexp.errors import DiskError, LaunchError
 from normexp.sweep.pools.pool import Pool
 
 COMMAND = (sys.executable, "-m", "normexp.sweep.worker")
+GRACE = 20.0  # seconds that a worker has to write its checkpoint before it is killed
 
 
 class LocalPool(Pool):
     """`jobs` processes, each of which takes one folder after another.
 
     A worker reads the names of folders from its standard input and answers each with a line when it is done. If it
-    dies, another one takes its place and its neighbours go on. If this process dies, its workers see the end of their
-    input and exit.
+    dies, another one takes its place and its neighbours go on; if it cannot write, no further run is started. If this
+    process dies, its workers see the end of their input and exit.
     """
 
     def __init__(self, jobs: int) -> None:
+        super().__init__()
         self.jobs = jobs
         self._workers: set[subprocess.Popen[str]] = set()
         self._lock = threading.Lock()  # around the start of a worker, so that none starts once we stop
         self._stopping = False
         self._failure = ""
+        self._disk = ""
 
     def run(self, folders: Sequence[Path]) -> None:
         todo = deque(folders)
@@ -37,21 +43,34 @@ class LocalPool(Pool):
             thread.start()
         for thread in threads:
             thread.join()
+        if self._disk:
+            raise DiskError(self._disk)
         if self._failure:
             raise LaunchError(self._failure)
 
     def stop(self, running: Sequence[Path] = ()) -> None:
+        """End the workers, each after its checkpoint; at once if a second interrupt arrives."""
         with self._lock:
             self._stopping = True
             workers = list(self._workers)
-        for worker in workers:
-            worker.terminate()
+        try:
+            for worker in workers:
+                worker.terminate()
+                with suppress(ProcessLookupError):
+                    worker.send_signal(signal.SIGCONT)  # one that was stopped would not see the other signal
+            deadline = time.monotonic() + GRACE
+            for worker in workers:
+                with suppress(subprocess.TimeoutExpired):
+                    worker.wait(max(0.1, deadline - time.monotonic()))
+        finally:
+            for worker in workers:
+                worker.kill()
         for worker in workers:
             worker.wait()
 
     def _serve(self, todo: deque[Path]) -> None:
         """Keep one worker busy until nothing is left to do; a worker that dies is replaced for the next folder."""
-        while todo:
+        while todo and not self._disk:
             with tempfile.TemporaryFile("w+") as errors:
                 with self._lock:
                     if self._stopping:
@@ -59,12 +78,43 @@ class LocalPool(Pool):
                     worker = _start(errors)
                     self._workers.add(worker)
                 with worker:  # closes its pipes
-                    answered = _feed(worker, todo)
+                    answered = self._feed(worker, todo)
                 self._workers.discard(worker)
                 if not answered and not self._stopping:
                     errors.seek(0)
                     self._failure = (errors.read().strip().splitlines() or ["a worker ended without a message"])[-1]
                     return
+
+    def _feed(self, worker: subprocess.Popen[str], todo: deque[Path]) -> bool:
+        """Hand folders to a worker until it dies or none is left; whether it ever became ready."""
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        ready = bool(worker.stdout.readline())
+        with suppress(BrokenPipeError):  # it died before it could read
+            while ready and todo and not self._disk:
+                try:
+                    folder = todo.popleft()
+                except IndexError:  # another thread took the last one
+                    break
+                worker.stdin.write(f"{folder}\n")
+                worker.stdin.flush()
+                answer = worker.stdout.readline()
+                if not answer:
+                    self.deaths[folder] = _death(worker.wait())
+                    break
+                trouble = answer.rstrip("\n").partition("\t")[2]
+                if trouble.startswith("the results cannot be written"):
+                    self._disk = trouble
+            worker.stdin.close()
+        worker.wait()
+        return ready
+
+
+def _death(code: int) -> str:
+    """How a process ended, from its exit code."""
+    with suppress(ValueError):
+        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return f"signal {-code}"
 
 
 def _start(errors: IO[str]) -> subprocess.Popen[str]:
@@ -77,25 +127,3 @@ def _start(errors: IO[str]) -> subprocess.Popen[str]:
         encoding="utf-8",
         start_new_session=True,  # Ctrl-C reaches this process alone, which then stops its workers
     )
-
-
-def _feed(worker: subprocess.Popen[str], todo: deque[Path]) -> bool:
-    """Hand folders to a worker until it dies or none is left; whether it ever became ready."""
-    assert worker.stdin is not None
-    assert worker.stdout is not None
-    ready = bool(worker.stdout.readline())
-    try:
-        while ready and todo:
-            try:
-                folder = todo.popleft()
-            except IndexError:  # another thread took the last one
-                break
-            worker.stdin.write(f"{folder}\n")
-            worker.stdin.flush()
-            if not worker.stdout.readline():
-                break
-        worker.stdin.close()
-    except BrokenPipeError:  # it died before it could read
-        pass
-    worker.wait()
-    return ready

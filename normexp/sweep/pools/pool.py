@@ -19,14 +19,20 @@ class Pool(ABC):
     about how a run ended: the executor reads that from the folder.
     """
 
+    def __init__(self) -> None:
+        self.deaths: dict[Path, str] = {}  # how the worker of a run died that never answered, where the pool knows
+
     @abstractmethod
     def run(self, folders: Sequence[Path]) -> None:
-        """Return when no worker is busy with any of these folders. May raise if workers cannot be started."""
+        """Return when no worker is busy with any of these folders.
+
+        May raise if workers cannot be started, and DiskError if a worker could not write to the disk.
+        """
 
     def stop(self, running: Sequence[Path]) -> None:
         """Called after an interrupt: end the workers. By default the processes that the folders name, if local."""
         for path in running:
             status = RunFolder(path).status
-            if status["host"] == socket.gethostname():
+            if status.get("host") == socket.gethostname():
                 with suppress(ProcessLookupError):
                     os.kill(status["pid"], signal.SIGTERM)

@@ -68,19 +68,30 @@ def admin_constant_by_layers(x: Tensor, w: Weights) -> Tensor:
     return weighted_post_ln(x, w, math.sqrt((w.depth + 1) / math.log(w.depth + 1) - 1))
 
 
+def keel_first_layer(x: Tensor, w: Weights) -> Tensor:
+    """x + A(LN x), then LN(x + F(LN x)) with no α at the other sub-layers."""
+    x = x + branch(layer_norm(x, w, 1, "attention", "norm_in"), w, 1, "attention")
+    for site in w.kinds[1:]:
+        x = layer_norm(x + branch(layer_norm(x, w, 1, site, "norm_in"), w, 1, site), w, 1, site, "norm_out")
+    return x
+
+
 def keel(x: Tensor, w: Weights) -> Tensor:
-    """Chen & Wei 2026 as ports have it: LN(αx + F(LN(x))), α = L, L all sub-layers."""
-    for layer in range(1, w.depth + 1):
+    """Chen & Wei 2026, section 3.1 and figure 2: LN(αx + F(LN(x))), α = L, L all sub-layers; layer 1 without α."""
+    x = keel_first_layer(x, w)
+    for layer in range(2, w.depth + 1):
         for site in w.kinds:
             f = branch(layer_norm(x, w, layer, site, "norm_in"), w, layer, site)
             x = layer_norm(sublayers(w) * x + f, w, layer, site, "norm_out")
     return x
 
 
-def keel_without_inner_norm(x: Tensor, w: Weights) -> Tensor:
+def keel_with_alpha_in_the_first_layer(x: Tensor, w: Weights) -> Tensor:
+    x = x + branch(layer_norm(x, w, 1, "attention", "norm_in"), w, 1, "attention")
     for layer in range(1, w.depth + 1):
-        for site in w.kinds:
-            x = layer_norm(sublayers(w) * x + branch(x, w, layer, site), w, layer, site, "norm_out")
+        for site in w.kinds if layer > 1 else w.kinds[1:]:
+            f = branch(layer_norm(x, w, layer, site, "norm_in"), w, layer, site)
+            x = layer_norm(sublayers(w) * x + f, w, layer, site, "norm_out")
     return x
 
 
@@ -119,12 +130,12 @@ def weighted_pre_ln(x: Tensor, w: Weights, beta_squared: float) -> Tensor:
 
 
 def deep_scale(x: Tensor, w: Weights) -> Tensor:
-    """Kedia et al. 2024 as ports have it: λ² = 1 − 2/N, β² = 2/N, N layers."""
-    return weighted_pre_ln(x, w, 2 / w.depth)
+    """Kedia et al. 2024 as the authors' code has it: β² = 1/N, λ² = 1 − 1/N, N layers."""
+    return weighted_pre_ln(x, w, 1 / w.depth)
 
 
 def deep_scale_by_sublayers(x: Tensor, w: Weights) -> Tensor:
-    return weighted_pre_ln(x, w, 2 / sublayers(w))
+    return weighted_pre_ln(x, w, 1 / sublayers(w))
 
 
 Reference = Callable[[Tensor, Weights], Tensor]
@@ -143,7 +154,7 @@ MUTATIONS: dict[str, Reference] = {
     "deep_norm": deep_norm_depths_swapped,
     "admin": admin_on_the_branch,
     "admin_constant": admin_constant_by_layers,
-    "keel": keel_without_inner_norm,
+    "keel": keel_with_alpha_in_the_first_layer,
     "recursive_skip": recursive_skip_norms_swapped,
     "branch_norm": branch_norm_on_the_skip,
     "deep_scale": deep_scale_by_sublayers,

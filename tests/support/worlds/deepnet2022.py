@@ -11,6 +11,7 @@ class DeepNet2022(World):
     paper = {
         "spread": 2.0, "matrices": 1.5, "post": 0.8, "gradient": 3.0, "lower": -0.5,
         "deep_norm_18": "trained", "gain": -0.05, "jump": 20.0, "growth": 2.0,
+        "start": 3.0, "tied": 0.4, "pre_tied": 0.1,
     }  # fmt: skip
     cases = {
         "deepnorm-bounded": Case(2, {"spread": 5.0}, 5),
@@ -22,6 +23,9 @@ class DeepNet2022(World):
         "deepnorm-beats-pre": Case(-0.05, {"gain": 0.05}, 0.05, "full"),
         "post-jumps": Case(20, {"jump": 0.5}, 0.5),
         "inputs-grow": Case(2, {"growth": 0.8}, 0.8),
+        "tied-starts-higher": Case(3, {"start": -1.0}, -1),
+        "tied-ends-higher": Case(0.4, {"tied": 0.01}, 0.01),
+        "tied-costs-more": Case(0.3, {"pre_tied": 0.5}, -0.1),
     }
 
     def update_shift_norm(self, rows):
@@ -47,4 +51,8 @@ class DeepNet2022(World):
             by(frame["init"], 0.0, post_ln_init=self.p.lower),
             by(frame["variant"], 0.0, deep_norm=self.p.gain),
         )
-        return 1 + super().final_loss(frame) + lower + gain
+        cost = by(frame["variant"], 0.0, deep_norm=self.p.tied, pre_ln=self.p.pre_tied)
+        return 1 + super().final_loss(frame) + lower + gain + cost * frame["model.tied"].astype(int)
+
+    def train_nll(self, rows):
+        return 4 + self.p.start * rows["model.tied"]

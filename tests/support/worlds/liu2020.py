@@ -66,12 +66,13 @@ class Liu2020(World):
         return seeds(rows) * level * shift(2.0 * rows["depth"], power, bend)
 
     def grad_norm(self, rows):
-        up_and_down = np.exp(self.p.wiggle * (-1.0) ** rows["layer"])
-        decoder = np.exp(self.p.rate * rows["layer"]) * up_and_down
-        return fc2(rows, seeds(rows) * np.where(rows["stack"] == "encoder", 1, decoder))
+        return fc2(rows, seeds(rows) * np.exp(self.p.rate * rows["layer"]))
 
     def stream_grad_norm(self, rows):
-        return seeds(rows) * np.where(rows["layer"] == 1, self.p.bottom, 1)
+        decoder = np.exp(self.p.rate * rows["layer"] + self.p.wiggle * (-1.0) ** rows["layer"])
+        encoder = np.where(rows["layer"] == 1, self.p.bottom, 1)
+        at_end = np.where(rows["site"] == "feed_forward", 1, 9 * rows["layer"])
+        return seeds(rows) * at_end * np.where(rows["stack"] == "encoder", encoder, decoder)
 
     def update_norm(self, rows):
         return fc2(rows, np.where(rows["layer"] == 1, self.p.updates, 1))

@@ -27,7 +27,9 @@ class Takase2022(World):
     }
 
     def stream_grad_norm(self, rows):
-        return seeds(rows) * (self.p.norm * self.p.sum) ** rows["site"].map(FROM_THE_TOP)
+        decay = by(rows["variant"], post_ln=self.p.post, pre_ln=self.p.pre, b2t=self.p.b2t)
+        at_end = seeds(rows) * np.exp(decay * rows["layer"])
+        return at_end * (self.p.norm * self.p.sum) ** rows["site"].map(FROM_THE_TOP)
 
     def branch_grad_norm(self, rows):
         return self.stream_grad_norm(rows) * self.p.norm
@@ -36,9 +38,8 @@ class Takase2022(World):
         return (self.p.divides / self.p.norm) ** 2
 
     def grad_norm(self, rows):
-        decoder = by(rows["variant"], post_ln=self.p.post, pre_ln=self.p.pre, b2t=self.p.b2t)
         encoder = rows["layer"] ** by(rows["variant"], 0.0, pre_ln=self.p.pre_encoder)
-        return fc2(rows, seeds(rows) * np.where(rows["stack"] == "encoder", encoder, np.exp(decoder * rows["layer"])))
+        return fc2(rows, seeds(rows) * np.where(rows["stack"] == "encoder", encoder, 1))
 
     def outcome(self, frame):
         deep = by(frame["variant"], "trained", post_ln="stuck", b2t=self.p.b2t_18)

@@ -11,7 +11,7 @@ class Xiong2020(World):
     paper = {
         "post": 0.1, "pre": -0.5, "post_rate": 0.36, "pre_rate": 0.02,  # gradient ∝ depth^p, e^(r·layer) and layer^p
         "off": 0.02, "growth": 1.0,  # of the lemma's sum from 3/2; of its stream by layer
-        "post_rise": 0.5, "pre_rise": 0.01, "radam": -0.3, "post_step": 200, "pre_step": 100,
+        "scatter": -0.5, "post_rise": 0.5, "pre_rise": 0.01, "radam": -0.3, "post_step": 200, "pre_step": 100,
     }  # fmt: skip
     cases = {
         "post-flat": Case(0.1, {"post": -0.6}, -0.6),
@@ -21,6 +21,7 @@ class Xiong2020(World):
         "post-grows": Case(0.36, {"post_rate": 0.05}, 0.05),
         "pre-even": Case(0.02, {"pre_rate": -0.5}, -0.5),
         "lemma-post": Case(1.02, {"off": 0.2}, 1.2),
+        "lemma-scatters": Case(-0.5, {"scatter": -0.1}, -0.1),
         "lemma-pre": Case(2.5 / 3 - 1, {"growth": 2.0}, 33.5 / 25.5 - 1),  # entered with 1.5; at layers 1 and 16
         "warmup-post": Case(0.5, {"post_rise": 0.02}, 0.02),
         "warmup-pre": Case(0.01, {"pre_rise": 0.1}, 0.1),
@@ -36,7 +37,8 @@ class Xiong2020(World):
         return fc2(rows, seeds(rows) * rows["depth"] ** power * np.where(rows["variant"] == "post_ln", post, pre))
 
     def sum_norm(self, rows):
-        return 1.5 * np.where(rows["site"] == "feed_forward", 1 + self.p.off, 0.7)
+        scatter = 0.05 * (-1.0) ** rows["layer"] * (rows["model.width"] / 512) ** self.p.scatter
+        return 1.5 * np.where(rows["site"] == "feed_forward", (1 + self.p.off) * (1 + scatter), 0.7)
 
     def stream_norm(self, rows):
         return np.where(rows["site"] == "attention", 9, 1.5 + self.p.growth * rows["layer"])

@@ -1,0 +1,61 @@
+"""How large a run is, from its config alone: parameters and memory, before anything is built."""
+
+import os
+
+from normexp.config.schema import Config
+from normexp.config.validate import depths
+from normexp.errors import ConfigError
+
+FLOAT = 4  # bytes
+SLACK = 1.25  # of the estimate: allocators keep more than is in use
+
+
+def parameters(config: Config) -> int:
+    """About how many parameters the model has, without embeddings of words: matrices of all layers, positions."""
+    size = config.model
+    encoder, decoder = depths(config)
+    attention, feed_forward = 4 * size.width**2, 2 * size.width * size.feed_forward
+    own = attention + feed_forward + 2 * size.persistent * size.width
+    cross = attention if encoder and decoder else 0
+    positions = size.max_length * size.width * bool(encoder + decoder)
+    return encoder * own + decoder * (own + cross) + positions
+
+
+def memory(config: Config) -> int:
+    """About how many bytes a training step needs: weights, gradients, two moments, and kept activations."""
+    size = config.model
+    encoder, decoder = depths(config)
+    per_token = 14 * size.width + 3 * size.feed_forward  # of what one layer keeps for its backward
+    kept = config.training.batch_tokens * (encoder + 1.5 * decoder) * per_token
+    return round(SLACK * FLOAT * (4 * parameters(config) + kept))
+
+
+def machine_memory() -> int:
+    """Bytes of this machine's memory; 0 where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return 0
+
+
+def check_size(config: Config) -> None:
+    """Raise ConfigError for a model whose weights and gradients alone exceed this machine's memory."""
+    count, available = parameters(config), machine_memory()
+    if available and config.training.device == "cpu" and 2 * FLOAT * count > available:
+        raise ConfigError(
+            f"the model would have about {count:.3g} parameters, which need {gigabytes(2 * FLOAT * count)} for weights "
+            f"and gradients; this machine has {gigabytes(available)}; reduce depth or the sizes in model"
+        )
+
+
+def memory_advice(config: Config) -> str:
+    """What a run needs and what to change where memory is short."""
+    return (
+        f"the run needs about {gigabytes(memory(config))} and this machine has {gigabytes(machine_memory())}; "
+        "reduce training.batch_tokens, depth or model.width, or run fewer at a time with --jobs"
+    )
+
+
+def gigabytes(size: float) -> str:
+    """3.1 GB."""
+    return f"{size / 1e9:,.1f} GB"

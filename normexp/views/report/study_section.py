@@ -1,0 +1,62 @@
+"""A reproduced study as a section of the report, from the files that `normexp reproduce` wrote."""
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pandas as pd
+
+from normexp.views.report.parts import Claim, Section, picture
+from normexp.views.report.sweep_section import origin_lines
+
+ORDER = ("does not hold", "cannot tell", "cannot be tested", "holds")
+
+
+def is_study(folder: Path) -> bool:
+    """Whether a folder holds a reproduced study."""
+    return (folder / "report.md").is_file() and (folder / "origin.json").is_file()
+
+
+def study_section(folder: Path) -> Section:
+    """The section of a study: its claims with their intervals, its figures, commands and origin."""
+    text = (folder / "report.md").read_text("utf-8")
+    claims = _claims(folder / "claims.csv")
+    stems = sorted({path.with_suffix("") for kind in ("png", "svg") for path in (folder / "figures").glob(f"*.{kind}")})
+    commands = re.search(r"## Commands\s+```sh\n(.*?)```", text, re.DOTALL)
+    title = re.match(r"# (.*)", text)
+    made = json.loads((folder / "origin.json").read_text("utf-8"))
+    seeds = re.findall(r"^- (\S+: \d+ runs, seeds .*)$", text, re.MULTILINE)
+    return Section(
+        name=folder.resolve().name,
+        question=title.group(1) if title else folder.resolve().name,
+        sentences=_counted(claims),
+        claims=_ordered(claims),
+        pictures=[picture(stem, stem.name.replace("_", " ").capitalize() + ".") for stem in stems],
+        commands=commands.group(1).strip().splitlines() if commands else [],
+        origin=[*seeds, *origin_lines(made)],
+    )
+
+
+def _claims(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        return pd.DataFrame(columns=[*(field.name for field in fields(Claim)), "kind"])
+    return pd.read_csv(path, keep_default_na=False)
+
+
+def _counted(claims: pd.DataFrame) -> list[str]:
+    """How many claims hold; controls are not counted."""
+    counted = claims[claims["kind"] != "control"]
+    if counted.empty:
+        return []
+    verdicts = counted["verdict"].value_counts()
+    said = ", ".join(f"{name}: {verdicts[name]}" for name in reversed(ORDER) if name in verdicts)
+    return [f"{len(counted)} claims ({said}). A verdict comes from the 95 % interval over the seeds."]
+
+
+def _ordered(claims: pd.DataFrame) -> list[Claim]:
+    """The claims, what does not hold first."""
+    rank = claims["verdict"].map({name: index for index, name in enumerate(ORDER)})
+    shown = claims.assign(rank=rank).sort_values("rank", kind="stable")
+    names = [field.name for field in fields(Claim)]
+    return [Claim(**{name: str(row.get(name, "")) for name in names}) for row in shown.to_dict("records")]

@@ -1,0 +1,127 @@
+"""A sweep as a section of the report, from its run folders alone."""
+
+import importlib
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from normexp.papers import papers_of
+from normexp.records.provenance import origins
+from normexp.records.samples import read_graph, read_samples
+from normexp.views import formatting, sentences
+from normexp.views.figure_files import figure_files
+from normexp.views.probe_table import tables
+from normexp.views.report.parts import Answers, Graph, Section, Table, picture
+from normexp.views.runs import swept_keys
+from normexp.views.table import baselines_line, notes, rows_of, texts
+
+TEXTS = 3  # whose translations or continuations are shown
+
+
+def sweep_section(folder: Path, runs: pd.DataFrame, spare: Path) -> Section:
+    """The section of the runs of a sweep. spare: where figures are drawn that the sweep does not have yet."""
+    stems = {path.with_suffix("") for kind in ("png", "svg") for path in figure_files(folder, spare, kind)}
+    swept = swept_keys(runs)
+    trained = "steps" not in runs or bool(runs["steps"].any())
+    examples = _answers(runs)
+    return Section(
+        name=folder.resolve().name,
+        question=sentences.question(runs),
+        settings=formatting.heading(runs, swept),
+        sentences=sentences.summary(runs),
+        graphs=_graphs(runs),
+        example=(examples[0].given, examples[0].expected) if examples else None,
+        notes=[*([baselines_line(runs)] if trained else []), *notes(runs)],
+        tables=_tables(runs, trained),
+        pictures=[picture(stem, sentences.of_figure(stem.name, runs)) for stem in sorted(stems, key=_loss_first)],
+        answers=examples,
+        commands=_commands(folder, runs),
+        origin=origin_lines(origins(map(Path, runs["folder"])), runs),
+    )
+
+
+def origin_lines(made: list[dict[str, Any]], runs: pd.DataFrame | None = None) -> list[str]:
+    """Seeds, then commit, versions, machine and data of every way in which the runs were made."""
+    lines = []
+    if runs is not None and "seed" in runs:
+        numbers = ", ".join(map(str, sorted(runs["seed"].unique())))
+        count = f"{len(runs)} run{'s' * (len(runs) > 1)}"
+        lines.append(f"{count}, seed{'s' * (runs['seed'].nunique() > 1)} {numbers}")
+    for one in made:
+        git = one.get("git")
+        commit = f"commit {git['commit'][:7]}{'' if git['clean'] else ' with changes'}" if git else "no commit"
+        versions = ", ".join(f"{name} {version}" for name, version in one.get("packages", {}).items())
+        machine = f"{one.get('processor')}, {one.get('cores')} cores" + (f", {one['gpu']}" if one.get("gpu") else "")
+        data = str(one.get("data_sha256", ""))[:12]
+        lines.append(f"{commit}; Python {one.get('python')}, {versions}; {machine}; data sha256 {data}…")
+    return lines
+
+
+def _loss_first(stem: Path) -> tuple[bool, str]:
+    return not stem.name.startswith("loss_curves"), stem.name
+
+
+def _tables(runs: pd.DataFrame, trained: bool) -> list[tuple[str, Table]]:
+    if not trained:
+        return [(each.title, Table(each.columns, each.rows)) for each in tables(runs)]
+    columns, rows = rows_of(runs)
+    return [("Mean ± standard deviation over the seeds", Table(columns, [texts(row) for row in rows], "outcome"))]
+
+
+def _graphs(runs: pd.DataFrame) -> list[Graph]:
+    """The graph of each variant, of its deepest run."""
+    found = []
+    for name, some in runs.groupby("variant", sort=False):
+        deepest = max(some.to_dict("records"), key=lambda run: run["depth"])
+        equation, papers = _stated(deepest)
+        found.append(Graph(str(name), equation, papers, read_graph(Path(deepest["folder"]))))
+    return found
+
+
+def _stated(run: Mapping[Any, Any]) -> tuple[str, list[tuple[str, str]]]:
+    """The equation and the papers that a variant of the package states; a user's class is not imported for it."""
+    module, _, name = str(run.get("variant._target_") or "").rpartition(".")
+    if not module.startswith("normexp.variants"):
+        return "", []
+    try:
+        variant = getattr(importlib.import_module(module), name)
+        return str(variant.equation), [(paper.citation, paper.link) for paper in papers_of(variant.paper)]
+    except (ImportError, AttributeError, KeyError):  # of another version of the package
+        return "", []
+
+
+def _answers(runs: pd.DataFrame) -> list[Answers]:
+    """What the deepest run of each configuration wrote for the same few texts, first seeds only."""
+    keys = [key for key in swept_keys(runs) if key not in ("seed", "depth") and runs[key].nunique(dropna=False) > 1]
+    chosen = runs[runs["depth"] == runs["depth"].max()] if "depth" in runs else runs
+    kept: dict[str, dict[str, Any]] = {}
+    for run in chosen.to_dict("records"):
+        name = ", ".join(formatting.setting(key, run[key]) for key in keys) or str(run.get("variant", ""))
+        samples = read_samples(Path(run["folder"]))
+        if samples:
+            kept.setdefault(name, {each.given: each for each in samples})
+    texts_of = [given for given in next(iter(kept.values()), {}) if all(given in each for each in kept.values())]
+    step = max(1, len(texts_of) // TEXTS)  # spread over the lengths
+    return [
+        Answers(
+            given,
+            next(iter(kept.values()))[given].expected,
+            [(name, samples[given].written, samples[given].exact) for name, samples in kept.items()],
+        )
+        for given in texts_of[::step][:TEXTS]
+    ]
+
+
+def _commands(folder: Path, runs: pd.DataFrame) -> list[str]:
+    """The command of the sweep, without the folder on this machine where its results went."""
+    try:
+        about = json.loads((folder / "sweep.json").read_text("utf-8"))
+        words = [str(word) for word in about["overrides"] if not str(word).startswith("results=")]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+    command = "sweep" if "steps" not in runs or runs["steps"].any() else "probe"
+    return [" ".join(["normexp", command, *map(shlex.quote, words)])]

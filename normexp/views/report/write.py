@@ -1,0 +1,66 @@
+"""From a folder to its report: gather the sections, fill the template, write one file."""
+
+import tempfile
+from pathlib import Path
+
+import jinja2
+
+from normexp import __version__
+from normexp.errors import ConfigError
+from normexp.records.atomic import replacing
+from normexp.views.report.parts import Section
+from normexp.views.report.study_section import is_study, study_section
+from normexp.views.report.sweep_section import sweep_section
+from normexp.views.runs import load_runs, split_sweeps
+
+TEMPLATE = "page.html"
+
+
+def write(folder: Path | str, out: Path | str | None = None) -> Path:
+    """Write the report of the sweeps and studies in a folder, by default to report.html in it; return its path.
+
+    Everything is read from files. Raises ConfigError if the folder has neither runs nor a study, or if `out` cannot be
+    written.
+    """
+    folder = Path(folder)
+    path = Path(out) if out else folder / "report.html"
+    with tempfile.TemporaryDirectory(prefix="normexp-report-") as spare:
+        found = sections(folder, Path(spare))
+    page = (
+        _environment()
+        .get_template(TEMPLATE)
+        .render(title=found[0].name if len(found) == 1 else folder.resolve().name, sections=found, version=__version__)
+    )
+    try:
+        with replacing(path) as temporary:
+            temporary.write_text(page, "utf-8")
+    except OSError as error:
+        raise ConfigError(f"--out must be a file that can be written; got {path} ({error.strerror})") from error
+    return path
+
+
+def sections(folder: Path, spare: Path) -> list[Section]:
+    """The sections of a folder: itself if it is a study, else the studies and the sweeps in it."""
+    if is_study(folder):
+        return [study_section(folder)]
+    studies = [each for each in sorted(folder.iterdir()) if each.is_dir() and is_study(each)]
+    try:
+        sweeps = split_sweeps(load_runs(folder))
+    except ConfigError:
+        if not studies:
+            raise
+        sweeps = {}
+    return [
+        *map(study_section, studies),
+        *(sweep_section(sweep, runs, spare / str(place)) for place, (sweep, runs) in enumerate(sweeps.items())),
+    ]
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )

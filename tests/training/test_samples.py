@@ -1,0 +1,58 @@
+"""What a model writes for texts of the test part."""
+
+import pytest
+import torch
+
+from normexp.data.corpus import load_corpus
+from normexp.data.vocabulary import EOS
+from normexp.model.build import build
+from normexp.training.samples import FEW, PROMPT, samples
+from tests.support.configs import config_of
+from tests.support.runs import TINY
+
+CPU = torch.device("cpu")
+SMALL = [key for key in TINY if not key.startswith(("record.sentences", "data.pairs"))]
+
+
+def made(*overrides: str):
+    config = config_of(*SMALL, *overrides)
+    corpus = load_corpus(config.data)
+    model = build(config, corpus)
+    return model, corpus, corpus.examples("test", config.task.name)
+
+
+def test_translations_come_with_source_and_reference() -> None:
+    model, corpus, examples = made("data.pairs=300")
+    found = samples(model, corpus, examples[:12], 400, CPU)
+    decode = corpus.vocabulary.decode
+    pairs = {(decode(each.source), decode(each.target)) for each in examples[:12]}
+    assert {(each.given, each.expected) for each in found} == pairs
+    assert model.training
+
+
+def test_a_continuation_is_the_most_probable_text() -> None:
+    model, corpus, examples = made("data.pairs=300", "task=language_modelling")
+    found = samples(model, corpus, examples, 400, CPU)
+    assert len(found) == FEW
+    one, ids = found[0], examples[0].target
+    read = min(PROMPT, len(ids) // 2)
+    decode = corpus.vocabulary.decode
+    assert one.given == decode(ids[:read])
+    assert one.expected == decode(ids[read : 2 * read])
+    model.eval()
+    text = [1, *ids[:read]]
+    for _ in range(read):
+        text.append(int(model(None, None, torch.tensor([text]))[0, -1].argmax()))
+        if text[-1] == EOS:
+            break
+    assert one.written == decode(text[1 + read :])
+
+
+@pytest.mark.parametrize("norm", ["layer_norm", "batch_norm"])
+def test_the_answer_to_a_text_is_a_class(norm: str) -> None:
+    model, corpus, examples = made("task=classification", "data.phrases=200", f"norm={norm}")
+    found = samples(model, corpus, examples, 400, CPU)
+    assert len(found) == FEW
+    assert {each.written for each in found} <= set(corpus.classes)
+    read = {corpus.vocabulary.decode(each.source): corpus.classes[each.target] for each in examples[:FEW]}
+    assert {each.given: each.expected for each in found} == read

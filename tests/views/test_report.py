@@ -1,0 +1,118 @@
+"""The report: one page that is valid, complete without network and scripts, and says what the tables say."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import html5lib
+import pytest
+from PIL import Image
+
+from normexp.errors import ConfigError
+from normexp.records.samples import GRAPH, Sample, write_samples
+from normexp.views.report import write
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
+
+
+@pytest.fixture(scope="module")
+def swept(write_sweep_once: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    grid = {"depth": [6, 12], "variant": ["post_ln", "pre_ln"], "seed": [0, 1]}
+    folder = write_sweep_once(tmp_path_factory.mktemp("report") / "try", **grid)
+    about = json.loads((folder / "sweep.json").read_text()) | {
+        "overrides": ["depth=6,12", "seed=range(2)", "results=x"]
+    }
+    (folder / "sweep.json").write_text(json.dumps(about))
+    for run in folder.glob("depth*"):
+        texts = [Sample(f"may {day} <b>", f"{day} mai", f"{day} mai" if day % 2 else "juin") for day in range(1, 7)]
+        write_samples(run, texts)
+        (run / GRAPH).write_text("decoder layers 1–6\n  x ← LN(x + A(x))")
+    return folder
+
+
+def page(path: Path) -> str:
+    """The page, parsed without forgiving anything."""
+    text = path.read_text("utf-8")
+    html5lib.HTMLParser(strict=True).parse(text)
+    return text
+
+
+def test_a_sweep_is_one_valid_page(swept: Path, tmp_path: Path) -> None:
+    text = page(write(swept, tmp_path / "page.html"))
+    for expected in (
+        "How do post_ln and pre_ln train at depth 6 and 12 on translation (cldr_dates), within 100 steps?",
+        "With all seeds trained: post_ln at depth 6; pre_ln at every depth.",
+        "x ← LN(x + F(x))",
+        "decoder layers 1–6",
+        "normexp sweep depth=6,12 &#39;seed=range(2)&#39;",
+        "8 runs, seeds 0, 1",
+        "may 1 &lt;b&gt;",
+        "Final loss at depth 12 (nats per token): post_ln 1.210 ± 0.014, pre_ln 0.260 ± 0.014.",
+    ):
+        assert expected in text
+    assert "results=x" not in text
+    assert text.count("<figure>") == 2
+
+
+def test_nothing_is_loaded_and_nothing_is_run(swept: Path, tmp_path: Path) -> None:
+    text = page(write(swept, tmp_path / "page.html"))
+    loaded = re.findall(r"""(?:src|srcset|data|poster|action)=["']([^"']{0,40})""", text)
+    assert loaded
+    assert all(url.startswith("data:image/") for url in loaded)
+    assert not re.search(r"<(script|link|iframe|object|embed)|url\(|@import|\bon\w+=", text)
+
+
+def test_a_study_has_its_claims_with_intervals(tmp_path: Path) -> None:
+    text = page(write(REFERENCE / "xiong2020", tmp_path / "page.html"))
+    assert "13 claims (holds: 12, does not hold: 1)." in text
+    assert "-0.2731 [-0.2855, -0.2604] (n = 20)" in text
+    assert text.index("does not hold</span>") < text.index("holds</span>")
+    assert "normexp probe" in text
+
+
+def test_several_sweeps_have_a_table_of_contents(make_sweep: Callable[..., Path]) -> None:
+    for name in ("one", "two"):
+        folder = make_sweep(name, depth=[6], variant=["post_ln"])
+    text = page(write(folder.parent))
+    assert '<a href="#s-one">one</a>' in text
+    assert '<section id="s-two">' in text
+
+
+def test_runs_that_are_not_finished_are_a_page_too(make_sweep: Callable[..., Path]) -> None:
+    folder = make_sweep("early", depth=[6], variant=["post_ln"], state=["running"])
+    assert "running" in page(write(folder))
+
+
+def test_a_folder_without_runs_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no run in"):
+        write(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_that_cannot_be_written_is_an_error(swept: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--out must be"):
+        write(swept, tmp_path / "missing" / "page.html")
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+def test_it_is_not_wider_than_a_phone(swept: Path, tmp_path: Path) -> None:
+    """Rendered at 500 pixels, the right edge is free: wide tables and figures scroll inside the page."""
+    path, shot = write(swept, tmp_path / "page.html"), tmp_path / "shot.png"
+    command = [
+        str(BROWSER),
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--window-size=500,5000",
+        "--hide-scrollbars",
+    ]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={shot}", path.as_uri()]
+    subprocess.run(command, capture_output=True, timeout=60, check=True)
+    with Image.open(shot) as image:
+        edge = image.convert("RGB").crop((image.width - 12, 0, image.width, image.height))
+        assert len(edge.getcolors(2**24) or []) == 1
