@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,13 @@ app = typer.Typer(
     "Try [bold]normexp sweep depth=6,12,18[/]: it trains Post-LN, Pre-LN and no-residual stacks on an embedded "
     "translation task, offline, in minutes, and draws the figures.",
 )
+
+
+class Style(StrEnum):
+    """What figures are drawn for, see normexp.views.style."""
+
+    DEFAULT = "default"
+    PAPER = "paper"
 
 
 def _keys() -> str:
@@ -71,6 +79,10 @@ PoolName = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the runs and what each would cost.")]
 Estimate = Annotated[
     bool, typer.Option("--estimate", help="Like --dry-run, and measure the cost of more than 100 runs too.")
+]
+StyleName = Annotated[
+    Style,
+    typer.Option("--style", help="paper: PDFs of a column's width in figures/paper, without titles; captions as text."),
 ]
 Offline = Annotated[
     bool, typer.Option("--offline", help="Ask nothing of the Hugging Face Hub; read its datasets from the cache.")
@@ -207,6 +219,7 @@ def reproduce(
     out: Annotated[Path | None, typer.Option(help="Also copy the report, tables and figures to this folder.")] = None,
     jobs: Jobs = 0,
     config_dir: ConfigDir = None,
+    style: StyleName = Style.DEFAULT,
 ) -> None:
     """Redraw the figures of a paper and check its claims: [bold]normexp reproduce xiong2020 --quick[/].
 
@@ -225,7 +238,9 @@ def reproduce(
         with _interruptible():
             size = "quick" if quick else "full"
             done = runner.reproduce(
-                study, size, _results(), out, config_dir or [], jobs, lambda text: typer.echo(text, err=True), number
+                *(study, size, _results(), out, config_dir or [], jobs, lambda text: typer.echo(text, err=True)),
+                seeds=number,
+                drawn_for=style,
             )
         if done.missing:
             logs = ", ".join(str(run / "log.txt") for run in done.missing[:3])
@@ -276,12 +291,13 @@ def results(
 def figures(
     folder: Folder = None,
     out: Annotated[Path | None, typer.Option(help="Output folder; by default DIR/figures.")] = None,
+    style: StyleName = Style.DEFAULT,
 ) -> None:
     """Draw the figures of the runs in DIR (default: all results) from their tables."""
     with _bad_input():
         from normexp.views.figures import draw
 
-        for path in draw(_existing(folder), out):
+        for path in draw(_existing(folder), out, style):
             typer.echo(path)
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import LOSS_BY_STEP, REDUCIBLE, last_fc2_gradient, loss_curves
+from normexp.studies.rows import LOSS_BY_STEP, REDUCIBLE, drawn_losses, last_fc2_gradient
 from normexp.studies.statistics import (
     differences,
     exponent,
@@ -32,14 +32,17 @@ class DeepNet2022(Control, Study):
         "figure 5",
         title="How far one step moves the output, against depth",
         x="depth",
-        label="‖ΔF‖",
+        column="part",
+        label="‖ΔF‖ of one step",
         x_label="layers in encoder and decoder",
         log="xy",
         caption="Mean distance per token between the decoder's outputs before and after one step of gradient descent "
-        "at lr 1e-3, from the initial weights.",
+        "at lr 1e-3, from the initial weights; of all parameters, or of the sub-layers' matrices alone.",
     )
     def update_and_depth(self) -> Drawn:
-        return updates(self.runs["update"])
+        parts = {"update": "all parameters", "matrices": "matrices alone"}
+        shown = {part: name for part, name in parts.items() if part in self.runs}
+        return pd.concat([updates(self.runs[part]).assign(part=name) for part, name in shown.items()])
 
     @figure(
         "figure 4a",
@@ -69,7 +72,7 @@ class DeepNet2022(Control, Study):
 
     @figure("figure 3c", title="Post-LN of 18 layers with smaller lower layers", colour="init", **LOSS_BY_STEP)
     def loss(self) -> Drawn:
-        return loss_curves(self.runs["small"])
+        return drawn_losses(self.runs["small"])
 
     @claim("theorem 4.2 and figure 5", SPREAD, at_most(3, "ratio", "convention"))
     def deepnorm_bounded(self) -> Values:

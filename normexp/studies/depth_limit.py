@@ -7,7 +7,7 @@ import pandas as pd
 from normexp.studies.claim import Untested
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import NATS
+from normexp.studies.rows import NATS, drawn_finals
 from normexp.studies.study import Part, Runs, Study, asked
 from normexp.studies.windows import MOST
 from normexp.views.grid import where
@@ -56,13 +56,10 @@ class DepthLimit(Control, Study):
         "after figure 6 of DeepNet and the tables of Liu et al.",
         title="Final loss against depth",
         x="depth",
-        label=NATS,
         x_label="layers in encoder and decoder",
-        log="x",
-        caption="Final training loss at the depths that the bisection asked for.",
     )
     def loss_and_depth(self) -> Drawn:
-        return self._losses()
+        return drawn_finals(self._frame(), "Final training loss at the depths that the bisection asked for.", "x")
 
     @claim("after Wang et al. 2019, with other depths", TWICE, MOST, own=True)
     def pre_ln_deeper(self) -> Values:

@@ -23,24 +23,30 @@ class Dong2021(Study):
         "figure of rank collapse",
         title="Distance from a stream whose tokens are all alike",
         x="layer",
-        column="stack",
+        column="part",
         label="relative residual",
         log="y",
-        caption="‖X − 1x̄ᵀ‖ / ‖X‖ of the stream, in float64, at initialisation; values below 1e-13 are left out. 0 is "
-        "the embedding.",
+        floor=(FLOOR, "rounding errors"),
+        caption="‖X − 1x̄ᵀ‖ / ‖X‖ of the stream, in float64, whose rounding errors are about 1e-13, at initialisation. "
+        "0 is the embedding. Grey: the cubic rate from r₁, the residual of attention alone after the first layer.",
     )
     def rank_collapse(self) -> Drawn:
         parts = {"attention alone": "attention", "whole layers": "whole"}
-        rows = pd.concat([residual(self.runs[part]).assign(stack=name) for name, part in parts.items()])
-        return rows[rows["value"] > FLOOR]
+        rows = pd.concat([residual(self.runs[part]).assign(part=name) for name, part in parts.items()])
+        start = float(np.exp(np.log(self._residual("attention", 1, "plain")).mean()))
+
+        def cubic(layer: np.ndarray) -> np.ndarray:
+            rate = start ** (3.0 ** (layer - 1))
+            return np.where((layer >= 1) & (rate > FLOOR), rate, np.nan)
+
+        return rows, {"lines": {"r₁^(3^(l − 1))": cubic}}
 
     @figure(
         title="How alike the tokens of a text become",
         own=True,
         x="layer",
-        label="cosine",
-        caption="Mean cosine of two tokens of a text, at initialisation; 0 is the embedding. Post-LN collapses too, "
-        "only later.",
+        label="cosine of two tokens",
+        caption="Mean cosine of two tokens of a text, at initialisation; 0 is the embedding.",
     )
     def token_cosine(self) -> Drawn:
         return by_layer(self.runs["whole"], "token_cosine")

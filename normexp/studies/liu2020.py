@@ -7,7 +7,7 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import deep_runs, stream_gradients
+from normexp.studies.rows import deep_runs, power_law, stream_gradients
 from normexp.studies.statistics import (
     differences,
     exponent,
@@ -54,7 +54,8 @@ class Liu2020(Control, Study):
         "Gaussian noise of standard deviation 1e-3, at initialisation.",
     )
     def output_shift(self) -> Drawn:
-        return shifts(self.runs["shift"])
+        rows = shifts(self.runs["shift"])
+        return rows, {"lines": {"∝ sub-layers": power_law(where(rows, variant="post_ln"), "sub-layers", 1)}}
 
     @figure(
         "histogram",
@@ -77,8 +78,9 @@ class Liu2020(Control, Study):
 
     @figure(
         title="Dependency on the own branch in training, decoder of 18 layers",
-        x="site",
+        x="layer",
         column="step",
+        row="site",
         label="Var F / Var x",
         log="y",
         caption="Share of a sub-layer's own branch in the variance of the stream after it, at the first and at the "
@@ -86,7 +88,9 @@ class Liu2020(Control, Study):
     )
     def dependency_in_training(self) -> Drawn:
         parts = [runs.layers("dependency", parameter="", stack="decoder") for runs in deep_runs(self, "admin")]
-        return positions_of_sites(pd.concat(parts))
+        rows = pd.concat(parts)
+        rows = rows[rows["step"].isin((rows["step"].min(), rows["step"].max()))]
+        return rows.assign(site=rows["site"].str.replace("_", "-"))
 
     @claim("theorem 2", SLOPE, at_least(0.8, "exponent", "theory"))
     def shift_post(self) -> Values:

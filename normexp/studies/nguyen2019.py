@@ -5,7 +5,7 @@ import pandas as pd
 from normexp.studies.claim import Untested
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import LOSS_BY_STEP, REDUCIBLE, loss_curves
+from normexp.studies.rows import LOSS_BY_STEP, REDUCIBLE, drawn_losses
 from normexp.studies.statistics import per_seed, relative_gap, steps_to, trained, trained_where
 from normexp.studies.study import Study
 from normexp.studies.windows import FEW, HIGHER_LOSS, MOST, NO_HIGHER_LOSS, SAME_LOSS, at_most
@@ -24,6 +24,7 @@ class Nguyen2019(Control, Study):
         x="step",
         label="gradient norm",
         log="y",
+        mean=False,  # it would hide the spikes
         caption="Norm of the whole gradient, before clipping.",
     )
     def gradient_trace(self) -> Drawn:
@@ -31,11 +32,11 @@ class Nguyen2019(Control, Study):
 
     @figure("table 5", title="Training loss without warm-up", column="depth", **LOSS_BY_STEP)
     def without_warmup(self) -> Drawn:
-        return loss_curves(self.runs["cold"])
+        return drawn_losses(self.runs["cold"])
 
     @figure("table 2", title="Training loss under two initialisations", column="init", **LOSS_BY_STEP)
     def init(self) -> Drawn:
-        return loss_curves(self.runs["init"])
+        return drawn_losses(self.runs["init"])
 
     @claim("table 5", "share of the seeds at which 4 and 6 layers without warm-up are both trained", MOST)
     def pre_cold(self) -> Values:

@@ -93,6 +93,7 @@ def reproduce(
     jobs: int,
     log: Callable[[str], None],
     seeds: Seeds = AS_WRITTEN,
+    drawn_for: str = "default",
 ) -> Reproduced:
     """Bring every part of the study to its end, then draw its figures and check its claims.
 
@@ -101,6 +102,7 @@ def reproduce(
     out: where report, tables and figures go, too.
     log: called with a line about the time left, and one about each part before it starts.
     seeds: how many, and whether the parts that undecided claims read get more at later looks.
+    drawn_for: paper draws every figure a second time (see normexp.views.style); the report has the usual ones.
     """
     study, notes = load(name, size, config_dirs)
     folder = (results / f"{name}-{size}").absolute()
@@ -113,9 +115,10 @@ def reproduce(
     except _Incomplete as incomplete:
         return Reproduced(title, folder, [], [], notes, incomplete.missing)
     drawn = []
-    with style.context():
-        for stem, figure in study.figures(found.runs):
-            drawn += style.save(figure, folder / "figures" / stem)
+    for sheet in dict.fromkeys(("default", drawn_for)):
+        with style.context(sheet):
+            for stem, figure in study.figures(found.runs):
+                drawn += style.save(figure, style.folder(folder / "figures", sheet) / stem)
     report.write(folder, title, size, found.parts, found.runs, drawn, found.claims, notes, seeds.summary(found.last))
     if out:
         report.publish(folder, out)

@@ -7,10 +7,11 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import NATS, REDUCIBLE
+from normexp.studies.rows import REDUCIBLE, drawn_regret
 from normexp.studies.statistics import per_seed, reducible
 from normexp.studies.study import Part, Runs, Study, at_own_rates, best_lr
 from normexp.studies.windows import LOWER
+from normexp.views import formatting
 from normexp.views.grid import where
 
 POST = f"final loss: Post-LN − Pre-LN, {REDUCIBLE}"
@@ -32,12 +33,12 @@ class Shallow(Control, Study):
         title="Validation loss of shallow stacks, each at its own learning rate",
         x="step",
         column="depth",
-        label=NATS,
-        log="y",
-        caption="The rate was chosen at depth 4 on seed 100.",
     )
     def valid_loss(self) -> Drawn:
-        return self._curves()
+        frame = pd.concat([part.frame for part in self._runs("runs")], ignore_index=True)
+        rates = frame.groupby("variant", sort=False)["lr"].first()
+        chosen = ", ".join(f"{variant} {formatting.number(float(lr))}" for variant, lr in rates.items())
+        return drawn_regret(self._curves(), frame, f"The rates were chosen at depth 4 on seed 100: {chosen}.")
 
     @claim("after Liu et al. 2020", POST, LOWER, own=True)
     def post_2(self) -> Values:

@@ -9,8 +9,8 @@ from normexp.studies.rows import (
     LOSS_BY_STEP,
     REDUCIBLE,
     deep_runs,
+    drawn_losses,
     fc2_gradients,
-    loss_curves,
     stream_gradients,
 )
 from normexp.studies.statistics import (
@@ -44,6 +44,7 @@ class Takase2022(Control, Study):
         x_label="from the output down",
         names=dict(enumerate(POINTS, start=1)),
         log="y",
+        joined=False,
         caption="Norm of the loss gradient of the stream (S) and of the branch output (B) of feed-forward (FFN), "
         "cross-attention (cross) and attention (attn), 18 layers, at initialisation. In Post-LN a norm sits between "
         "S and B.",
@@ -53,7 +54,7 @@ class Takase2022(Control, Study):
 
     @figure("figure of loss curves", title="Training loss at 18 layers", **LOSS_BY_STEP)
     def loss(self) -> Drawn:
-        return pd.concat([loss_curves(runs) for runs in deep_runs(self, "b2t")])
+        return drawn_losses(*deep_runs(self, "b2t"))
 
     @claim(
         INSIDE,

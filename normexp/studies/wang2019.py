@@ -6,7 +6,7 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import LOSS_BY_STEP, REDUCIBLE, loss_curves, stream_gradients
+from normexp.studies.rows import LOSS_BY_STEP, REDUCIBLE, drawn_losses, stream_gradients
 from normexp.studies.statistics import per_seed, trained, values_by_seed
 from normexp.studies.study import Study
 from normexp.studies.windows import FEW, LOWER, MOST, at_least, at_most
@@ -22,8 +22,9 @@ class Wang2019(Control, Study):
 
     @figure(title="Training loss of deep encoders with 6 decoder layers", column=DEPTH, **LOSS_BY_STEP)
     def encoder_depth(self) -> Drawn:
+        rows, options = drawn_losses(self.runs["encoder"])
         depths = self.runs["encoder"].frame.set_index("folder")[DEPTH]
-        return loss_curves(self.runs["encoder"]).assign(**{DEPTH: lambda rows: rows["folder"].map(depths)})
+        return rows.assign(**{DEPTH: rows["folder"].map(depths)}), options
 
     @figure(
         "equations 5 and 6",

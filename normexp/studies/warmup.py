@@ -5,13 +5,13 @@ import pandas as pd
 from normexp.config.validate import warmup_steps
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import NATS, REDUCIBLE, fc2_gradients
+from normexp.studies.rows import REDUCIBLE, drawn_finals, fc2_gradients
 from normexp.studies.statistics import differences, relative_gap
 from normexp.studies.study import Runs, Study
 from normexp.studies.verdict import LOSS_MARGIN
 from normexp.studies.windows import HIGHER_LOSS, at_most
+from normexp.views import formatting
 from normexp.views.grid import where
-from normexp.views.heat_map import heat_map
 
 RISE = f"rise of the final loss without warm-up, {REDUCIBLE}"
 OURS = "after Xiong et al. 2020"
@@ -22,23 +22,17 @@ class Warmup(Control, Study):
 
     @figure(
         title="Final loss by warm-up and learning rate",
-        draw=heat_map,
-        x="warmup",
-        y="lr",
-        column="variant",
-        row="init",
-        letters="outcome",
-        log=True,
-        size=1.3,
-        label=NATS,
+        x="place",
         x_label="warm-up",
-        y_label="lr",
-        caption="Mean over the seeds; outcome (T trained, P partial, S stuck, D diverged), one letter per seed where "
-        "they differ.",
+        column="init",
+        row="lr",
     )
     def warmup(self) -> Drawn:
-        frame = self.runs["map"].frame
-        return frame.assign(value=frame["final_loss"].astype(float))
+        rows, options = drawn_finals(self.runs["map"].frame, "Final training loss.")
+        warmups = sorted(rows["warmup"].unique(), key=lambda warmup: warmup_steps(warmup, 1000))
+        places = {warmup: float(place) for place, warmup in enumerate(warmups)}
+        names = {place: formatting.warm_up(warmup) for warmup, place in places.items()}
+        return rows.assign(place=rows["warmup"].map(places)), options | {"names": names}
 
     @figure(
         title="Gradient of fc2 by decoder layer, before and after warm-up",

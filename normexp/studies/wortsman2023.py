@@ -7,7 +7,7 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import NATS
+from normexp.studies.rows import NATS, drawn_regret
 from normexp.studies.statistics import values_by_seed
 from normexp.studies.study import Runs, Study
 from normexp.studies.windows import LOWER, at_least
@@ -21,15 +21,17 @@ CAPPED = "Final training loss, at most the loss of the untrained model."
 class Wortsman2023(Control, Study):
     paper = "wortsman2023"
 
-    @figure("figure 1", title="Final loss against learning rate", x="lr", label=NATS, log="xy", caption=CAPPED)
+    @figure("figure 1", title="Final loss against learning rate", x="lr")
     def rates(self) -> Drawn:
-        return capped(self.runs["rates"])
+        return drawn_regret(capped(self.runs["rates"]), self.runs["rates"].frame, CAPPED, "xy")
 
     @figure(
         title="Learning-rate sensitivity",
         x="place",
         label=NATS,
         x_label="",
+        joined=False,
+        zero=True,
         caption="Mean over the rates of the final loss (at most that of the untrained model) minus the lowest one.",
     )
     def sensitivity(self) -> Drawn:
@@ -43,12 +45,10 @@ class Wortsman2023(Control, Study):
         title="Pre-LN's final loss against learning rate",
         x="lr",
         colour="change",
-        label=NATS,
-        log="xy",
-        caption=CAPPED,
     )
     def changes(self) -> Drawn:
-        return self._changed(capped)
+        rows = self._changed(capped)
+        return drawn_regret(rows, rows, CAPPED, "xy")
 
     @figure(
         title="Largest attention logit at the end of training, Pre-LN",

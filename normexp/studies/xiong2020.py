@@ -8,9 +8,10 @@ from normexp.studies.rows import (
     FC2_BY_LAYER,
     LOSS_BY_STEP,
     REDUCIBLE,
+    drawn_losses,
     fc2_gradients,
     last_fc2_gradient,
-    loss_curves,
+    power_law,
 )
 from normexp.studies.statistics import (
     differences,
@@ -47,11 +48,13 @@ class Xiong2020(Control, Study):
         caption="Frobenius norm of the loss gradient of fc2 in the last decoder layer, at initialisation.",
     )
     def last_gradient(self) -> Drawn:
-        return last_fc2_gradient(self.runs["size"])
+        rows = last_fc2_gradient(self.runs["size"])
+        return rows, {"lines": {"∝ 1/√depth": power_law(where(rows, variant="pre_ln"), "depth", -0.5)}}
 
     @figure("figure 3a, b", title="Gradient of fc2 by layer", **FC2_BY_LAYER)
     def layer_gradients(self) -> Drawn:
-        return fc2_gradients(self.runs["size"])
+        rows = fc2_gradients(self.runs["size"])
+        return rows[rows["depth"].isin((rows["depth"].min(), rows["depth"].max()))]
 
     @figure(
         "lemma 2",
@@ -59,23 +62,23 @@ class Xiong2020(Control, Study):
         x="layer",
         label="‖x‖²/width",
         caption="Mean squared norm over width, at initialisation, in the paper's simplified setting. post_ln: input of "
-        "the norm after the feed-forward; pre_ln: the stream after layer l. Positions are added to the embedding, so "
-        "x₀ is 1.5 here where the paper has 1, which shifts its band.",
+        "the norm after the feed-forward, in theory 3/2; pre_ln: the stream after layer l, in theory between x₀ + l/2 "
+        "and x₀ + 3l/2. Positions are added to the embedding, so x₀ is 1.5 here where the paper has 1.",
     )
     def hidden_norm(self) -> Drawn:
         rows = self.runs["lemma"].layers("stream_norm", "sum_norm", site="feed_forward")
         rows = rows[rows["statistic"] == rows["variant"].map({"post_ln": "sum_norm", "pre_ln": "stream_norm"})]
         start = float(self.runs["lemma"].layers("stream_norm", layer=0)["value"].mean())
         theory = {
-            "post_ln: 3/2": lambda layer: 1.5 + 0 * layer,
-            "pre_ln: x₀ + l/2": lambda layer: start + layer / 2,
-            "pre_ln: x₀ + 3l/2": lambda layer: start + 3 * layer / 2,
+            "3/2": lambda layer: 1.5 + 0 * layer,
+            "x₀ + l/2": lambda layer: start + layer / 2,
+            "x₀ + 3l/2": lambda layer: start + 3 * layer / 2,
         }
         return rows, {"lines": theory}
 
     @figure("figure 2", title="Training loss without and with warm-up", column="warmup", **LOSS_BY_STEP)
     def warmup(self) -> Drawn:
-        return loss_curves(self.runs["warmup"])
+        return drawn_losses(self.runs["warmup"])
 
     @claim("theorem 1 and figure 3c", BY_DEPTH, exponent_of(0, "theory"))
     def post_flat(self) -> Values:

@@ -15,21 +15,22 @@ from normexp.views.loss_curves import TRAIN_NLL, loss_curves
 from normexp.views.runs import load_runs, load_table, split_sweeps
 
 
-def draw(folder: Path | str, out: Path | str | None = None) -> list[Path]:
+def draw(folder: Path | str, out: Path | str | None = None, look: str = "default") -> list[Path]:
     """Draw the loss curves of the runs in `folder` and what their probes measured; return the files.
 
     The files (PNG, SVG and PDF) go to `out`, by default to figures/ in the folder. If the folder contains several
     sweeps, each has its own figures. Runs without tables are left out; ConfigError if nothing is recorded yet.
+    look: a style of normexp.views.style; with paper, PDFs without titles and their captions go to figures/paper.
     """
     folder = Path(folder)
     sweeps = split_sweeps(load_runs(folder))
     files = []
     for sweep, runs in sweeps.items():
         if len(sweeps) == 1:
-            target = Path(out) if out else folder / "figures"
+            target = Path(out) if out else style.folder(folder / "figures", look)
         else:
-            target = Path(out) / sweep.name if out else sweep / "figures"
-        with style.context():
+            target = Path(out) / sweep.name if out else style.folder(sweep / "figures", look)
+        with style.context(look):
             for name, figure in _figures(runs):
                 files += style.save(figure, ensure_writable_dir(target, "--out") / name)
     if not files:
@@ -41,7 +42,7 @@ def _figures(runs: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Yield each figure with its name; keys that do not fit into a figure give one figure per combination."""
     axes = assign_axes(runs)
     # Line styles can distinguish the values of a second key only where they do not distinguish variants already.
-    solid = all(style.line == "-" for style in colours(runs, axes.colour).values())
+    solid = all(line.line == "-" for line in colours(runs, axes.colour).values())
     dashed = axes.rest[1] if len(axes.rest) > 1 and solid and runs[axes.rest[1]].nunique() <= 4 else None
     separate = [key for key in axes.rest[1:] if key != dashed]
     curves = load_table(runs[runs["steps"] != 0], "curves", TRAIN_NLL)  # without training there is no curve

@@ -9,11 +9,11 @@ from normexp.views.unusual import unusual
 
 
 def number(value: object) -> str:
-    """A swept value or a setting as text: 1e-3 for 0.001, none for None."""
+    """A swept value or a setting as text, in six significant digits: 1e-3 for 0.001, none for None."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "none"
     if isinstance(value, float) and 0 < abs(value) < 0.01:
-        mantissa, exponent = f"{value:.2e}".split("e")
+        mantissa, exponent = f"{value:.5e}".split("e")
         return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
@@ -34,8 +34,10 @@ def setting(key: str, value: object) -> str:
             return f"{number(value)} steps"
         case "warmup":
             return "no warm-up" if warm_up(value) == "none" else f"warm-up {warm_up(value)}"
-        case "norm" | "model" | "task" | "data" | "variant" | "stack" | "site" | "moment":
+        case "norm" | "model" | "task" | "data" | "variant" | "stack" | "site" | "moment" | "part" | "change":
             return str(value)
+        case "model.encoder_depth" | "model.decoder_depth":
+            return f"{key.removeprefix('model.').replace('_', ' ')} {number(value)}"
         case _:
             return f"{key} {number(value)}"
 
@@ -69,6 +71,8 @@ def heading(frame: pd.DataFrame, swept: Sequence[str]) -> str:
         "lr",
         "warmup",
     )
+    if "model.encoder_depth" in swept or "model.decoder_depth" in swept:  # then depth is that of the other stack
+        keys = (*(key for key in keys if key != "depth"), "model.encoder_depth", "model.decoder_depth")
     keys += tuple(key for key in swept if key not in keys and key != "seed")
     if "steps" in frame and not frame["steps"].any():  # without training these keys have no effect
         keys = tuple(key for key in keys if key not in ("steps", "lr", "warmup"))

@@ -20,9 +20,10 @@ from normexp.views.grid import (
     values_of,
     where,
 )
+from normexp.views.names import name_of
+from normexp.views.palette import LineStyle
 from normexp.views.runs import swept_keys
 from normexp.views.seeds import Drawn, caption_of, draw_seeds
-from normexp.views.style import LineStyle
 
 DECADES = 8
 DOTTED = (0, (1, 1.2))
@@ -133,7 +134,7 @@ def _handles(styles: dict[object, LineStyle], keys: KeyAxes, layers: pd.DataFram
     handles = []
     for value, style in styles.items() if keys.colour else ():
         shown: dict[str, Any] = {"color": style.colour, "marker": style.marker if markers else "", "ms": 3, "lw": 1.3}
-        handles.append(Line2D([], [], **shown, label=formatting.setting(str(keys.colour), value)))
+        handles.append(Line2D([], [], **shown, label=name_of(str(keys.colour), value)))
     names = {"first": ("initialisation", "-"), "last": ("end", DOTTED)}
     for when, steps in layers.groupby("when")["step"]:
         name, dashes = names[str(when)]

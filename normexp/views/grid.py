@@ -14,8 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from normexp.views import formatting
+from normexp.views.names import in_words, name_of
+from normexp.views.palette import LineStyle, line_styles, ordered_styles, other_styles
 from normexp.views.runs import swept_keys
-from normexp.views.style import LineStyle, line_styles
+from normexp.views.style import sheet
 
 
 class KeyAxes(NamedTuple):
@@ -72,17 +74,30 @@ def combinations(frame: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[str
 
 
 def colours(frame: pd.DataFrame, key: str | None) -> dict[Any, LineStyle]:
-    """The line style of each value of the colour key."""
+    """The line style of each value of the colour key: variants have their own colours, numbers go from dark to light.
+
+    Values that are not all numbers, such as warm-ups of 0 and 10%, are categories.
+    """
     values = values_of(frame, key)
-    named = line_styles(formatting.number(value) for value in values)
-    return {value: named[formatting.number(value)] for value in values}
+    names = [formatting.number(value) for value in values]
+    if key in (None, "variant"):
+        named = line_styles(names)
+    elif len(values) > 1 and all(_is_number(value) for value in values):
+        named = ordered_styles(names)
+    else:
+        named = other_styles(str(key), names)
+    return {value: named[name] for value, name in zip(values, names, strict=True)}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_) and value == value
 
 
 def panel_titles(axes: Sequence[Axes], key: str | None, values: Sequence[Any]) -> None:
     """Write the value of the key above each column."""
     for axis, value in zip(axes, values, strict=True):
         if key and len(values) > 1:  # a single value is in the heading of the figure
-            axis.set_title(formatting.setting(key, value), loc="left")
+            axis.set_title(name_of(key, value), loc="left")
 
 
 def tick_places(first: int, last: int, most: int = 7) -> list[float]:
@@ -100,8 +115,9 @@ def tick_places(first: int, last: int, most: int = 7) -> list[float]:
 
 def panels(rows: int, columns: int, row_height: float, shared: bool = True) -> tuple[Figure, np.ndarray]:
     """A figure with rows × columns panels, which share their axes or not; see `add_titles_and_legend`."""
-    width = 4.6 if columns == 1 else 1.1 + 2.35 * columns
-    figure = Figure(figsize=(width, row_height * rows))
+    on = sheet()
+    width = on.column if columns == 1 else on.page or 1.1 + 2.35 * columns
+    figure = Figure(figsize=(width, row_height * rows * on.height))
     return figure, figure.subplots(rows, columns, sharex="col" if shared else False, sharey=shared, squeeze=False)
 
 
@@ -111,15 +127,22 @@ def per_row(count: int) -> int:
 
 
 def add_titles_and_legend(figure: Figure, title: str, settings: str, caption: str, handles: Sequence[Artist]) -> None:
-    """Add title, settings and caption above the panels and the legend below; the figure grows to fit them."""
+    """Add title, settings and caption above the panels and the legend below; the figure grows to fit them.
+
+    In a paper they are the text of its caption, which is the figure's label, and not drawn.
+    """
+    said = "\n".join(filter(None, (title, settings, caption)))
+    figure.set_label(said if sheet().titles else in_words(said))
     width, height = figure.get_size_inches()
     lines = [(line, 9.5, "bold", "black") for line in _wrap(title, int(width / 0.088))]
     lines += [(line, 7.5, "normal", "black") for line in _wrap_settings(settings, int(width / 0.0635))]
     lines += [(line, 6.5, "normal", "0.35") for line in _wrap(caption, int(width / 0.0545))]
-    above = 0.1 + sum(1.35 * size / 72 for _, size, _, _ in lines) + 0.04
+    lines = lines if sheet().titles else []
+    above = 0.06 + 0.08 * bool(lines) + sum(1.35 * size / 72 for _, size, _, _ in lines)
     labels = [str(handle.get_label()) for handle in handles]
-    ncols = _legend_columns(labels, width - 0.2)
-    below = 0.1 + 0.15 * math.ceil(len(labels) / ncols)
+    small = len(labels) > 20
+    ncols = _legend_columns(labels, (width - 0.2) / (0.7 if small else 1))
+    below = 0.1 + (0.115 if small else 0.15) * math.ceil(len(labels) / ncols)
     height += above + below
     figure.set_size_inches(width, height)
 
@@ -136,6 +159,7 @@ def add_titles_and_legend(figure: Figure, title: str, settings: str, caption: st
         borderpad=0.2,
         handlelength=2.6,
         columnspacing=1.4,
+        fontsize=6 if small else None,
         labelspacing=0.3,
     )
     room = (0, below / height, 1, 1 - (above + below) / height)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from normexp.views import formatting
 from normexp.views.grid import add_titles_and_legend, panels, per_row, values_of, where
+from normexp.views.names import name_of
 from normexp.views.style import text_colour
 
 
@@ -54,11 +55,9 @@ def heat_map(
             part = where(rows, **{column: key})
             part = part if row is None else where(part, **{row: row_value})
             _panel(axis, part, x, y, norm, letters)
-            axis.set_title(formatting.setting(column, key), loc="left")
+            axis.set_title(name_of(column, key), loc="left")
             if j % in_row == 0:
-                axis.set_ylabel(
-                    (y_label or y) if row is None else f"{formatting.setting(row, row_value)}\n{y_label or y}"
-                )
+                axis.set_ylabel((y_label or y) if row is None else f"{name_of(row, row_value)}\n{y_label or y}")
             if i * lines + j // in_row == len(down) * lines - 1 or j + in_row >= len(columns):
                 axis.set_xlabel(x_label or x)
     figure.colorbar(matplotlib.cm.ScalarMappable(norm, "viridis_r"), ax=grid, aspect=30, pad=0.02, label=label)

@@ -5,8 +5,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from normexp.views import formatting
 from normexp.views.grid import add_titles_and_legend, colours, panels, per_row, values_of, where
+from normexp.views.names import name_of
 
 
 def histogram(
@@ -40,15 +40,14 @@ def histogram(
             share = np.histogram(part, edges)[0] / max(1, len(part))
             axis.stairs(share, edges, color=style.colour, fill=True, alpha=0.25)
             axis.stairs(share, edges, color=style.colour, lw=1.2)
-        axis.set_title(formatting.setting(column, key), loc="left")
+        axis.set_title(name_of(column, key), loc="left")
     for axis in grid.flat[max(0, len(columns) - in_row) : len(columns)]:  # the lowest panel of each column
         axis.set_xlabel(label)
         axis.tick_params(axis="x", which="both", labelbottom=True)
     for axes in grid:
         axes[0].set_ylabel("share of the sites")
     handles = [
-        Line2D([], [], color=style.colour, lw=1.3, label=formatting.setting(colour, value))
-        for value, style in styles.items()
+        Line2D([], [], color=style.colour, lw=1.3, label=name_of(colour, value)) for value, style in styles.items()
     ]
     add_titles_and_legend(figure, title, settings, caption, handles)
     return figure

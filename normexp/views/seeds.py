@@ -21,6 +21,8 @@ class Drawn(NamedTuple):
     gap: bool = False
     cross: bool = False  # a value that is not finite
     below: bool = False  # a value that a logarithmic axis cannot show
+    mean: bool = True
+    joined: bool = True
 
 
 class SeedTable(NamedTuple):
@@ -63,36 +65,51 @@ def by_seed(rows: pd.DataFrame, x: str, seed: str = "seed", log: bool = False) -
 
 
 def draw_seeds(
-    axis: Axes, rows: pd.DataFrame, x: str, *, seed: str = "seed", log: bool = False, marks: bool = True, **line: Any
+    axis: Axes,
+    rows: pd.DataFrame,
+    x: str,
+    *,
+    seed: str = "seed",
+    log: bool = False,
+    marks: bool = True,
+    mean: bool = True,
+    joined: bool = True,
+    **line: Any,
 ) -> Drawn:
     """Draw one curve: `value` of the rows over x, with one curve per seed inside it.
 
     Up to FEW seeds, thin lines show the seeds and a thick line their mean; with more seeds a band shows the 95 %
     t-interval of the mean. No mean is drawn where a seed diverged or, on a logarithmic axis, is 0 or negative; the
     seeds are drawn there. Crosses at the top edge mark values that are not finite, open triangles at the bottom edge
-    those that a logarithmic axis cannot show, unless `marks` is false. line: matplotlib properties of the mean.
+    those that a logarithmic axis cannot show, unless `marks` is false. mean: whether to draw it; else the seeds alone.
+    joined: whether lines join the points. line: matplotlib properties of the mean.
     """
     if rows.empty:
         return Drawn()
     table = by_seed(rows, x, seed, log)
-    mean, low, high = table.statistics(log)
+    middle, low, high = table.statistics(log)
     count = table.values.shape[1]
-    gap = count > 1 and bool((mean.isna() & table.values.notna().any(axis=1)).any())
-    thin, many = count > 1 and (count <= FEW or gap), count > FEW
-    colour, dashes = line["color"], line.get("ls", "-")
-    markers = bool(line.get("marker")) and len(mean) <= MANY_POINTS
-    shown: dict[str, Any] = {"zorder": 3, "lw": 1.3, "ms": 3, "label": "_mean"} | line
+    gap = mean and count > 1 and bool((middle.isna() & table.values.notna().any(axis=1)).any())
+    thin, many = (count > 1 and (count <= FEW or gap)) or not mean, mean and count > FEW
+    colour, dashes = line["color"], line.get("ls", "-") if joined else ""
+    markers = bool(line.get("marker")) and (len(middle) <= MANY_POINTS or not joined)
+    shown: dict[str, Any] = {"zorder": 3, "lw": 1.3, "ms": 3, "label": "_mean"} | line | {"ls": dashes}
     if not markers:
         shown["marker"] = ""
-    axis.plot(mean.index, mean, **shown)
+    if not joined:  # the seeds are points as well, among which the mean is a larger one
+        shown["ms"] = 5
+    if mean:
+        axis.plot(middle.index, middle, **shown)
     for name in table.values if thin else ():
         # A gap where the seed dropped out; no gap where it was not run.
         points = table.values[name] if name in table.dropped else table.values[name].dropna()
         axis.plot(points.index, points, color=colour, ls=dashes, label="_seed", **THIN)
-    if many and low.notna().any():
-        axis.fill_between(mean.index, low, high, color=colour, alpha=0.16, lw=0, zorder=1.5)
+    if many and low.notna().any() and joined:
+        axis.fill_between(middle.index, low, high, color=colour, alpha=0.16, lw=0, zorder=1.5)
+    elif many and low.notna().any():
+        axis.vlines(middle.index, low, high, color=colour, lw=1, zorder=1.5)
     if not marks:
-        return Drawn(markers, thin, many, gap)
+        return Drawn(markers and mean, thin, many, gap, mean=mean, joined=joined)
     value = rows["value"].astype(float)
     gone = sorted(rows.loc[~np.isfinite(value), x].unique())
     below = sorted(rows.loc[np.isfinite(value) & (value <= 0), x].unique()) if log else []
@@ -101,7 +118,7 @@ def draw_seeds(
         axis.plot([at], [0.98], marker="x", ms=5, label="_gone", **edge)
     for at in below:
         axis.plot([at], [0.02], marker="v", ms=3.5, mfc="white", label="_below", **edge)
-    return Drawn(markers, thin, many, gap, bool(gone), bool(below))
+    return Drawn(markers and mean, thin, many, gap, bool(gone), bool(below), mean, joined)
 
 
 def caption_of(drawn: list[Drawn], geometric: bool) -> str:
@@ -109,12 +126,13 @@ def caption_of(drawn: list[Drawn], geometric: bool) -> str:
     mean = "geometric mean" if geometric else "mean"
     thin, band = any(each.thin for each in drawn), any(each.band for each in drawn)
     sentences = []
+    joined = all(each.joined for each in drawn)
     if thin:
-        sentences.append("Thin lines: seeds.")
-    if thin or band:
-        sentences.append(f"Thick lines: {mean} over the seeds.")
+        sentences.append("Thin lines: seeds." if joined else "Dots: seeds.")
+    if (thin or band) and all(each.mean for each in drawn):
+        sentences.append(f"{'Thick lines' if joined else 'Markers'}: {mean} over the seeds.")
     if band:
-        sentences.append("Bands: 95 % t-interval of the mean.")
+        sentences.append(f"{'Bands' if joined else 'Bars'}: 95 % t-interval of the mean.")
     if any(each.gap for each in drawn):
         sentences.append("No mean where a seed diverged or is off the axis.")
     if any(each.cross for each in drawn):

@@ -1,35 +1,14 @@
-"""The style of the figures: one colour per variant everywhere, and files that are reproducible byte for byte."""
+"""The style of the figures: fonts and sizes on a screen or in a paper, and files that are the same byte for byte."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
 
-# The palette of Okabe and Ito, safe for colour-blind readers, without its yellow (too pale on white).
-COLOURS = ("#D55E00", "#0072B2", "#000000", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-LINES: tuple[Any, ...] = (
-    "-",
-    (0, (5, 1.5)),
-    (0, (1, 1)),
-    (0, (6, 1.5, 1, 1.5)),
-    (0, (3, 1, 1, 1, 1, 1)),
-    (0, (9, 2)),
-)
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # one more than lines, so that the pairs differ beyond these
-
-# Append only: the index of a variant fixes its colour in every figure.
-VARIANTS = (
-    *("post_ln", "pre_ln", "no_residual", "deep_norm", "admin", "b2t", "plain"),
-    *("res_post_norm", "t5", "no_norm", "sandwich", "peri_ln", "keel", "admin_constant"),
-    *("swin_v2", "parallel", "macaron", "sub_ln", "norm_former", "resi_dual", "dlcl_post"),
-    *("mix_ln", "hybrid_norm", "layer_norm_scaling", "re_zero", "skip_init", "layer_scale", "fixup"),
-    *("scaled_skip", "recursive_skip", "branch_norm", "deep_scale", "siamese_norm", "mhc", "t_fixup"),
-    *("first_norm_free", "hyper_connections", "dlcl_pre", "hybrid_norm_star", "static_hyper_connections"),
-    *("attention_residuals", "block_attention_residuals", "x0_lambdas", "dense_former", "span_norm"),
-    *("orthogonal_update", "deep_delta", "value_residual", "mhc_lite", "identity_hyper_connections"),
-)
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib, so that figures agree between machines
     "font.size": 8.0,
@@ -49,23 +28,46 @@ RC: dict[str, Any] = {
     "svg.hashsalt": "normexp",
     "pdf.fonttype": 42,  # TrueType, which journals ask for
 }
+# Printed at its own size: a serif face, and no text below 6 points.
+PAPER_RC: dict[str, Any] = RC | {
+    "font.family": ["STIXGeneral", "DejaVu Serif", "DejaVu Sans"],  # the later ones for signs that STIX lacks
+    "mathtext.fontset": "stix",
+    "axes.titlesize": 8.0,
+    "legend.fontsize": 7.5,
+    "lines.markersize": 3.0,
+}
 
 
-class LineStyle(NamedTuple):
-    """Colour, dashes and marker of one variant (or of one value of another key, where the variant does not vary)."""
+class Sheet(NamedTuple):
+    """What a figure is drawn for: a screen, with titles, or a column of a paper, whose caption is text.
 
-    colour: str
-    line: Any
-    marker: str
+    column, page: its width in inches with one column of panels and with several; 0 where it grows with the panels.
+    height: of a row of panels, as a factor.
+    """
+
+    rc: dict[str, Any]
+    titles: bool
+    column: float
+    page: float
+    height: float
+    kinds: tuple[str, ...]
 
 
-def line_styles(names: Iterable[str]) -> dict[str, LineStyle]:
-    """A line style for each name: a fixed one for the package's variants, an unused one for any other name."""
-    names = list(dict.fromkeys(names))
-    places = {name: VARIANTS.index(name) for name in names if name in VARIANTS}
-    free = (place for place in range(len(names) + len(VARIANTS)) if place not in places.values())
-    places |= {name: next(free) for name in names if name not in places}
-    return {name: _style_at(places[name]) for name in names}
+SHEETS = {
+    "default": Sheet(RC, True, 4.6, 0.0, 1.0, ("png", "svg", "pdf")),
+    "paper": Sheet(PAPER_RC, False, 3.3, 6.8, 0.85, ("pdf", "txt")),
+}
+_sheet: ContextVar[Sheet] = ContextVar("sheet", default=SHEETS["default"])
+
+
+def sheet() -> Sheet:
+    """What figures are drawn for at present, see `context`."""
+    return _sheet.get()
+
+
+def folder(figures: Path, look: str) -> Path:
+    """Where figures of this style are: those for a paper next to the others."""
+    return figures if look == "default" else figures / look
 
 
 def text_colour(face: Sequence[float]) -> str:
@@ -75,22 +77,32 @@ def text_colour(face: Sequence[float]) -> str:
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write the figure as PNG (200 dpi), SVG and PDF; the same figure gives the same bytes."""
+    """Write the figure as PNG (200 dpi), SVG and PDF; for a paper as PDF, with its caption as text.
+
+    The same figure gives the same bytes.
+    """
     stem.parent.mkdir(parents=True, exist_ok=True)
-    png, svg, pdf = (stem.parent / f"{stem.name}.{kind}" for kind in ("png", "svg", "pdf"))
-    figure.savefig(png, dpi=200)
-    figure.savefig(svg, metadata={"Date": None})
-    figure.savefig(pdf, metadata={"CreationDate": None})
-    return [png, svg, pdf]
+    paths = [stem.parent / f"{stem.name}.{kind}" for kind in sheet().kinds]
+    for path in paths:
+        match path.suffix:
+            case ".png":
+                figure.savefig(path, dpi=200)
+            case ".svg":
+                figure.savefig(path, metadata={"Date": None})
+            case ".pdf":
+                figure.savefig(path, metadata={"CreationDate": None})
+            case _:
+                path.write_text(f"{figure.get_label()}\n")
+    return paths
 
 
-def context() -> Any:
-    """The context in which figures are made and saved; it ignores the user's matplotlibrc."""
-    default: dict[Any, Any] = {key: value for key, value in matplotlib.rcParamsDefault.items() if "backend" not in key}
-    default.update(RC)
-    return matplotlib.rc_context(default)
-
-
-def _style_at(place: int) -> LineStyle:
-    turn = place // len(COLOURS)
-    return LineStyle(COLOURS[place % len(COLOURS)], LINES[turn % len(LINES)], MARKERS[turn % len(MARKERS)])
+@contextmanager
+def context(look: str = "default") -> Iterator[None]:
+    """The context in which figures are made and saved, for one of SHEETS; it ignores the user's matplotlibrc."""
+    rc: dict[Any, Any] = {key: value for key, value in matplotlib.rcParamsDefault.items() if "backend" not in key}
+    token = _sheet.set(SHEETS[look])
+    try:
+        with matplotlib.rc_context(rc | SHEETS[look].rc):
+            yield
+    finally:
+        _sheet.reset(token)

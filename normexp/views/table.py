@@ -1,4 +1,4 @@
-"""The results table: one row per configuration, with mean ± standard deviation over its seeds."""
+"""The results table: one row per configuration, with mean ± standard deviation over its seeds if all have a value."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -14,8 +14,10 @@ from rich.text import Text
 
 from normexp.records.reading import visible
 from normexp.views import formatting
+from normexp.views.levels import BASELINES
 from normexp.views.probe_table import ProbeTable, probe_cost, tables
 from normexp.views.runs import split_sweeps, swept_keys
+from normexp.views.seeds import FEW
 
 # Field of the status, heading, format.
 RESULTS = (
@@ -25,14 +27,12 @@ RESULTS = (
     ("accuracy", "accuracy", "{:.1%}"),
     ("bleu", "BLEU", "{:.1f}"),
 )
+LOSSES = ("final_loss", "valid_loss")  # lower is better
+NONE = "–"
 COLOURS = {
     **{"trained": "green", "partial": "yellow", "stuck": "red", "diverged": "magenta"},
     **{"completed": "green", "running": "cyan", "pending": "dim", "interrupted": "red"},
     **{"failed": "bold red", "damaged": "bold red"},
-}
-BASELINES = {
-    **{"unigram": "unigram", "position_only": "position-only", "target_bigram": "target bigram"},
-    **{"class_prior": "class prior"},
 }
 
 
@@ -118,7 +118,7 @@ def rows_of(frame: pd.DataFrame) -> tuple[list[str], list[Row]]:
         Row(
             keys=[formatting.number(value) for value in (group if isinstance(group, tuple) else (group,))],
             n=len(runs),
-            results=[_spread(runs[field], form) for field, form in shown],
+            results=[_spread(runs, field, form) for field, form in shown],
             outcomes=_count(runs["outcome"]),
             states=_count(runs["state"]),
         )
@@ -225,7 +225,7 @@ def _coloured(counts: dict[str, int], n: int, terse: bool = False) -> Text:
         Text(name if n == 1 or (terse and count == n) else f"{name} {count}/{n}", style=COLOURS.get(name, ""))
         for name, count in counts.items()
     ]
-    return Text(", ").join(parts) if parts else Text("–")
+    return Text(", ").join(parts) if parts else Text(NONE)
 
 
 def _count(values: pd.Series) -> dict[str, int]:
@@ -233,16 +233,23 @@ def _count(values: pd.Series) -> dict[str, int]:
     return {str(name): int(count) for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))}
 
 
-def _spread(values: pd.Series, form: str) -> str:
-    """Mean ± sample standard deviation; if some runs have no finite value, the number of those that have one."""
-    numbers = pd.to_numeric(values, errors="coerce").replace([float("inf"), -float("inf")], float("nan"))
+def _spread(runs: pd.DataFrame, field: str, form: str) -> str:
+    """Mean ± sample standard deviation over the seeds. If some have no finite value, no mean: it would be one over
+    those that survived. Then each seed in its order, or for many the median, for which none is the worst value.
+    """
+    numbers = pd.to_numeric(runs[field], errors="coerce").replace([float("inf"), -float("inf")], float("nan"))
     finite = numbers.dropna()
     if finite.empty:
-        return "–"
-    text = form.format(finite.mean())
-    if len(finite) > 1:
-        text += f" ± {form.format(finite.std(ddof=1))}"
-    return text if len(finite) == len(values) else f"{text} ({len(finite)} of {len(values)})"
+        return NONE
+    if len(finite) == len(numbers):
+        return form.format(finite.mean()) + (f" ± {form.format(finite.std(ddof=1))}" if len(finite) > 1 else "")
+    if len(numbers) <= FEW:
+        ordered = numbers[runs["seed"].sort_values(kind="stable").index] if "seed" in runs else numbers
+        return ", ".join(NONE if pd.isna(value) else form.format(value) for value in ordered)
+    done = numbers[runs["state"] == "completed"]
+    median = done.fillna(float("inf") if field in LOSSES else -float("inf")).median()
+    shown = form.format(median) if abs(median) < float("inf") else NONE
+    return f"median {shown} ({NONE} in {len(numbers) - len(finite)} of {len(numbers)})"
 
 
 def _range(values: pd.Series) -> str:

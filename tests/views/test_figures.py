@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from normexp.views.edge_labels import spread
 from normexp.views.figures import draw
 from normexp.views.grid import add_titles_and_legend, assign_axes, panels
-from normexp.views.loss_curves import spread
+from normexp.views.palette import VARIANTS, line_styles
 from normexp.views.runs import load_runs
-from normexp.views.style import VARIANTS, line_styles
 
 pytestmark = pytest.mark.filterwarnings("error")
 

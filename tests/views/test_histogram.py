@@ -67,7 +67,7 @@ def test_panels_stacks_and_axes_are_named() -> None:
     assert [axis.get_ylabel() for axis in panels] == ["share of the sites", ""]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["encoder", "decoder"]
     outlines = panels[0].patches[1::2]
-    assert [line.get_color() for line in figure.legends[0].get_lines()] == ["#D55E00", "#0072B2"]
+    assert [line.get_color() for line in figure.legends[0].get_lines()] == ["#332288", "#CC6677"]
     assert len({patch.get_edgecolor() for patch in outlines}) == 2
 
 

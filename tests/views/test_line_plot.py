@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from normexp.views.line_plot import line_plot
+from normexp.views.palette import VARIANTS
 
 FRAME = {"title": "Title", "settings": "settings", "caption": "caption", "label": "norm"}
 
@@ -172,15 +173,102 @@ def test_nothing_finite_leaves_crosses_alone() -> None:
     assert all(np.isnan(np.asarray(line)[:, 1]).all() for line in lines(axis))
 
 
-def test_theory_is_grey_in_every_panel_and_named() -> None:
-    figure = line_plot(
-        rows(), "layer", column="depth", lines={"l²": lambda layer: layer**2, "": lambda layer: layer}, **FRAME
-    )
+def edge_labels(axis: Axes) -> list[str]:
+    """The names at the right edge, from the bottom up."""
+    return [text.get_text() for text in sorted(axis.texts, key=lambda text: text.xyann[1])]  # type: ignore[attr-defined]
+
+
+def test_theory_is_grey_in_every_panel_and_named_at_its_end() -> None:
+    theory = {"l²": lambda layer: layer**2, "l": lambda layer: layer}
+    figure = line_plot(rows(), "layer", column="depth", lines=theory, **FRAME)
     for axis in figure.axes:
-        square, straight = (line for line in axis.lines if line.get_color() == "0.45")
+        square, straight = (line for line in axis.lines if line.get_label() == "_theory")
         assert list(square.get_ydata()) == [1, 4, 9, 16]
         assert list(straight.get_ydata()) == [1, 2, 3, 4]
-    assert legend(figure) == ["post_ln", "pre_ln", "l²", ""]
+        assert square.get_linestyle() == straight.get_linestyle() == "--"  # dashed, in different lengths
+        assert square._dash_pattern != straight._dash_pattern
+    assert [edge_labels(axis) for axis in figure.axes] == [[], ["l", "l²"]]
+    assert legend(figure) == ["post_ln", "pre_ln"]
+
+
+def test_theory_that_ends_early_is_named_before_its_end() -> None:
+    axis = panel(lines={"half": lambda layer: np.where(layer <= 2, layer, np.nan)})
+    (text,) = axis.texts
+    assert (text.get_text(), text.xy) == ("half", (1, 1))  # type: ignore[attr-defined]
+
+
+def test_levels_are_named_with_their_loss() -> None:
+    axis = panel(levels=[("unigram", 100.0), ("bar", 50.0)])
+    assert [line.get_ydata()[0] for line in axis.lines if line.get_label() == "_level"] == [100, 50]
+    assert edge_labels(axis) == ["bar 50.00", "unigram 100.00"]
+
+
+def test_what_is_below_the_floor_is_drawn_at_it() -> None:
+    some = rows(stack=["decoder"], depth=[6], variant=["post_ln"])  # 1 to 4 and 10 to 40
+    figure = line_plot(some.assign(value=some["value"] ** -8.0), "layer", log="y", floor=(1e-9, "rounding"), **FRAME)
+    (axis,) = figure.axes
+    one, ten = (np.asarray(line)[:, 1] for line in seed_lines(axis))
+    np.testing.assert_allclose(one, np.arange(1.0, 5) ** -8)
+    np.testing.assert_allclose(ten, [1e-8] + [1e-9] * 3, rtol=1e-6)  # 20⁻⁸ is less
+    assert "Open triangles" not in caption(figure)  # no layer at which every seed is below
+    figure = line_plot(some.assign(value=10.0 ** -(8 * some["layer"])), "layer", log="y", floor=(1e-9, "ε"), **FRAME)
+    (mark,) = (line for line in figure.axes[0].lines if line.get_label() == "_below")
+    assert (list(mark.get_xdata()), list(mark.get_ydata())) == ([2, 3, 4], [1e-9] * 3)
+    assert "Open triangles: at or below ε." in caption(figure)
+    assert edge_labels(figure.axes[0]) == ["ε"]
+
+
+def test_a_curve_that_another_covers_is_wider() -> None:
+    same = rows(stack=["decoder"], depth=[6], variant=["post_ln", "pre_ln", "b2t"], seed=[0])
+    same.loc[same["variant"] == "pre_ln", "value"] = same.loc[same["variant"] == "b2t", "value"].to_numpy()
+    same.loc[same["variant"] == "post_ln", "value"] *= 3
+    figure = line_plot(same, "layer", **FRAME)
+    apart, under, over = (line.get_linewidth() for line in figure.axes[0].lines if line.get_label() == "_mean")
+    assert under > over == apart
+    assert "Wide lines: covered by another." in caption(figure)
+    assert "Wide lines" not in caption(line_plot(rows(), "layer", **FRAME))
+
+
+def test_without_a_mean_the_seeds_are_drawn_alone() -> None:
+    figure = line_plot(rows(stack=["decoder"], depth=[6]), "layer", mean=False, **FRAME)
+    assert lines(figure.axes[0]) == []
+    assert len(seed_lines(figure.axes[0])) == 4
+    assert caption(figure) == "caption Thin lines: seeds."
+
+
+@pytest.mark.parametrize("seeds", [2, 6])
+def test_categories_are_points_with_no_line_between(seeds: int) -> None:
+    some = rows(stack=["decoder"], depth=[6], variant=["post_ln"], seed=list(range(seeds)))
+    figure = line_plot(some, "layer", joined=False, zero=True, **FRAME)
+    (axis,) = figure.axes
+    assert {line.get_linestyle() for line in axis.lines} == {"None"}
+    assert axis.get_ylim()[0] == 0
+    assert ("Bars: 95 % t-interval" in caption(figure)) == (seeds == 6)
+    assert len(axis.collections) == (seeds == 6)
+
+
+def test_equal_points_of_two_colours_do_not_cover_each_other() -> None:
+    some = rows(stack=["decoder"], depth=[6], seed=[0])
+    post, pre = lines(panel(some=some.assign(value=1.0), joined=False))
+    np.testing.assert_allclose(np.asarray(pre) - np.asarray(post), [[0.12, 0]] * 4)
+
+
+def test_an_axis_that_names_the_variants_needs_no_legend() -> None:
+    some = rows(stack=["decoder"], depth=[6], layer=[1])
+    some["layer"] = some["variant"].map({"post_ln": 1, "pre_ln": 2})
+    assert line_plot(some, "layer", names={1: "post_ln", 2: "pre_ln"}, **FRAME).legends[0].get_texts() == []
+
+
+def test_more_lines_than_colours_are_named_at_their_ends() -> None:
+    names = list(VARIANTS[:12])
+    some = rows(stack=["decoder"], depth=[12, 6], variant=names, seed=[0])
+    some["value"] *= some["variant"].map(names.index) + 1
+    figure = line_plot(some, "layer", column="depth", log="y", **FRAME)
+    assert legend(figure) == []
+    for axis in figure.axes:
+        assert edge_labels(axis)[-1] == names[-1]
+        assert sorted(edge_labels(axis)) == sorted(names)
+    assert panel().texts[:] == []
 
 
 def test_the_legend_names_the_colours() -> None:

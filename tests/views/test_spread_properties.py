@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import isotonic_regression
 
-from normexp.views.loss_curves import spread
+from normexp.views.edge_labels import spread, within
 
 places = st.lists(st.floats(-100, 100), min_size=1, max_size=12).map(sorted)
 gaps = st.floats(0.01, 10)
@@ -39,3 +39,17 @@ def test_labels_that_are_apart_stay(places, gap):
 
 def test_no_labels():
     assert spread([], 1.0) == []
+
+
+@given(places=places, gap=st.floats(0.001, 0.05))
+def test_labels_are_moved_inside_the_panel(places, gap):
+    """With the gap still between them; those that are inside and can stay do."""
+    inside = within(spread(places, gap), gap)
+    assert min(inside) >= 0
+    assert max(inside) <= 1 + 1e-9
+    assert all(np.diff(inside) >= gap - 1e-9)
+    assert within(inside, gap) == pytest.approx(inside)
+
+
+def test_more_labels_than_fit_go_on_above_the_panel():
+    assert within([0.1, 0.7, 1.3], 0.6) == pytest.approx([0, 0.6, 1.2])

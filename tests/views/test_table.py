@@ -29,9 +29,21 @@ def test_seeds_are_gathered(sweep: Path) -> None:
     assert rows["6", "post_ln"].outcomes == {"trained": 2}
     assert rows["18", "no_residual"].outcomes == {"stuck": 2}
     # A diverged seed has no final loss, a failed one has nothing: both still count.
-    assert rows["12", "post_ln"].results[0] == "1.200 (1 of 2)"
+    assert rows["12", "post_ln"].results[0] == "1.200, –"
     assert rows["12", "post_ln"].outcomes == {"diverged": 1, "partial": 1}
     assert rows["18", "pre_ln"].states == {"completed": 1, "failed": 1}
+
+
+def test_many_seeds_of_which_some_diverged_have_a_median() -> None:
+    """The median counts a diverged seed as the worst; a failed one has no loss to count."""
+    seeds = pd.DataFrame({"seed": range(8), "variant": "post_ln", "state": "completed", "outcome": "trained"})
+    frame = seeds.assign(final_loss=[0.1, 0.2, 0.3, 0.4, None, None, None, None], valid_loss=None, token_accuracy=0.9)
+    frame = frame.assign(accuracy=None, bleu=None, folder=[f"sweep/{seed}" for seed in range(8)])
+    frame.loc[4:6, "outcome"] = "diverged"
+    frame.loc[7, ["state", "outcome"]] = ["failed", None]
+    assert rows_of(frame)[1][0].results == ["median 0.400 (– in 4 of 8)", "90.0% ± 0.0%"]
+    frame.loc[3, "final_loss"] = None
+    assert rows_of(frame)[1][0].results[0] == "median – (– in 5 of 8)"
 
 
 def test_what_the_table_says(sweep: Path) -> None:
