@@ -68,7 +68,7 @@ def test_figures_are_drawn_of_the_others(damage, file, damaged):
 
 
 @pytest.mark.parametrize("file", ["status.json", "config.yaml"])
-@pytest.mark.parametrize("damage", set(DAMAGES) - {"flip_a_byte"})
+@pytest.mark.parametrize("damage", [name for name in DAMAGES if name != "flip_a_byte"])
 def test_loading_a_damaged_run_is_one_sentence(damage, file, damaged):
     DAMAGES[damage](first(damaged) / file)
     with pytest.raises(ConfigError, match=f"{file}|damaged"):
