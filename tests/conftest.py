@@ -15,14 +15,16 @@ torch.set_num_threads(1)  # as runs have it; more threads only wait for each oth
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _sigint_reaches_children() -> None:
-    """Let a test interrupt a process of its own even where the suite itself was started with SIGINT ignored.
+def _signals_reach_children() -> None:
+    """Let a test interrupt a process of its own even where the suite itself was started with the signal ignored.
 
-    That is how a shell without job control starts `pytest &`, and some CI systems everything; children inherit an
-    ignored signal, while one that is handled is back at its default in them.
+    That is how a shell without job control starts `pytest &` (SIGINT), nohup everything (SIGHUP), and some CI systems;
+    children inherit an ignored signal, while one that is handled is back at its default in them.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 @pytest.fixture(scope="session", autouse=True)

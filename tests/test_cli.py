@@ -61,7 +61,7 @@ BAD_INPUT = [
     ("sweep depth=[1", r"depth=\[1 cannot be read: "),
     ("sweep seed=range(0)", r"seed=range\(0\) must have at least one value"),
     ("sweep lr=-1", "lr must be greater than 0; got -1.0"),
-    ("sweep lr=nan", "lr must be greater than 0; got nan"),
+    ("sweep lr=nan", "lr must be a finite number; got nan"),
     ("sweep --config-dir nowhere", "--config-dir must be a readable folder .*; got nowhere"),
     ("sweep --config-dir /etc/hosts", "--config-dir must be a readable folder .*; got /etc/hosts"),
     ("sweep hydra/launcher=slrm", "hydra/launcher must be one of basic.*; got slrm"),

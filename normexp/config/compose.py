@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar, get_origin, get_type_hints
 
@@ -187,6 +187,11 @@ class Composer:
         except yaml.YAMLError as error:
             raise ConfigError(f"a config file is not valid YAML: {' '.join(str(error).split())}") from error
 
+    @cached_property
+    def _default_choices(self) -> list[str]:
+        """The entries of the defaults list that no override has changed."""
+        return [str(entry) for entry in self._compose([]).hydra.runtime.choices]
+
     def _with_lists(self, overrides: Sequence[str]) -> list[str]:
         """The overrides with probe=[a,b] as one entry of Hydra's defaults list for each probe; addon=[…] likewise.
 
@@ -195,7 +200,7 @@ class Composer:
         wanted = {group: names for group in LISTS if (names := _chosen(group, overrides)) is not None}
         if not wanted:
             return list(overrides)
-        there = self._compose([]).hydra.runtime.choices
+        there = self._default_choices
         changes: list[str] = []
         for group, names in wanted.items():
             entry = f"{group}@{LISTS[group]}."  # how the defaults list names the node of a choice

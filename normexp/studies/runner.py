@@ -137,7 +137,7 @@ def _bring(
 
     def sweep_of(part: Part) -> Sweep:
         overrides = [*part.line, f"results={results}"]
-        return plan_sweep(part.command, overrides, config_dirs=config_dirs, name=part.folder)
+        return plan_sweep(part.command, overrides, config_dirs=config_dirs, name=part.folder, many=True)
 
     def run_part(part: Part) -> Runs:
         nonlocal said

@@ -21,6 +21,7 @@ def end_of(sweep, family) -> str:
         _, said = sweep.communicate(timeout=300)
     finally:
         sweep.kill()
+        sweep.wait()
     assert sweep.returncode == 130, said
     assert "Traceback" not in said
     assert said.endswith("interrupted; run the same command again to resume\n")

@@ -31,7 +31,7 @@ def test_translations_come_with_source_and_reference() -> None:
 
 
 def test_a_continuation_is_the_most_probable_text() -> None:
-    model, corpus, examples = made("data.pairs=300", "task=language_modelling")
+    model, corpus, examples = made("task=language_modelling", "data=cldr_dates", "data.pairs=300")
     found = samples(model, corpus, examples, 400, CPU)
     assert len(found) == FEW
     one, ids = found[0], examples[0].target
