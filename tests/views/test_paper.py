@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from normexp import cli
+from normexp.cli import options
 from normexp.views import style
 from normexp.views.figures import draw
 from normexp.views.line_plot import line_plot
@@ -83,4 +83,4 @@ def test_paper_figures_are_next_to_the_others(make_sweep: Callable[..., Path]) -
 
 
 def test_the_command_line_offers_every_style() -> None:
-    assert set(cli.Style) == set(style.SHEETS)
+    assert set(options.Style) == set(style.SHEETS)

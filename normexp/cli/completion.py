@@ -37,7 +37,7 @@ def overrides(ctx: typer.Context, incomplete: str) -> list[Offer]:
 
 def studies(ctx: typer.Context, incomplete: str) -> list[str]:
     """The names of the studies."""
-    return [name for name in _names("study", ctx.params.get("config_dir") or ()) if name.startswith(incomplete)]
+    return [name for name in names("study", ctx.params.get("config_dir") or ()) if name.startswith(incomplete)]
 
 
 def _continued(key: str, value: str, folders: Sequence[str]) -> list[Offer]:
@@ -52,7 +52,7 @@ def _continued(key: str, value: str, folders: Sequence[str]) -> list[Offer]:
 def _values(key: str, folders: Sequence[str]) -> list[str]:
     """The names of a group, the allowed values of a key, or its default."""
     if key in CHOICES:
-        return _names(key, folders)
+        return names(key, folders)
     field = dict(iter_keys()).get(key)
     if field is None:
         return []
@@ -75,7 +75,8 @@ def _keys(folders: Sequence[str]) -> Iterator[Offer]:
         yield from ((f"{group}.{option}", "") for option in options if option not in ("name", "defaults"))
 
 
-def _names(group: str, folders: Sequence[str]) -> list[str]:
+def names(group: str, folders: Sequence[str] = ()) -> list[str]:
+    """What a group offers: the names of its YAML files."""
     return sorted({path.stem for path in _files(group, folders)})
 
 

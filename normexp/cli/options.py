@@ -1,0 +1,68 @@
+"""Arguments and options that several commands have, and the list of keys under their help."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from normexp.cli import completion
+from normexp.config.schema import CHOICES, CLASSES, LISTS, ignored_keys, iter_keys
+
+
+class Style(StrEnum):
+    """What figures are drawn for, see normexp.views.style."""
+
+    DEFAULT = "default"
+    PAPER = "paper"
+
+
+def _keys() -> str:
+    """The keys that people set, each with its meaning, and the names that each group offers."""
+    lines = ["[bold]Keys[/]"]
+    for name, field in iter_keys():
+        if "." not in name and name not in ignored_keys():
+            offered = ", ".join(completion.names(name))
+            lines.append(f"[bold]{name}[/]  {field.metadata['help']}" + (f": {offered}" if offered else ""))
+    for group in CHOICES:
+        if group not in (*CLASSES, *LISTS.values()):
+            lines.append(f"[bold]{group}[/]  {', '.join(completion.names(group))}")
+    lines.append(
+        "Choose several probes with [bold]probe=\\[stream,dependency][/]; set their options as probes.stream.…"
+    )
+    lines.append("[bold]normexp show[/] prints all other keys, such as model.dropout and training.amp.")
+    return "\n\n".join(lines)
+
+
+KEYS = _keys()
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="KEY=VALUE",
+        help="Overrides in Hydra's grammar.",
+        show_default=False,
+        autocompletion=completion.overrides,
+    ),
+]
+ConfigDir = Annotated[
+    list[str] | None,
+    typer.Option("--config-dir", metavar="DIR", help="Folder with your own configs and classes.", show_default=False),
+]
+Name = Annotated[str, typer.Option(help="Name of the sweep; by default it is made from the overrides.")]
+Jobs = Annotated[int, typer.Option(help="Runs at a time; 0 means one per core, or one on a GPU.", min=0)]
+PoolName = Annotated[
+    str, typer.Option("--pool", help="Where runs go: local, or hydra with hydra/launcher=NAME.", show_default="local")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the runs and what each would cost.")]
+Estimate = Annotated[
+    bool, typer.Option("--estimate", help="Like --dry-run, and measure the cost of more than 100 runs too.")
+]
+StyleName = Annotated[
+    Style,
+    typer.Option("--style", help="paper: PDFs of a column's width in figures/paper, without titles; captions as text."),
+]
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Ask nothing of the Hugging Face Hub; read its datasets from the cache.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Also run more than 10,000 runs.")]
+Folder = Annotated[Path | None, typer.Argument(metavar="DIR", help="Runs, or folders of runs.", show_default=False)]

@@ -1,0 +1,200 @@
+"""The commands that run something: train, sweep, probe, reproduce."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from normexp.cli import completion
+from normexp.cli.options import (
+    ConfigDir,
+    DryRun,
+    Estimate,
+    Jobs,
+    Name,
+    Offline,
+    Overrides,
+    PoolName,
+    Style,
+    StyleName,
+    Yes,
+)
+from normexp.cli.shell import bad_input, interruptible, print_out, results_folder, set_hub
+from normexp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from normexp.sweep.plan import Sweep
+
+
+def train(overrides: Overrides = None, config_dir: ConfigDir = None, name: Name = "", offline: Offline = False) -> None:
+    """Train one run: [bold]normexp train variant=pre_ln depth=12[/]."""
+    set_hub(offline)
+    _run("train", overrides, config_dir, name, jobs=1)
+
+
+def sweep(
+    overrides: Overrides = None,
+    config_dir: ConfigDir = None,
+    name: Name = "",
+    jobs: Jobs = 0,
+    pool: PoolName = "",
+    dry_run: DryRun = False,
+    estimate: Estimate = False,
+    offline: Offline = False,
+    yes: Yes = False,
+) -> None:
+    """Train a grid: [bold]normexp sweep depth=6,12,18 'seed=range(3)'[/].
+
+    Without a variant it compares post_ln, pre_ln and no_residual.
+    The same command again skips runs that are complete and resumes those that were interrupted.
+    """
+    set_hub(offline)
+    _run("sweep", overrides, config_dir, name, jobs, pool, dry_run, estimate, yes)
+
+
+def probe(
+    overrides: Overrides = None,
+    config_dir: ConfigDir = None,
+    name: Name = "",
+    jobs: Jobs = 0,
+    pool: PoolName = "",
+    dry_run: DryRun = False,
+    estimate: Estimate = False,
+    offline: Offline = False,
+    yes: Yes = False,
+) -> None:
+    """Measure untrained models: [bold]normexp probe depth=6,18 probe=\\[stream,dependency][/].
+
+    Models can have any size, up to the papers' own: [bold]model=base[/]. The same probes measure a training run every
+    [bold]probe.every[/] steps: [bold]normexp sweep depth=6 probe=\\[gradient_norm,stream][/].
+    """
+    set_hub(offline)
+    _run("probe", overrides, config_dir, name, jobs, pool, dry_run, estimate, yes)
+
+
+def reproduce(
+    study: Annotated[
+        str,
+        typer.Argument(metavar="STUDY", help="Without it, list the studies.", autocompletion=completion.studies),
+    ] = "",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Minutes, five variants; otherwise all variants, hours.")
+    ] = False,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Seeds of every part; by default 20 at initialisation and 5 in training. With fewer than 5 no claim "
+            "has a verdict.",
+            show_default=False,
+        ),
+    ] = None,
+    until_decided: Annotated[
+        bool,
+        typer.Option(
+            "--until-decided",
+            help="Add seeds where the runs cannot tell: look at 5, then 10, then 20, with longer intervals, so that "
+            "all looks together are wrong in at most 5 %.",
+        ),
+    ] = False,
+    at_most: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="With --until-decided: the last look, at least 5; default 20.", show_default=False
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also copy the report, tables and figures to this folder.")] = None,
+    jobs: Jobs = 0,
+    config_dir: ConfigDir = None,
+    style: StyleName = Style.DEFAULT,
+) -> None:
+    """Redraw the figures of a paper and check its claims: [bold]normexp reproduce xiong2020 --quick[/].
+
+    The same command again resumes what was interrupted and redraws what is finished.
+    More seeds reuse the runs of fewer.
+    A claim that does not hold is a result, not an error: the exit code is 0 unless a run failed.
+    """
+    with bad_input():
+        from normexp.studies import claims_table, runner
+        from normexp.studies.seeds import chosen
+
+        number = chosen(seeds, until_decided, at_most)
+        if not study:
+            print_out(runner.list_studies(config_dir or []))
+            return
+        with interruptible():
+            size = "quick" if quick else "full"
+            done = runner.reproduce(
+                study,
+                size,
+                results_folder(),
+                out,
+                config_dir or [],
+                jobs,
+                lambda text: typer.echo(text, err=True),
+                seeds=number,
+                drawn_for=style,
+            )
+        if done.missing:
+            logs = ", ".join(str(run / "log.txt") for run in done.missing[:3])
+            more = f" and {len(done.missing) - 3} more" if len(done.missing) > 3 else ""
+            typer.echo(f"error: runs of {study} failed, so nothing is drawn; see {logs}{more}", err=True)
+            raise typer.Exit(1)
+        if done.claims:
+            print_out(claims_table.table(done.claims, done.title, done.notes), markup=True)
+        for path in (done.folder / "report.md", *done.figures):
+            typer.echo(path)
+
+
+def _run(
+    command: str,
+    overrides: list[str] | None,
+    config_dir: list[str] | None,
+    name: str,
+    jobs: int,
+    pool: str = "",
+    dry_run: bool = False,
+    estimate: bool = False,
+    yes: bool = False,
+) -> None:
+    with bad_input():
+        from normexp.sweep.plan import default_jobs, plan
+        from normexp.sweep.progress import count_of
+
+        sweep = plan(command, overrides or [], config_dirs=config_dir or [], name=name, many=yes)
+        if dry_run or estimate:
+            from normexp.sweep import estimate as costs
+
+            print_out(costs.dry_run(sweep, jobs or default_jobs(sweep), measure=estimate))
+            return
+        from normexp.records.folder import ensure_writable_dir
+        from normexp.sweep.executor import run_sweep
+        from normexp.sweep.pools import make_pool
+
+        workers = make_pool(pool, sweep, jobs)
+        ensure_writable_dir(sweep.results, "results")
+        typer.echo(f"{count_of(len(sweep.runs))} in {sweep.path}", err=True)
+        with interruptible():
+            complete = run_sweep(sweep, workers, lambda text: typer.echo(text, err=True))
+        _report(sweep)
+        raise typer.Exit(0 if complete else 1)
+
+
+def _report(sweep: "Sweep") -> None:
+    """What a finished sweep ends with: its table, what that shows in sentences, its figures, its report."""
+    from normexp.views import sentences
+    from normexp.views.figures import draw
+    from normexp.views.report import write
+    from normexp.views.runs import load_runs
+    from normexp.views.table import table
+
+    path = sweep.path if sweep.swept else sweep.folders[0].path
+    runs = load_runs(path)
+    print_out(table(runs))
+    for sentence in sentences.summary(runs):
+        typer.echo(sentence)
+    with suppress(ConfigError):  # when every run failed at once, there is nothing to draw
+        for drawn in draw(path):
+            typer.echo(drawn)
+        typer.echo(write(path))

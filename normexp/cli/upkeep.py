@@ -1,0 +1,38 @@
+"""The commands that keep things in order: clean and doctor."""
+
+from typing import Annotated
+
+import typer
+
+from normexp.cli.options import Folder
+from normexp.cli.shell import bad_input, existing, results_folder
+
+
+def clean(
+    folder: Folder = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+) -> None:
+    """Remove runs in DIR (default: all results) that were interrupted, failed or are damaged, after listing them."""
+    with bad_input():
+        from normexp.records.clean import remove, to_remove
+        from normexp.records.reading import visible
+        from normexp.views.runs import find_runs
+
+        found = to_remove(find_runs(existing(folder)))
+        if not found:
+            typer.echo("nothing to remove: no run was interrupted, failed or is damaged")
+            return
+        for run, state in found:
+            typer.echo(f"{state}: {visible(str(run.path))}")
+        if not yes and not typer.confirm(f"Remove {len(found)} of the run folders in full?"):
+            raise typer.Exit(1)
+        remove(run for run, _ in found)
+        typer.echo(f"removed {len(found)}")
+
+
+def doctor() -> None:
+    """Print what this machine has: the block that a bug report needs."""
+    from normexp.records.doctor import report
+
+    for name, value in report(results_folder()):
+        typer.echo(f"{name}: {value}")

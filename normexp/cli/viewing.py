@@ -1,0 +1,143 @@
+"""The commands that only read: what a config means, and what finished runs show."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from normexp.cli.options import ConfigDir, Folder, Offline, Overrides, Style, StyleName
+from normexp.cli.shell import bad_input, existing, print_out, set_hub
+from normexp.errors import ConfigError
+
+
+def show(
+    overrides: Overrides = None,
+    config_dir: ConfigDir = None,
+    every: Annotated[bool, typer.Option("--all", help="Print every setting, not only those that you changed.")] = False,
+    offline: Offline = False,
+) -> None:
+    """Print what a config builds: its graph as equations, its constants, its size, and the settings you changed.
+
+    With a key instead of KEY=VALUE, explain the key: [bold]normexp show norm.eps[/].
+    """
+    set_hub(offline)
+    with bad_input():
+        words = overrides or []
+        if words and not any("=" in word for word in words):
+            from normexp.config.compose import Composer
+            from normexp.views.explain import explain
+
+            composer = Composer("train", config_dir or [])
+            typer.echo("\n\n".join(explain(word, composer) for word in words))
+            return
+        from normexp.sweep.plan import plan
+
+        config, default = (plan("train", given, config_dirs=config_dir or []).runs[0].config for given in (words, []))
+        from normexp.views.show import describe
+
+        typer.echo(describe(config, None if every else default))
+
+
+def variants(
+    word: Annotated[
+        str, typer.Argument(metavar="WORD", help="Only those with this word in name, equation or paper.")
+    ] = "",
+    config_dir: ConfigDir = None,
+) -> None:
+    """List the variants: name, equation, paper. [bold]normexp variants hyper[/] searches."""
+    with bad_input():
+        from normexp.config.compose import Composer
+        from normexp.views.variants_table import list_variants
+
+        print_out(list_variants(Composer("train", config_dir or []), word))
+
+
+def results(
+    folder: Folder = None,
+    csv: Annotated[bool, typer.Option("--csv", help="One row per run, all columns, as CSV.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The table as Markdown.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="The table for LaTeX with booktabs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="All of every run, readings of probes too, as JSON.")] = False,
+    parquet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT", help="Write runs and all they recorded to this folder, as parquet.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Print the table of the runs in DIR (default: all results), or export them."""
+    with bad_input():
+        asked = {"--csv": csv, "--markdown": markdown, "--latex": latex, "--json": as_json, "--parquet": parquet}
+        chosen = [option for option, given in asked.items() if given]
+        if len(chosen) > 1:
+            raise ConfigError(f"{' and '.join(chosen)} cannot be used together; choose one")
+        from normexp.views import exports, table
+        from normexp.views.published import load
+
+        runs = load(existing(folder))
+        if parquet:
+            for path in exports.parquet(runs, parquet):
+                typer.echo(path)
+        elif chosen:
+            write = {
+                "--csv": table.csv,
+                "--markdown": table.markdown,
+                "--latex": exports.latex,
+                "--json": exports.as_json,
+            }
+            sys.stdout.write(write[chosen[0]](runs))
+        else:
+            print_out(table.table(runs))
+
+
+def figures(
+    folder: Folder = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder; by default DIR/figures.")] = None,
+    style: StyleName = Style.DEFAULT,
+) -> None:
+    """Draw the figures of the runs in DIR (default: all results) from their tables."""
+    with bad_input():
+        from normexp.views.figures import draw
+
+        for path in draw(existing(folder), out, style):
+            typer.echo(path)
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A", help="A run, or a folder of runs.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the figures; by default A/figures.")] = None,
+) -> None:
+    """Print what differs between two runs or sweeps: configuration, graph, losses, gradient norms by layer."""
+    with bad_input():
+        from normexp.views import compare as comparison
+
+        sides = comparison.sides(existing(first), existing(second))
+        typer.echo(comparison.compare(*sides) + "\n")
+        for path in comparison.draw(*sides, out or first / "figures"):
+            typer.echo(path)
+
+
+def report(
+    folder: Folder = None,
+    out: Annotated[Path | None, typer.Option(help="Output file; by default DIR/report.html.")] = None,
+) -> None:
+    """Write one HTML page about the sweeps and studies in DIR (default: all results), to read or to pass on."""
+    with bad_input():
+        from normexp.views.report import write
+
+        typer.echo(write(existing(folder), out))
+
+
+def tensorboard(
+    folder: Folder = None,
+    port: Annotated[int, typer.Option(help="0 takes a free port.")] = 6006,
+    host: Annotated[str, typer.Option(help="Address to bind to.")] = "127.0.0.1",
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+) -> None:
+    """Open TensorBoard on the runs in DIR (default: all results)."""
+    with bad_input():
+        from normexp.views.tensorboard import serve
+
+        raise typer.Exit(serve(existing(folder), port, host, browser))
