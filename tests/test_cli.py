@@ -53,6 +53,9 @@ def test_help_imports_nothing_heavy(words, tmp_path):
 BAD_INPUT = [
     ("sweep dpeth=6", "dpeth is not a key; did you mean depth?"),
     ("sweep depth", "depth must be KEY=VALUE, for example depth=6"),
+    ("sweep depth=6,", "depth=6, must not end in a comma; a list of values has no spaces, as in depth=6,12"),
+    ("sweep depth=[6", r"depth=\[6 cannot be read: \[6 is not allowed there"),
+    ("compare nothing here", "A must be an existing folder with runs; got nothing"),
     ("sweep variant=prelnn", "variant=prelnn does not exist; did you mean pre_ln?"),
     ("sweep variant=post_ln,nothing_like_it", "variant must be one of .*, pre_ln, .*; got nothing_like_it"),
     ("sweep depth=oops", "depth must be a whole number; got oops"),
@@ -104,7 +107,7 @@ BAD_INPUT = [
     ("reproduce dong2021 --quick --out /dev/null", "--out must be a folder that can be created; got /dev/null"),
     ("reproduce dong2021 --seeds 1", "--seeds must be at least 2; got 1"),
     ("reproduce dong2021 --at-most 10", "--at-most is only used by --until-decided"),
-    ("reproduce dong2020", "the study must be one of .*dong2021.*; got dong2020"),
+    ("reproduce dong2020", "study=dong2020 does not exist; did you mean dong2021?"),
 ]
 
 

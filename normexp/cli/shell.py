@@ -16,10 +16,11 @@ def results_folder() -> Path:
     return Path(os.environ.get("NORMEXP_RESULTS") or "results")
 
 
-def existing(folder: Path | None) -> Path:
+def existing(folder: Path | None, name: str = "DIR") -> Path:
+    """The folder, by default all results. Raises ConfigError, naming the argument, if it does not exist."""
     folder = folder or results_folder()
     if not folder.is_dir():
-        raise ConfigError(f"DIR must be an existing folder with runs; got {folder}")
+        raise ConfigError(f"{name} must be an existing folder with runs; got {folder}")
     return folder
 
 

@@ -113,7 +113,7 @@ def compare(
     with bad_input():
         from normexp.views import compare as comparison
 
-        sides = comparison.sides(existing(first), existing(second))
+        sides = comparison.sides(existing(first, "A"), existing(second, "B"))
         typer.echo(comparison.compare(*sides) + "\n")
         for path in comparison.draw(*sides, out or first / "figures"):
             typer.echo(path)
@@ -132,7 +132,7 @@ def report(
 
 def tensorboard(
     folder: Folder = None,
-    port: Annotated[int, typer.Option(help="0 takes a free port.")] = 6006,
+    port: Annotated[int, typer.Option(help="0 takes a free port.", min=0, max=65535)] = 6006,
     host: Annotated[str, typer.Option(help="Address to bind to.")] = "127.0.0.1",
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:

@@ -1,6 +1,5 @@
 """From overrides to a `Config`, through Hydra's public API. No other file composes configs."""
 
-import difflib
 import itertools
 import math
 import os
@@ -25,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from normexp.config.choice import Choice, add_to_path
+from normexp.config.names import did_you_mean, unknown
 from normexp.config.schema import (
     CHOICES,
     CLASSES,
@@ -102,6 +102,8 @@ class Composer:
         return [self._request(text) for text in overrides]
 
     def _request(self, text: str) -> Request:
+        if text.endswith(","):
+            raise ConfigError(f"{text} must not end in a comma; a list of values has no spaces, as in depth=6,12")
         if "=" not in text:
             raise ConfigError(f"{text} must be KEY=VALUE, for example depth=6")
         try:
@@ -131,13 +133,13 @@ class Composer:
         if key == "config_dirs":
             raise ConfigError("config_dirs cannot be set as a key; use --config-dir DIR")
         if group.partition("/")[0] != "hydra" and key not in keys and group not in (*CLASSES, *LISTS.values()):
-            raise ConfigError(f"{key} is not a key{_did_you_mean(key, keys)}")
+            raise ConfigError(f"{key} is not a key{did_you_mean(key, keys)}")
         if key in CHOICES or "/" in key:
             values = override.sweep_iterator() if override.is_sweep_override() else [override.value()]
             options = self.options(key)
             for value in (str(each) for one in values for each in (one if isinstance(one, list) else [one])):
                 if value not in options:
-                    raise ConfigError(_unknown_name(key, value, options))
+                    raise ConfigError(unknown(key, value, options))
 
     def defaults(self) -> dict[str, str]:
         """What this command sweeps if the user does not set it, by key (hydra.sweeper.params in the command's YAML)."""
@@ -171,17 +173,18 @@ class Composer:
 
     def choice(self, group: str, name: str) -> Choice:
         """One entry of a group that names classes, with its default options."""
-        composed, key = self._compose([f"{group}={name}"]), group
-        if group in LISTS:
-            composed, key = composed[LISTS[group]], name
-        node: Any = OmegaConf.to_container(composed)[key]  # type: ignore[index, call-overload]
+        # Its YAML alone: the whole config takes twice as long, which is felt where all names of a group are listed.
+        node: Any = OmegaConf.to_container(self._hydra(None, [f"+{group}@choice={name}"]))["choice"]  # type: ignore[index, call-overload]
         return Choice.of(group, {**node, "name": name} if isinstance(node, Mapping) else {"name": name})
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:
+        return self._hydra(self.command, self._with_lists(overrides))
+
+    def _hydra(self, name: str | None, overrides: list[str]) -> DictConfig:
         if GlobalHydra.instance().hydra is None or GlobalHydra.instance().config_loader() is not self._loader:
             self._open()  # another composer has been opened since
         try:
-            return hydra.compose(self.command, overrides=self._with_lists(overrides), return_hydra_config=True)
+            return hydra.compose(name, overrides=overrides, return_hydra_config=name is not None)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(_sentence(error)) from error
         except yaml.YAMLError as error:
@@ -265,26 +268,19 @@ def _readable(folder: str) -> str:
     return str(path)
 
 
-def _did_you_mean(word: str, words: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, words, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def _unknown_name(group: str, name: str, options: Sequence[str]) -> str:
-    """The one close name if there is one; otherwise all of them."""
-    if hint := _did_you_mean(name, options):
-        return f"{group}={name} does not exist{hint}"
-    return f"{group} must be one of {', '.join(options)}; got {name}"
-
-
 def _sentence(error: BaseException) -> str:
     """Hydra's several lines as one sentence: the innermost reason, with the key that it is about."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    refused = re.compile(r"(?:mismatched|extraneous|no viable|token recognition).*?'(.*?)'(?: expecting|$)")
+    if wrong := next(filter(None, map(refused.match, lines)), None):
+        return "it ends too early" if wrong[1] == "<EOF>" else f"{wrong[1]} is not allowed there"
     key = next((line.partition(":")[2].strip() for line in lines if line.startswith("full_key:")), "")
     if wrong := re.match(r"Value '(.*)' of type '.*' could not be converted to (\w+)", lines[0]):
-        return f"{key} must be {_TYPES.get(wrong[2], wrong[2])}; got {wrong[1]}"
+        return f"{key} must be {_TYPES.get(wrong[2], wrong[2])}; got {wrong[1] or 'nothing'}"
+    if lines[0].startswith("LexerNoViableAltException"):
+        return "a quotation mark or a backslash has no end"
     if re.match(r"Key '.*' (is )?not in ", lines[0]):
         group = key.partition(".")[0]
         return f"{key} is not a key of this {group}"

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from normexp.config.choice import Choice
 from normexp.config.compose import Composer
+from normexp.config.names import unknown
 from normexp.config.schema import configs_folder
 from normexp.errors import ConfigError
 from normexp.records.folder import ensure_writable_dir
@@ -56,7 +57,7 @@ def load(name: str, size: str, config_dirs: Sequence[str] = ()) -> tuple[Study, 
     composer = Composer("train", config_dirs)
     known = studies(config_dirs)
     if name not in known:
-        raise ConfigError(f"the study must be one of {', '.join(sorted(known))}; got {name}")
+        raise ConfigError(unknown("study", name, sorted(known)))
     make, grid, notes = read(name, known[name])
     parts = parts_of(grid, size, composer.options("variant"))
     if not parts:

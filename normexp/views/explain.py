@@ -1,14 +1,14 @@
 """What one key means: its values, its default, what it accepts."""
 
-import difflib
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from normexp.config.choice import Choice
 from normexp.config.compose import Composer
-from normexp.config.schema import CHOICES, CLASSES, Config, iter_keys, value_of
+from normexp.config.names import did_you_mean
+from normexp.config.schema import CHOICES, CLASSES, LISTS, Config, iter_keys, value_of
 from normexp.errors import ConfigError
 from normexp.views.formatting import number
 
@@ -24,11 +24,12 @@ def explain(name: str, composer: Composer) -> str:
         return "\n".join([f"{name}: {meaning}", *_choices(name, composer)])
     if name in keys:
         return "\n".join(_key(name, keys[name].metadata, composer.compose([])))
-    chosen = group if group in CLASSES else "probe" if group.startswith("probes.") else ""
-    if chosen and (lines := list(_option(chosen, option, group.removeprefix("probes."), composer))):
-        return "\n".join([f"{name}: an option of these classes", *lines])
-    close = difflib.get_close_matches(name, [*keys, *CHOICES], n=1)
-    raise ConfigError(f"{name} is not a key{f'; did you mean {close[0]}?' if close else ''}")
+    if choices := list(_having(group, composer)):
+        if lines := list(_option(option, choices)):
+            return "\n".join([f"{name}: an option of these classes", *lines])
+        options = dict.fromkeys(f"{group}.{each}" for choice in choices for each in _options(choice))
+        raise ConfigError(f"{name} is not a key{did_you_mean(name, [*options])}")
+    raise ConfigError(f"{name} is not a key{did_you_mean(name, [*keys, *CHOICES])}")
 
 
 _GROUPS = {
@@ -60,33 +61,41 @@ def _choices(group: str, composer: Composer) -> Iterator[str]:
 
 
 def _about(group: str, name: str, composer: Composer) -> str:
-    if group not in (*CLASSES, "probe"):
+    if group not in (*CLASSES, *LISTS):
         return ""
     try:
-        cls = _choice(group, name, composer).cls
+        cls = composer.choice(group, name).cls
     except ConfigError as error:
         return f"cannot be loaded: {error}"
     return str(getattr(cls, "equation", "")) or (inspect.getdoc(cls) or "").partition("\n")[0]
 
 
-def _option(group: str, option: str, only: str, composer: Composer) -> Iterator[str]:
-    """The default of an option in every class of the group that has it, with what the class says about it."""
-    for name in composer.options(group):
-        if group == "probe" and name != only:
+def _having(section: str, composer: Composer) -> Iterator[Choice]:
+    """The choices whose options the keys SECTION.… set: all of a group such as norm, or one such as probes.stream."""
+    if section in CLASSES:
+        yield from (composer.choice(section, name) for name in composer.options(section))
+    for group, held in LISTS.items():
+        name = section.removeprefix(f"{held}.")
+        if name != section and name in composer.options(group):
+            yield composer.choice(group, name)
+
+
+def _options(choice: Choice) -> Iterator[str]:
+    """The options of a class: those that its YAML lists, and its arguments with a default."""
+    yield from choice.options
+    for name, parameter in inspect.signature(choice.cls).parameters.items():
+        if parameter.default is not parameter.empty:
+            yield name
+
+
+def _option(option: str, choices: Sequence[Choice]) -> Iterator[str]:
+    """The default of an option in every class that has it, with what the class says about it."""
+    for choice in choices:
+        if option not in _options(choice):
             continue
-        choice = _choice(group, name, composer)
         parameter = inspect.signature(choice.cls).parameters.get(option)
-        if parameter is None and option not in choice.options:
-            continue
         default = choice.options.get(option, parameter.default if parameter else None)
-        yield f"  {name}: default {number(_plain(default))}{_said(choice.cls, option)}"
-
-
-def _choice(group: str, name: str, composer: Composer) -> Choice:
-    if group != "probe":
-        return composer.choice(group, name)
-    (found,) = (each for each in composer.compose([f"probe=[{name}]"]).probes if each.name == name)
-    return found
+        yield f"  {choice.name}: default {number(_plain(default))}{_said(choice.cls, option)}"
 
 
 def _said(cls: Any, option: str) -> str:

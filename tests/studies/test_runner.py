@@ -182,5 +182,5 @@ def test_studies_are_listed_and_an_unknown_one_is_refused(lab):
     assert "xiong2020" in listed.stdout
     unknown = normexp("reproduce", "nosuch", cwd=lab)
     assert unknown.returncode == 2
-    assert unknown.stderr.startswith("error: the study must be one of")
+    assert unknown.stderr.startswith("error: study must be one of")
     assert unknown.stdout == ""

@@ -129,5 +129,5 @@ def test_a_study_without_figures_and_claims_leaves_its_runs(tmp_path):
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(ConfigError, match=r"the study must be one of .*xiong2020"):
+    with pytest.raises(ConfigError, match=r"^study=xiong does not exist; did you mean xiong2020\?$"):
         load("xiong", "quick")

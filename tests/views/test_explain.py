@@ -40,7 +40,21 @@ def test_an_option_has_its_default_in_every_class(composer: Composer) -> None:
     assert "  adam: default [0.9, 0.98]; see torch's Adam" in explain("optimizer.betas", composer)
 
 
-@pytest.mark.parametrize(("name", "hint"), [("dept", "; did you mean depth"), ("norm.epsilon", ""), ("xyz", "")])
+def test_an_option_of_a_probe_or_an_add_on_is_explained(composer: Composer) -> None:
+    assert explain("probes.sharpness.iterations", composer).splitlines()[1].startswith("  sharpness: default 20")
+    assert explain("addon.prores.form", composer).splitlines()[1].startswith("  prores: default linear")
+    assert "  prores              f ← αf, α = min(1, t/(T·l)) at step t" in explain("addon", composer).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("dept", "; did you mean depth"),
+        ("norm.epsilon", "; did you mean norm.eps"),
+        ("addon.prores.frm", "; did you mean addon.prores.form"),
+        ("xyz", ""),
+    ],
+)
 def test_a_wrong_key_is_one_sentence(name: str, hint: str, composer: Composer) -> None:
     with pytest.raises(ConfigError, match=f"^{name} is not a key{hint}"):
         explain(name, composer)
