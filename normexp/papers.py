@@ -149,7 +149,13 @@ _ALL = (
         "Muon: An Optimizer for Hidden Layers in Neural Networks",
         "https://kellerjordan.github.io/posts/muon/",
     ),
-    Paper("karpathy2025", "Karpathy", 2025, "nanochat", "https://github.com/karpathy/nanochat"),
+    Paper(
+        "karpathy2025",
+        "Karpathy",
+        2025,
+        "nanochat: The best ChatGPT that $100 can buy",
+        "https://github.com/karpathy/nanochat",
+    ),
     Paper(
         "kedia2024",
         "Kedia et al.",

@@ -39,7 +39,7 @@ def build(config: Config, corpus: Corpus) -> Model:
             dropout=size.dropout,
             attention_dropout=size.attention_dropout,
             make_add_ons=lambda shape: {choice.name: choice.build(shape) for choice in config.addon},
-            head_norms=lambda: {slot: make_norm(normed) for slot in slots},
+            attention_norms=lambda: {slot: make_norm(normed) for slot in slots},
         )
 
     model: Model

@@ -11,10 +11,12 @@ import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+
+from normexp.config.limits import Limit
 
 
 def fold_in(seed: int, *words: object) -> int:
@@ -181,6 +183,7 @@ class DeepScaleInit(Init):
     """
 
     paper = "kedia2024"
+    limits: ClassVar[dict[str, Limit]] = {"alike": Limit(gt=0, le=1)}
 
     def __init__(self, k: float = 1.0, alike: float = 0.221) -> None:
         self.k, self.alike = k, alike

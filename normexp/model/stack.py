@@ -16,7 +16,7 @@ class Stack(nn.Module):
     """An encoder or a decoder of `shape.depth` layers, joined by `variant`.
 
     make_variant: shape → variant. dropout: on every branch's output; attention_dropout: inside the branches.
-    head_norms: makes the norms of one attention sub-layer, by slot; a module that the variant puts into a slot
+    attention_norms: makes the norms of one attention sub-layer, by slot; a module that the variant puts into a slot
     replaces the norm there. make_add_ons: shape → add-ons by name, in the order in which they act.
     """
 
@@ -28,7 +28,7 @@ class Stack(nn.Module):
         activation: str,
         dropout: float,
         attention_dropout: float,
-        head_norms: Callable[[], dict[str, nn.Module]] = dict,
+        attention_norms: Callable[[], dict[str, nn.Module]] = dict,
         make_add_ons: Callable[[StackShape], dict[str, AddOn]] = lambda shape: {},
     ) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Stack(nn.Module):
                 return FeedForward(shape.width, shape.feed_forward, activation, attention_dropout, inside)
             cross = kind == "cross_attention"
             causal = shape.stack == "decoder" and not cross
-            inside = head_norms() | inside
+            inside = attention_norms() | inside
             persistent = 0 if cross else shape.persistent
             return Attention(
                 shape.width, shape.heads, attention_dropout, inside, causal=causal, cross=cross, persistent=persistent

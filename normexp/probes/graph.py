@@ -14,7 +14,7 @@ from torch import nn
 
 from normexp.model.replaced import replaced
 from normexp.norms import Norm
-from normexp.probes.symbols import BRANCHES, Tracer
+from normexp.probes.symbols import BRANCHES, Tracer, subscript
 
 __all__ = ["BRANCHES", "Part", "graph", "written"]
 
@@ -67,7 +67,7 @@ def _layer(tracer: Tracer, variant: Any, stream: Any, sites: list[Any]) -> tuple
             lines.append(f"y = {tracer.text(x)}")
             x = tracer.named("y", x)
         after = _or_named(tracer, variant, "join", x, lambda x: join(variant, x, site), BRANCHES[site.kind])
-        name = f"h{_SUBSCRIPTS[sites.index(site) + 1]}"
+        name = f"h{subscript(sites.index(site) + 1)}"
         lines.append(f"{name} = {tracer.text(after)}")
         return tracer.named(name, after)
 
@@ -92,9 +92,6 @@ def _or_named(tracer: Tracer, variant: Any, method: str, stream: Any, run: Calla
     except Exception:  # whatever a user's code does with the numbers that a symbol lacks
         return tracer.called(f"{type(variant).__name__}.{method}", stream, *more)
     return out
-
-
-_SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
 
 
 def _inside(sites: list[Any]) -> Iterator[str]:

@@ -18,7 +18,7 @@ class IdentityPath(Probe):
     gradient at x_l is g_L + Σ (∂F_k/∂x_l)ᵀ g_L, with g_L the gradient at x_L and total derivatives. Both sides are
     computed by automatic differentiation. path_error: norm of their difference over the norm of the gradient at x_l;
     0 up to rounding in Pre-LN, not where a norm or a factor sits on the skip or on the sum.
-    NaN where the forward did not record the streams or the loss does not use them.
+    NaN where the forward did not record the streams, the loss does not use them, or its gradient there is 0.
     """
 
     measures = "error of gradient = gradient at the top + gradients through branches; 0: every skip is an identity"

@@ -103,7 +103,13 @@ class Symbol:
 
 
 _POWERS = {2: "²", 3: "³", 4: "⁴", 0.5: "^½", -1: "⁻¹", -0.5: "^−½"}
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _SAME = ("to", "float", "type_as", "contiguous", "clone")  # change where and how a tensor is kept
+
+
+def subscript(number: int) -> str:
+    """12 → ₁₂"""
+    return str(number).translate(_SUBSCRIPTS)
 
 
 def _dimensions(value: Any) -> bool:
@@ -160,7 +166,7 @@ class Tracer:
     def named(self, name: str, stream: Any) -> Any:
         """The same structure with fresh names for its parts, so that equations do not grow from layer to layer."""
         if isinstance(stream, list | tuple):
-            return type(stream)([self.symbol(f"{name}{_SUBSCRIPTS[i % 10]}") for i, _ in enumerate(stream)])
+            return type(stream)([self.symbol(f"{name}{subscript(i)}") for i, _ in enumerate(stream)])
         return self.symbol(name)
 
     @contextmanager
@@ -187,6 +193,3 @@ class Tracer:
     def _branch(self, kind: str) -> Callable[..., Any]:
         memory = ", memory" if kind == "cross_attention" else ""
         return lambda x, *_: self.symbol(f"{BRANCHES[kind]}({self.text(x)}{memory})")
-
-
-_SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"

@@ -9,7 +9,7 @@ from normexp.data.batches import Batch, Batches
 from normexp.data.corpus import Corpus
 from normexp.errors import DivergedError, StoppedError
 from normexp.model.transformer import Translator
-from normexp.probes.graph import written
+from normexp.probes import graph
 from normexp.probes.probe_set import ProbeSet
 from normexp.records.atomic import replacing
 from normexp.records.folder import RunFolder
@@ -132,7 +132,7 @@ def result(trainer: Trainer, recorder: Recorder, corpus: Corpus) -> dict[str, An
 def keep_graph(folder: RunFolder, trainer: Trainer) -> None:
     """Write the graph that was computed to graph.txt, so that views need neither the model nor the user's classes."""
     try:
-        lines = written(trainer.model)
+        lines = graph.written(trainer.model)
     except Exception as error:  # a run that trained is complete, whatever its code does with symbols
         lines = [f"the graph could not be written as equations: {type(error).__name__}: {error}"]
     with replacing(folder.path / GRAPH) as temporary:

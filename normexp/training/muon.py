@@ -6,6 +6,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from normexp.errors import ConfigError
+
+ADJUST = ("match_rms_adamw", "original")
+
 
 class MuonAdamW(torch.optim.Optimizer):
     """torch.optim.Muon on query, key, value, out, fc1 and fc2; torch.optim.AdamW on all other parameters.
@@ -13,7 +17,7 @@ class MuonAdamW(torch.optim.Optimizer):
     Muon takes the momentum of a matrix's gradient, makes it nearly orthogonal by five steps of Newton-Schulz, and moves
     the matrix along it (Jordan et al. 2024). Embeddings, the head, biases, norms and what a variant owns are AdamW's.
     adjust: match_rms_adamw scales a step by 0.2 √(longer side), so that rates found for AdamW fit (Liu et al. 2025);
-    original by √max(1, out/in). betas, eps: of AdamW. weight_decay: of both.
+    original by √max(1, out/in). betas, eps: of AdamW. weight_decay: of both. Raises ConfigError for any other adjust.
     """
 
     def __init__(
@@ -26,6 +30,8 @@ class MuonAdamW(torch.optim.Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
+        if adjust not in ADJUST:
+            raise ConfigError(f"optimizer.adjust must be {' or '.join(ADJUST)}; got {adjust}")
         named = list(named_parameters)
         hidden = [p for name, p in named if ".sublayer." in name and p.ndim == 2]
         others = [p for name, p in named if not (".sublayer." in name and p.ndim == 2)]

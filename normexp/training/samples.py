@@ -21,9 +21,9 @@ FEW = 10  # texts of the tasks other than translation
 def samples(
     model: Model, corpus: Corpus, examples: Sequence[Example], tokens: int, device: torch.device
 ) -> list[Sample]:
-    """Greedy answers to these examples, in the order of their lengths; the first FEW of them unless they translate.
+    """Greedy answers to these examples; to the first FEW of them unless the model translates.
 
-    tokens: in a batch of examples.
+    In the order of their lengths, which is that of batches; continuations in the order given. tokens: in a batch.
     """
     model.eval()
     if isinstance(model, Translator):
@@ -56,9 +56,8 @@ def _continuation(model: LanguageModel, corpus: Corpus, example: Example, device
     read = max(1, min(PROMPT, len(example.target) // 2))
     end = min(len(example.target), 2 * read)
     text = torch.tensor([[BOS, *example.target[:read]]], device=device)
-    mask = torch.ones_like(text, dtype=torch.bool)
     for _ in range(end - read):
-        word = model(None, None, text, target_mask=mask[:, :1].expand_as(text))[:, -1].argmax(dim=-1)
+        word = model(None, None, text, target_mask=torch.ones_like(text, dtype=torch.bool))[:, -1].argmax(dim=-1)
         text = torch.cat([text, word[:, None]], dim=1)
         if word.item() == EOS:
             break

@@ -32,4 +32,4 @@ class DeepScale(PreLN):
 
     def warnings(self) -> list[str]:
         depth = self.shape.depth
-        return [] if self.skip else [f"no skip at {depth} layers: λ = 0 where L ≤ k = {self.k:g}"]
+        return [] if self.skip else [f"no skip at depth {depth}: λ = 0 where L ≤ k = {self.k:g}"]

@@ -16,7 +16,7 @@ class DenseFormer(PreLN):
     averages over every k-th output only, or after every p-th layer only.
     """
 
-    equation = "x ← Σ_{j≤i} a_ij y_j after layer i, a_i = (0, …, 0, 1) at the start; Pre-LN layers"
+    equation = "x ← Σ_{j≤i} a_ij y_j after layer i, a_i = (0, …, 0, 1) at the start; Pre-LN layers, LN of the last mix"
     paper = "pagliardini2024"
     verified = "authors' code; encoder-decoders are our choice"
 

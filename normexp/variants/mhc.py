@@ -1,10 +1,12 @@
 """Hyper-connections whose mixing matrix is kept doubly stochastic, or is the identity."""
 
 from itertools import permutations
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from normexp.config.limits import Limit
 from normexp.norms import Norm
 from normexp.norms.norm import as_weights
 from normexp.variants import MakeNorm, Site, StackShape
@@ -86,12 +88,13 @@ class MHCLite(MHC):
     """mHC whose mixing matrix is a weighted average of all permutations of the streams: exactly doubly stochastic.
 
     The n! weights c come from a softmax; its logits start at 8 for the identity and at 0 for the others, which is near
-    the start of mhc. For 4 streams there are 24.
+    the start of mhc. For 4 streams there are 24, for 6, the most here, 720.
     """
 
-    equation = "mhc, but H ← (Σ c_k P_k) H, P all permutations, c = softmax(static + s LN(vec H) W)"
+    equation = "mhc with Σ c_k P_k for Sinkhorn(A), P all permutations, c = softmax(static + s LN(vec H) W)"
     paper = "yang2026"
     verified = "public ports (ROCm's aiter), a summary; the start of c and of W is our choice"
+    limits: ClassVar[dict[str, Limit]] = {"streams": Limit(ge=1, le=6)}
     all_permutations: Tensor
 
     def __init__(self, shape: StackShape, make_norm: MakeNorm, *, streams: int = 4) -> None:

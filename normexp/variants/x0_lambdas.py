@@ -17,7 +17,7 @@ class X0Lambdas(PreLN):
     at the end.
     """
 
-    equation = "x ← λx + μx₀ before every layer, λ from 1.15 to 1.05, μ from 0.2 to 0.05; then Pre-LN"
+    equation = "x ← λx + μx₀ before every layer, λ from 1.15 to 1.05, μ from 0.2 to 0.05; then Pre-LN, LN at the end"
     paper = "karpathy2025"
     verified = "authors' code (nanochat); encoder-decoders are our choice"
 

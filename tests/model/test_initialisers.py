@@ -8,6 +8,7 @@ import torch
 
 from normexp.config.choice import Choice
 from normexp.config.compose import Composer
+from normexp.errors import ConfigError
 from normexp.views.show import describe
 from tests.support.configs import small_config
 from tests.support.models import built, model_of, node
@@ -159,3 +160,12 @@ def test_show_prints_the_inits_factors():
     shown = describe(tiny_config("depth=4", "init=post_ln_init"))
     assert "decoder cross_attention fc1" not in shown
     assert "encoder attention query: initial weights × 0.25 to 1" in shown
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [("0", "init.alike must be greater than 0; got 0"), ("1.5", "init.alike must be at most 1; got 1.5")],
+)
+def test_a_correlation_of_tokens_is_a_correlation(value, sentence):
+    with pytest.raises(ConfigError, match=f"^{sentence}$"):
+        tiny_config("variant=deep_scale", "init=deep_scale", f"init.alike={value}")

@@ -5,7 +5,9 @@ import copy
 import pytest
 import torch
 
+from normexp.errors import ConfigError
 from tests.support import golden
+from tests.support.runs import tiny_config
 from tests.support.steps import take_step
 
 
@@ -70,3 +72,8 @@ def test_a_model_without_hidden_matrices_has_adamw_alone():
     optimizer = build_optimizer(Composer("train").choice("optimizer", "muon"), torch.nn.Linear(2, 2), lr=1e-3)
     assert [type(part).__name__ for part in optimizer.parts] == ["AdamW"]
     assert optimizer.param_groups[0]["lr"] == 1e-3
+
+
+def test_an_adjustment_that_muon_does_not_have_is_refused():
+    with pytest.raises(ConfigError, match=r"^optimizer.adjust must be match_rms_adamw or original; got none$"):
+        tiny_config("optimizer=muon", "optimizer.adjust=none")

@@ -7,6 +7,7 @@ from normexp.errors import ConfigError
 from normexp.probes.graph import graph
 from tests.support.models import model_of, node
 from tests.support.references.comparison import REFERENCES, close, outputs
+from tests.support.runs import tiny_config
 
 ATTENTION_RESIDUALS = ["attention_residuals", "block_attention_residuals"]
 
@@ -196,3 +197,9 @@ def test_they_start_near_pre_ln_as_mhc_does(name, tokens):
 def test_identity_hyper_connections_have_nothing_to_mix():
     model = model_of("identity_hyper_connections")
     assert not [name for name, _ in model.named_parameters() if "mix" in name]
+
+
+def test_mhc_lite_has_no_more_streams_than_it_can_permute():
+    with pytest.raises(ConfigError, match=r"^variant.streams must be at most 6; got 7$"):
+        tiny_config("variant=mhc_lite", "variant.streams=7")
+    assert len(model_of("mhc_lite", 1, 1, options={"streams": 6}).encoder.variant.all_permutations) == 720

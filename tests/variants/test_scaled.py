@@ -126,8 +126,8 @@ def test_deep_scale_keeps_the_variance(stack, depths, skip, beta):
 
 
 def test_deep_scale_says_where_it_has_no_skip():
-    assert variant_of(DeepScale, "encoder", (1, 3)).warnings() == ["no skip at 1 layers: λ = 0 where L ≤ k = 1"]
-    assert variant_of(DeepScale, "encoder", (2, 3), k=2).warnings() == ["no skip at 2 layers: λ = 0 where L ≤ k = 2"]
+    assert variant_of(DeepScale, "encoder", (1, 3)).warnings() == ["no skip at depth 1: λ = 0 where L ≤ k = 1"]
+    assert variant_of(DeepScale, "encoder", (2, 3), k=2).warnings() == ["no skip at depth 2: λ = 0 where L ≤ k = 2"]
     assert variant_of(DeepScale, "decoder", (1, 3)).warnings() == []
 
 
