@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command(epilog=KEYS)(running.train)
 app.command(epilog=KEYS)(running.sweep)
 app.command(epilog=KEYS)(running.probe)
+app.command("map", epilog=KEYS)(running.map_)
 app.command()(viewing.show)
 app.command()(viewing.variants)
 app.command()(running.reproduce)
