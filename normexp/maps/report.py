@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from normexp.maps import numbers
-from normexp.maps.survey import Survey
+from normexp.maps.survey import TUNING_SEED, Survey
 from normexp.records.provenance import origins
 from normexp.views import formatting, style
 from normexp.views.rate_map import ranking, rate_map
@@ -55,8 +55,7 @@ def markdown(
         "",
         f"{_settings(runs)}. Losses are those on the validation part after the last step, in {formatting.unit(runs)}. "
         "Rates are a factor 2 apart and were chosen on seed 100; losses are means over fresh seeds with 95 % "
-        "intervals. A run that was still stuck after "
-        f"{runs['training.stop_stuck'].iloc[0]} of its steps was ended there.",
+        f"intervals.{_stopped(runs)}",
         "",
         f"It took {len(runs)} runs and {cost:,} steps; the full grid of 11 rates would have taken {grid:,} "
         f"({cost / grid:.0%}).",
@@ -76,6 +75,14 @@ def markdown(
         *(f"![{path.stem}](figures/{path.name})\n" for path in figures if path.suffix == ".png"),
     ]
     return "\n".join(lines)
+
+
+def _stopped(runs: pd.DataFrame) -> str:
+    """When the search gave a run up, as a sentence; empty if it never does."""
+    tuning = runs[runs["seed"] == TUNING_SEED]
+    at = str(tuning["training.stop_stuck"].iloc[0] or "")
+    after = f"{at.removesuffix('%')} % of its steps" if at.endswith("%") else f"{at} steps"
+    return f" A run of the search that was still stuck after {after} was ended there." if at else ""
 
 
 def _pairs(points: pd.DataFrame) -> list[tuple[float, bool]]:

@@ -20,6 +20,7 @@ from normexp.sweep.plan import PlannedRun, Sweep, plan
 from normexp.sweep.pools import Pool
 
 TUNING_SEED = 100  # which no reported number uses
+TO_THE_END = "training.stop_stuck=''"  # of the runs whose loss is reported
 EXPONENTS = range(-FARTHEST, FARTHEST + 1)
 
 
@@ -91,6 +92,8 @@ def survey(
     composer = Composer("map", config_dirs)
     requests = composer.parse(overrides)
     for request in requests:
+        if request.key == "training.stop_stuck" and request.swept:
+            raise ConfigError("training.stop_stuck must have one value for `normexp map`")
         if request.key == "seed":
             raise ConfigError(f"seed is chosen by the map: {TUNING_SEED} for the rates; --seeds N at the best one")
         if request.key == "lr" and request.swept:
@@ -101,9 +104,11 @@ def survey(
     kept = [text for request, text in zip(requests, overrides, strict=True) if request.key != "lr"]
 
     def planned(*more: str) -> Sweep:
-        return plan("map", [*kept, lrs, *more], config_dirs=config_dirs, name=name, many=True)
+        own = {text.partition("=")[0] for text in more}
+        words = [text for text in kept if text.partition("=")[0] not in own]
+        return plan("map", [*words, lrs, *more], config_dirs=config_dirs, name=name, many=True)
 
-    tuned, finals = planned(f"seed={TUNING_SEED},{TUNING_SEED + 1}"), planned(f"seed=range({seeds})")
+    tuned, finals = planned(f"seed={TUNING_SEED},{TUNING_SEED + 1}"), planned(f"seed=range({seeds})", TO_THE_END)
     exponents = {float(f"{rate:.6g}"): k for k, rate in rates.items()}
     tuning: dict[Config, dict[int, PlannedRun]] = {}
     final: dict[Config, dict[int, list[PlannedRun]]] = {}
@@ -142,7 +147,7 @@ def first_round(asked: Survey) -> Sweep:
 
 
 def _point(config: Config, start: float) -> Config:
-    return replace(config, lr=start, seed=TUNING_SEED)
+    return replace(config, lr=start, seed=TUNING_SEED, training=replace(config.training, stop_stuck=""))
 
 
 def _result(folder: Path, run: PlannedRun) -> Tried | None:
