@@ -45,11 +45,11 @@ def variants(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def tried_rates(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs of the search: the keys of the point, lr, loss, outcome, step."""
-    done = runs[(runs["state"] == "completed") & (runs["seed"] == TUNING_SEED)]
+def losses(runs: pd.DataFrame) -> pd.DataFrame:
+    """Every complete run: the keys of its point, lr, seed, validation loss, outcome, step. Seed 100 is the search's."""
+    done = runs[runs["state"] == "completed"]
     frame = done.assign(loss=[loss_of(row) for _, row in done.iterrows()])
-    return frame[[*_keys(done), "lr", "loss", "outcome", "step"]].reset_index(drop=True)
+    return frame[[*_keys(done), *SEARCHED, "loss", "outcome", "step"]].reset_index(drop=True)
 
 
 def _keys(runs: pd.DataFrame) -> list[str]:

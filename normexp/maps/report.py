@@ -17,15 +17,15 @@ TITLE = "Which variant trains at which depth and learning rate"
 
 
 def write(asked: Survey) -> tuple[Path, list[Path]]:
-    """Write map.md, points.csv, variants.csv, rates.csv and the figures from the runs on disk; return their paths."""
+    """Write map.md, points.csv, variants.csv, runs.csv and the figures from the runs on disk; return their paths."""
     folder = asked.sweep.path
     runs = load_runs(folder)
     names = {run.name for run in asked.runs_so_far()}
     runs = runs[[Path(run).name in names for run in runs["folder"]]].reset_index(drop=True)
-    points, rates = numbers.points(runs), numbers.tried_rates(runs)
+    points, losses = numbers.points(runs), numbers.losses(runs)
     variants = numbers.variants(points)
-    figures = _figures(folder, runs, points, rates)
-    for name, frame in (("points", points), ("variants", variants), ("rates", rates)):
+    figures = _figures(folder, runs, points, losses[losses["seed"] == TUNING_SEED])
+    for name, frame in (("points", points), ("variants", variants), ("runs", losses)):
         frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n", float_format="%.6g")
     (folder / "origin.json").write_text(json.dumps(origins(map(Path, runs["folder"])), indent=1) + "\n")
     page = folder / "map.md"
@@ -36,7 +36,7 @@ def write(asked: Survey) -> tuple[Path, list[Path]]:
 def publish(folder: Path, out: Path) -> None:
     """Copy what a reader needs, and none of the runs, to another folder."""
     out.mkdir(parents=True, exist_ok=True)
-    for name in ("map.md", "points.csv", "variants.csv", "rates.csv", "origin.json"):
+    for name in ("map.md", "points.csv", "variants.csv", "runs.csv", "origin.json"):
         shutil.copy2(folder / name, out)
     shutil.copytree(folder / "figures", out / "figures", dirs_exist_ok=True)
 

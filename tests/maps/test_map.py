@@ -25,16 +25,16 @@ def test_a_map_ends_with_a_page_and_resumes_without_a_run(tmp_path, monkeypatch)
     points = pd.read_csv(tmp_path / "out" / "points.csv")
     assert points[["variant", "depth"]].values.tolist() == [[v, d] for v in ("pre_ln", "post_ln") for d in (1, 2)]
     assert (points["n"] == 2).all()
-    rates = pd.read_csv(tmp_path / "out" / "rates.csv")
-    assert (rates.groupby(["variant", "depth"]).size() >= 3).all()
+    runs = pd.read_csv(tmp_path / "out" / "runs.csv")
+    assert (runs[runs["seed"] == 100].groupby(["variant", "depth"]).size() >= 3).all()
     for figure in ("rates", "ranking"):
         Image.open(tmp_path / "out" / "figures" / f"{figure}.png").verify()
-    runs = [RunFolder(folder / name) for name in json.loads((folder / "sweep.json").read_text())["runs"]]
-    assert {run.config.training.stop_stuck for run in runs if run.config.seed != 100} == {""}
-    before = {run.name: run.status["attempts"] for run in runs}
+    folders = [RunFolder(folder / name) for name in json.loads((folder / "sweep.json").read_text())["runs"]]
+    assert {run.config.training.stop_stuck for run in folders if run.config.seed != 100} == {""}
+    before = {run.name: run.status["attempts"] for run in folders}
     again = CliRunner().invoke(app, command, catch_exceptions=False)
     assert again.exit_code == 0
-    assert {run.name: run.status["attempts"] for run in runs} == before
+    assert {run.name: run.status["attempts"] for run in folders} == before
 
 
 @pytest.mark.parametrize(
