@@ -19,7 +19,7 @@ HOSTILE = ("${nosuch}", "[1,2]", "{a:1}", '"\\e[31m"', "nosuch", "")
 WRONG: dict[type, tuple[str, ...]] = {
     int: (*HOSTILE, "nan", "inf", "1.5", "-1", "1e400", "1" + "0" * 40),
     float: (*HOSTILE, "nan", "inf", "-inf", "-1", "1e400"),
-    bool: (*HOSTILE, "nan", "2.5"),
+    bool: (*HOSTILE, "nan", "2.5", "-1", "0", "1", "7", "'1'"),
     str: ("${nosuch}", "{a:1}", '"\\e[31m"', "x" * 3000),
 }
 FREE = ("name", "results")  # keys that take any decent text
