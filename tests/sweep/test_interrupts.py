@@ -14,6 +14,7 @@ import pytest
 from normexp.errors import StoppedError
 from normexp.records.folder import RunFolder
 from normexp.sweep.worker import execute
+from normexp.views.runs import load_runs
 from tests.support.runs import TINY, alive, descendants, environment, runs, started, status, tiny_config, wait_until
 
 pytestmark = pytest.mark.slow
@@ -96,6 +97,11 @@ def test_a_stopped_worker_is_named(tmp_path):
     family = descendants(sweep.pid)
     run = next(iter(runs(tmp_path / "results").values()))
     os.kill(run.status["pid"], signal.SIGSTOP)
+    stopped = load_runs(run.path).iloc[0]  # what `normexp results` shows meanwhile
+    assert (stopped["state"], stopped["error"].partition(";")[0]) == (
+        "stopped",
+        f"its process {run.status['pid']} was stopped",
+    )
     time.sleep(3)  # twice what its progress needs to see it
     sweep.send_signal(signal.SIGINT)
     said = end_of(sweep, family)
