@@ -139,7 +139,7 @@ def baselines_line(frame: pd.DataFrame) -> str:
 
 
 def notes(frame: pd.DataFrame) -> list[str]:
-    """One line for each run that diverged (step, first site), failed (error, log), is damaged, stopped or of an older format."""
+    """One line for each run that diverged (step, first site), failed (error, log), is damaged or stopped, or is old."""
     lines = []
     for run in frame.to_dict("records"):
         folder, name = Path(run["folder"]), visible(Path(run["folder"]).name)

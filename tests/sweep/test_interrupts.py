@@ -97,11 +97,8 @@ def test_a_stopped_worker_is_named(tmp_path):
     family = descendants(sweep.pid)
     run = next(iter(runs(tmp_path / "results").values()))
     os.kill(run.status["pid"], signal.SIGSTOP)
-    stopped = load_runs(run.path).iloc[0]  # what `normexp results` shows meanwhile
-    assert (stopped["state"], stopped["error"].partition(";")[0]) == (
-        "stopped",
-        f"its process {run.status['pid']} was stopped",
-    )
+    wait_until(lambda: load_runs(run.path).iloc[0]["state"] == "stopped")  # what `normexp results` shows
+    assert load_runs(run.path).iloc[0]["error"].startswith(f"its process {run.status['pid']} was stopped; kill -CONT")
     time.sleep(3)  # twice what its progress needs to see it
     sweep.send_signal(signal.SIGINT)
     said = end_of(sweep, family)
