@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from normexp.cli.options import ConfigDir, Folder, Offline, Overrides, Style, StyleName
-from normexp.cli.shell import bad_input, existing, print_out, set_hub
+from normexp.cli.shell import bad_input, existing, interruptible, print_out, set_hub
 from normexp.errors import ConfigError
 
 
@@ -55,6 +55,9 @@ def variants(
 
 def results(
     folder: Folder = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="First repair what is damaged, by running it again where that is needed.")
+    ] = False,
     csv: Annotated[bool, typer.Option("--csv", help="One row per run, all columns, as CSV.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="The table as Markdown.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="The table for LaTeX with booktabs.")] = False,
@@ -75,6 +78,8 @@ def results(
         from normexp.views import exports, table
         from normexp.views.published import load
 
+        if repair:
+            repair_runs(existing(folder))
         runs = load(existing(folder))
         if parquet:
             for path in exports.parquet(runs, parquet):
@@ -89,6 +94,16 @@ def results(
             sys.stdout.write(write[chosen[0]](runs))
         else:
             print_out(table.table(runs))
+
+
+def repair_runs(folder: Path) -> None:
+    """Repair the damaged runs in a folder and say what was done, on stderr."""
+    from normexp.sweep.repair import repair
+    from normexp.views.runs import find_runs
+
+    with interruptible():
+        if not repair(find_runs(folder), lambda line: typer.echo(line, err=True)):
+            typer.echo("not every damaged run could be repaired", err=True)
 
 
 def figures(

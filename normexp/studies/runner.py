@@ -152,7 +152,7 @@ def _bring(
             said = True
         log(f"{name} {study.size}, {part.name}: {count_of(len(sweep.runs))}, {todo} to do")
         if todo:
-            run_sweep(sweep, make_pool("", sweep, jobs))
+            run_sweep(sweep, make_pool("", sweep, jobs), log)
         return runs.setdefault(part.name, Runs(sweep.path, [run.name for run in sweep.runs]))
 
     planned = study.plan()

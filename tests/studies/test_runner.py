@@ -112,12 +112,14 @@ def test_an_interrupted_study_goes_on(lab):
     done = reproduce(lab)
     assert done.returncode == 0, done.stderr
     runs = sorted((lab / "results" / "parts").glob("runs-*/*/status.json"))
-    kept, *_, cut = runs
+    kept, damaged, *_, cut = runs
+    damaged.with_name("curves.parquet").write_bytes(b"")
     cut.write_text(cut.read_text().replace('"completed"', '"running"'))  # as a machine that went down leaves it
     stamp = kept.stat().st_mtime_ns
     again = reproduce(lab)
     assert again.returncode == 0, again.stderr
-    assert "runs: 5 runs, 1 to do" in again.stderr
+    assert "runs: 5 runs, 2 to do" in again.stderr
+    assert f"{damaged.parent.name}: curves.parquet has 0 bytes, not what was written; repairing it" in again.stderr
     assert kept.stat().st_mtime_ns == stamp
 
 
