@@ -142,13 +142,14 @@ def compare(
 
 def report(
     folder: Folder = None,
-    out: Annotated[Path | None, typer.Option(help="Output file; by default DIR/report.html.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output file; by default DIR/report.html or .ipynb.")] = None,
+    notebook: Annotated[bool, typer.Option("--notebook", help="Write a notebook, whose cells draw it again.")] = False,
 ) -> None:
     """Write one HTML page about the sweeps and studies in DIR (default: all results), to read or to pass on."""
     with bad_input():
         from normexp.views.report import write
 
-        typer.echo(write(existing(folder), out))
+        typer.echo(write(existing(folder), out, notebook=notebook))
 
 
 def tensorboard(
