@@ -24,7 +24,7 @@ class Shown:
     @property
     def caption(self) -> str:
         """Title, settings and what was drawn."""
-        return self.figure.get_label()
+        return str(self.figure.get_label())
 
     def save(self, stem: Path | str) -> list[Path]:
         """Write the files of the style, `stem` plus their endings; return them."""
