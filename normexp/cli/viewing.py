@@ -119,6 +119,27 @@ def figures(
             typer.echo(path)
 
 
+def sample(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run, or a folder of up to 20.")],
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TEXT", help="What the model reads; by default texts of the test part."),
+    ] = None,
+    count: Annotated[int, typer.Option(metavar="N", help="Texts of the test part, without TEXT.", min=1)] = 5,
+    tokens: Annotated[int, typer.Option(metavar="N", help="Tokens of a continuation, at most.", min=1)] = 64,
+    trust: Annotated[bool, typer.Option("--trust", help="Import the user's own classes that the run names.")] = False,
+) -> None:
+    """Print what a trained model answers: a translation, a continuation of a text, or its most probable classes.
+
+    Several runs answer the same texts one below the other: [bold]normexp sample results/train "march 4, 1987"[/].
+    """
+    with bad_input():
+        from normexp.answers import ask
+
+        asked = ask(existing(run, "RUN"), text or [], count, tokens, trust=trust)
+        typer.echo("\n\n".join("\n".join(each.lines()) for each in asked))
+
+
 def compare(
     first: Annotated[Path, typer.Argument(metavar="A", help="A run, or a folder of runs.")],
     second: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
@@ -136,13 +157,14 @@ def compare(
 
 def report(
     folder: Folder = None,
-    out: Annotated[Path | None, typer.Option(help="Output file; by default DIR/report.html.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output file; by default DIR/report.html or .ipynb.")] = None,
+    notebook: Annotated[bool, typer.Option("--notebook", help="Write a notebook, whose cells draw it again.")] = False,
 ) -> None:
     """Write one HTML page about the sweeps and studies in DIR (default: all results), to read or to pass on."""
     with bad_input():
         from normexp.views.report import write
 
-        typer.echo(write(existing(folder), out))
+        typer.echo(write(existing(folder), out, notebook=notebook))
 
 
 def tensorboard(

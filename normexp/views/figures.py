@@ -38,6 +38,12 @@ def draw(folder: Path | str, out: Path | str | None = None, look: str = "default
     return files
 
 
+def drawn(folder: Path) -> Iterator[tuple[Path, str, Figure]]:
+    """Sweep, name and figure of all that `draw` writes."""
+    for sweep, runs in split_sweeps(load_runs(folder)).items():
+        yield from ((sweep, name, figure) for name, figure in _figures(runs))
+
+
 def _figures(runs: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Yield each figure with its name; keys that do not fit into a figure give one figure per combination."""
     axes = assign_axes(runs)

@@ -186,3 +186,14 @@ def test_studies_are_listed_and_an_unknown_one_is_refused(lab):
     assert unknown.returncode == 2
     assert unknown.stderr.startswith("error: study must be one of")
     assert unknown.stdout == ""
+
+
+def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(lab):
+    done = reproduce(lab, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line.strip()}
+    assert rows["rates"][:2] == ["2", "2"]
+    assert rows["runs"][:2] == ["5", "5"]
+    assert "7 runs to do, less than a minute with" in done.stdout
+    assert "3 claims, of which it computes:" in done.stdout
+    assert [path.name for path in lab.iterdir()] == ["lab"]
