@@ -282,6 +282,13 @@ _ALL = (
         _arxiv("1711.04735"),
     ),
     Paper(
+        "qiu2025",
+        "Qiu et al.",
+        2025,
+        "Gated Attention for Large Language Models: Non-linearity, Sparsity, and Attention-Sink-Free",
+        _arxiv("2505.06708"),
+    ),
+    Paper(
         "radford2019",
         "Radford et al.",
         2019,
