@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from normexp.errors import ConfigError
 from normexp.records.folder import ensure_writable_dir
-from normexp.views import probe_figures, style
+from normexp.views import probe_figures, probe_maps, style
 from normexp.views.gradient_norms import SITE_NORM, gradient_norms
 from normexp.views.grid import assign_axes, colours, combinations
 from normexp.views.loss_curves import TRAIN_NLL, loss_curves
@@ -63,5 +63,5 @@ def _figures(runs: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         if len(rows):
             yield f"gradient_norms{ending}", gradient_norms(some, rows, axes)
     for ending, some in combinations(runs, axes.rest):
-        for name, figure in probe_figures.figures(some):
+        for name, figure in (*probe_figures.figures(some), *probe_maps.figures(some)):
             yield f"{name}{ending}", figure
