@@ -49,8 +49,8 @@ def main(folder: Path) -> None:
         by_chance = 1 - (1 - ERROR) ** len(controls)
         agreed = len(controls) - len(false)
         print(
-            f"In {agreed} of {len(controls)} controls (a variant against itself on other seeds) the runs cannot tell, as "
-            f"it should be. Each control is wrong in at most {ERROR:.0%} of its repetitions, so at least one of "
+            f"In {agreed} of {len(controls)} controls (a variant against itself on other seeds) the runs cannot tell, "
+            f"as it should be. Each control is wrong in at most {ERROR:.0%} of its repetitions, so at least one of "
             f"{len(controls)} is wrong in at most {by_chance:.0%}."
             + "".join(f" Wrong: {row.study}, {row.measured} ({row.verdict})." for row in false.itertuples())
             + "\n"
