@@ -20,7 +20,7 @@ def write(asked: Survey) -> tuple[Path, list[Path]]:
     """Write map.md, points.csv, variants.csv, runs.csv and the figures from the runs on disk; return their paths."""
     folder = asked.sweep.path
     runs = load_runs(folder)
-    names = {run.name for run in asked.runs_so_far()}
+    names = {run.name for run in asked.runs()}
     runs = runs[[Path(run).name in names for run in runs["folder"]]].reset_index(drop=True)
     points, losses = numbers.points(runs), numbers.losses(runs)
     variants = numbers.variants(points)
@@ -100,7 +100,8 @@ def _table(frame: pd.DataFrame) -> str:
 
 
 def _settings(runs: pd.DataFrame) -> str:
-    return formatting.heading(runs.drop(columns="lr"), ["variant", "depth", "seed"])
+    """What the runs share, without the number of seeds, of which the search has one and the best rate several."""
+    return formatting.heading(runs.drop(columns="lr"), ["variant", "depth", "seed"]).rpartition(" · n = ")[0]
 
 
 def _figures(folder: Path, runs: pd.DataFrame, points: pd.DataFrame, rates: pd.DataFrame) -> list[Path]:
