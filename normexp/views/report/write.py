@@ -50,9 +50,11 @@ def sections(folder: Path, spare: Path) -> list[Section]:
         if not studies:
             raise
         sweeps = {}
+    # The report of one run, whose sweep is above it, is about the run, with the figures in its own folder.
+    about = {folder if sweep in folder.parents else sweep: runs for sweep, runs in sweeps.items()}
     return [
         *map(study_section, studies),
-        *(sweep_section(sweep, runs, spare / str(place)) for place, (sweep, runs) in enumerate(sweeps.items())),
+        *(sweep_section(each, runs, spare / str(place)) for place, (each, runs) in enumerate(about.items())),
     ]
 
 
