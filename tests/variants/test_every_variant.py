@@ -129,6 +129,7 @@ def test_every_size_composes(size):
     assert composed(size).model.name == size.removeprefix("model=")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", DATA)
 def test_every_data_set_suits_a_task(data):
     """Every other task rejects it with a sentence that says what it is for."""
