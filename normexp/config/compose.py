@@ -174,6 +174,11 @@ class Composer:
         values["results"] = str(Path(values["results"] or "results").absolute())
         return from_dict(values)
 
+    @cached_property
+    def default(self) -> Config:
+        """The config without overrides."""
+        return self.compose([])
+
     def choice(self, group: str, name: str) -> Choice:
         """One entry of a group that names classes, with its default options."""
         if group not in self._nodes:
