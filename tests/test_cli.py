@@ -47,6 +47,9 @@ def test_help_imports_nothing_heavy(words, tmp_path):
 BAD_INPUT = [
     ("sweep dpeth=6", "dpeth is not a key; did you mean depth?"),
     ("sweep depth", "depth must be KEY=VALUE, for example depth=6"),
+    ("sweep -m depth=6,12", "-m is not an option; normexp sweep depth=6,12 runs every combination"),
+    ("train --cfg job", "--cfg is not an option; normexp show --all prints the config of a run"),
+    ("sweep experiment=mine", "experiment=mine needs --config-dir DIR, a folder with experiment/NAME.yaml"),
     ("sweep depth=6,", "depth=6, must not end in a comma; a list of values has no spaces, as in depth=6,12"),
     ("sweep depth=[6", r"depth=\[6 cannot be read: \[6 is not allowed there"),
     ("compare nothing here", "A must be an existing folder with runs; got nothing"),

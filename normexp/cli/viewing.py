@@ -33,7 +33,10 @@ def show(
             return
         from normexp.sweep.plan import plan
 
-        config, default = (plan("train", given, config_dirs=config_dir or []).runs[0].config for given in (words, []))
+        # An experiment may have a grid, of which the first run is shown.
+        command = "sweep" if any(word.startswith("experiment=") for word in words) else "train"
+        config = plan(command, words, config_dirs=config_dir or []).runs[0].config
+        default = plan("train", [], config_dirs=config_dir or []).runs[0].config
         from normexp.views.show import describe
 
         typer.echo(describe(config, None if every else default))
