@@ -239,11 +239,25 @@ _ALL = (
         _arxiv("1608.03983"),
     ),
     Paper(
+        "loshchilov2024",
+        "Loshchilov et al.",
+        2024,
+        "nGPT: Normalized Transformer with Representation Learning on the Hypersphere",
+        _arxiv("2410.01131"),
+    ),
+    Paper(
         "lu2019",
         "Lu et al.",
         2019,
         "Understanding and Improving Transformer From a Multi-Particle Dynamic System Point of View",
         _arxiv("1906.02762"),
+    ),
+    Paper(
+        "lu2026",
+        "Lu",
+        2026,
+        "Mean Mode Screaming: Mean–Variance Split Residuals for 1000-Layer Diffusion Transformers",
+        _arxiv("2605.06169"),
     ),
     Paper(
         "nguyen2018",

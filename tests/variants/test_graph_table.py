@@ -227,6 +227,21 @@ TABLE = {
         "1",
         **PRE_LN,
     ),
+    "mv_split": Row(
+        "sum sum norm, tokenmean sub scale sum norm",
+        "F sub scale, F tokenmean, F tokenmean sub scale",
+        "normed",
+        opens="norm",
+    ),
+    # On a sphere.
+    "ngpt": Row(
+        "sum unitnorm, sub scale sum unitnorm",
+        {"*": "F[query queries key keys value out] unitnorm", "*.feed_forward": "F[fc1 hiddengain fc2] unitnorm"},
+        "normed",
+        opens="unitnorm",
+        closes="nothing / scale",
+        scaled="embedding≠ query≠ key≠ value≠ out≠ fc1≠ fc2≠ head≠",  # each column or row by its own norm
+    ),
     # Values of attention from another layer.
     "value_residual": Row(
         "sum",
