@@ -156,7 +156,7 @@ class Composer:
         if override.is_sweep_override() or not isinstance(override.value(), str):
             raise ConfigError(f"{EXPERIMENT} must be one name; got {text.partition('=')[2]}")
         if override.value() not in names:
-            raise ConfigError(unknown(EXPERIMENT, override.value(), names))
+            raise ConfigError(unknown(EXPERIMENT, str(override.value()), names))
 
     def defaults(self, requests: Sequence[Request] = ()) -> dict[str, str]:
         """What is swept if the user does not set it, by key: hydra.sweeper.params in the command's YAML.
@@ -168,8 +168,9 @@ class Composer:
         if not chosen:
             return {str(key): str(value) for key, value in own.items()}
         composed = self._compose(chosen)
-        grid = {key: value for key, value in (composed.hydra.sweeper.params or {}).items() if own.get(key) != value}
-        return {str(key): _as_values(value) for key, value in {**grid, **OmegaConf.to_container(composed.grid)}.items()}
+        swept = {key: value for key, value in (composed.hydra.sweeper.params or {}).items() if own.get(key) != value}
+        grid: Any = OmegaConf.to_container(composed.grid)
+        return {str(key): _as_values(value) for key, value in {**swept, **grid}.items()}
 
     def compose(self, overrides: Sequence[str]) -> Config:
         """One config, its values typed and resolved. Raises ConfigError where Hydra refuses."""
