@@ -64,9 +64,10 @@ def markdown(
             points.assign(
                 rate=[formatting.number(lr) + ("" if inside else " (edge)") for lr, inside in _pairs(points)],
                 loss=[_interval(row) for _, row in points.iterrows()],
-            ).drop(columns=["low", "high", "floor", "blind", "lr", "interior", "window_whole", "lr_fitted", "trained"])
+            ).drop(columns=["low", "high", "floor", "blind", "lr", "interior", "lr_fitted", "trained"])
         ),
-        "window: octaves of rates around the best one whose loss is at most 5 % of blind − floor higher.",
+        "window: octaves of rates around the best one whose loss is at most 5 % of blind − floor higher; – where an "
+        "end was not searched.",
         "",
         _table(variants.round(3)),
         "depth50: where the share of trained seeds passes one half, inf where every depth trains; drift: slope of the "
