@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from normexp.model.replaced import replaced
+from normexp.model.slots import slot_of
 from normexp.norms import Norm
 from normexp.probes.symbols import BRANCHES, Tracer, subscript
 
@@ -113,7 +114,7 @@ def _inside(sites: list[Any]) -> Iterator[str]:
             yield f"inside {BRANCHES[site.kind]}: {what}"
         for slot, module in site.sublayer.inside.items():
             what = module.symbol if isinstance(module, Norm) else type(module).__name__
-            yield f"inside {BRANCHES[site.kind]}: {what} at {slot}"
+            yield f"inside {BRANCHES[site.kind]}: {what} at {slot_of(slot)}"
 
 
 def _merged(stack: str, layers: list[tuple[str, ...]]) -> Iterator[Part]:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from normexp.config.compose import Composer
@@ -14,9 +15,15 @@ def config_of(*overrides: str, config_dirs: Sequence[str] = ()) -> Config:
     return plan("train", overrides, config_dirs=config_dirs).runs[0].config
 
 
+@cache
+def _composer() -> Composer:
+    """One for all tests in a process: it remembers the choices of a group."""
+    return Composer("train")
+
+
 def node_of(group: str, name: str, **options: Any) -> dict[str, Any]:
     """What the YAML of a group's entry says, with other options, as plain values."""
-    choice = Composer("train").choice(group, name)
+    choice = _composer().choice(group, name)
     return {"name": name, "_target_": choice.target, **choice.options, **options}
 
 
