@@ -84,7 +84,10 @@ def _start(card: Card, pictures: Sequence[Picture]) -> Section:
         return Section("At the start", question, notes=[why])
     found = start.readings(card.start, name)
     variants = list(found[0].values)
-    rows = [[each.measure.name, *(start.text(each.values[it]) for it in variants), each.closer] for each in found]
+    rows = [
+        [each.measure.name, *(start.text(each.values[it]) for it in variants), each.closer.partition(" (")[0]]
+        for each in found
+    ]
     unknown = [
         f"{each.measure.name}: {each.closer}, because the loss does not use the tensor that probes call the stream."
         for each in found
@@ -120,5 +123,7 @@ def _map(card: Card) -> Section:
 
 
 def _settings(about: Subject) -> str:
-    config = about.config
-    return " · ".join([f"{config.init.name} init", config.norm.name, f"width {config.model.width}", *about.others])
+    """Init, norm and width, then whatever else the overrides set."""
+    config, shown = about.config, ("init=", "norm=", "model.width=")
+    others = [text for text in about.others if not text.startswith(shown)]
+    return " · ".join([f"{config.init.name} init", config.norm.name, f"width {config.model.width}", *others])

@@ -9,8 +9,8 @@ from normexp.views.line_plot import line_plot
 from normexp.views.report.parts import Picture, picture
 
 BY_LAYER = {
-    "stream_grad_norm": ("Gradient of the stream over the layers", "gradient norm, relative to the last layer"),
-    "rank_residual": ("Distance of the tokens of a text from their mean over the layers", "rank residual"),
+    "stream_grad_norm": ("Gradient of the stream, layer by layer", "gradient norm (last layer: 1)"),
+    "rank_residual": ("Distance of the tokens of a text from their mean", "rank residual"),
 }
 SENTENCES = {
     "stream_grad_norm": "A flat curve: every layer gets a gradient of the same size at the start.",

@@ -71,16 +71,19 @@ def _row(
     order = best * by_name[ranked or column].astype(float)
     known = order.dropna()
     rank = f"{int((known < known[name]).sum()) + 1} of {len(known)}" if best and name in known.index else "–"
-    yield [what, at, *(_value(by_name, each, column, ends) for each in (name,)), rank] + [
-        _value(by_name, peer, column, ends) for peer in PEERS
-    ]
+    others = [_value(by_name, peer, column, ends) for peer in PEERS]
+    yield [what, at, _value(by_name, name, column, ends), rank, *others]
 
 
 def _value(rows: pd.DataFrame, name: str, column: str, ends: tuple[str, str] | None) -> str:
-    if name not in rows.index or math.isnan(value := float(rows.loc[name, column])):
+    if name not in rows.index or math.isnan(value := _number(rows, name, column)):
         return "–"
     if math.isinf(value):
         return "beyond the map"
-    bounds = [float(rows.loc[name, end]) for end in ends] if ends else []
+    bounds = [_number(rows, name, end) for end in ends or ()]
     interval = f" [{bounds[0]:.3g}, {bounds[1]:.3g}]" if bounds and not any(map(math.isnan, bounds)) else ""
     return f"{value:.3g}{interval}"
+
+
+def _number(rows: pd.DataFrame, name: str, column: str) -> float:
+    return float(rows[column].astype(float)[name])

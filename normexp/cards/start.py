@@ -36,11 +36,15 @@ FULL, QUICK = Size((6, 12, 24), 5), Size((3, 6, 12), 3)
 
 @dataclass(frozen=True)
 class Measure:
-    """One number of the start. of: rows of one variant → one value per seed; meaning: what its values predict."""
+    """One number of the start.
+
+    of: rows of one variant → one value per seed. meaning: what its values predict. kind: see normexp.studies.verdict.
+    """
 
     name: str
     meaning: str
     of: Callable[[pd.DataFrame], list[float]]
+    kind: str = "difference"
 
 
 def _slope(rows: pd.DataFrame) -> list[float]:
@@ -60,22 +64,23 @@ def _residual(rows: pd.DataFrame) -> list[float]:
 MEASURES = (
     Measure(
         "gradient slope",
-        "Slope of the logarithm of the stream's gradient over the layers of the deepest stack. At 0 all layers get "
+        "slope of the logarithm of the stream's gradient over the layers of the deepest stack. At 0 all layers get "
         "gradients of one size; above 0 they vanish towards the first layer (Liu et al. 2020). Where the stream grows, "
         "its gradient shrinks by that alone.",
         _slope,
     ),
     Measure(
         "output shift",
-        "The power p in: noise on the weights moves the output by depthᵖ. Near 0 depth does not amplify an "
+        "the power p in: noise on the weights moves the output by depthᵖ. Near 0 depth does not amplify an "
         "update; near 1 every layer adds to it, and warm-up is needed (Liu et al. 2020, Theorem 2).",
         _growth,
     ),
     Measure(
         "rank residual",
-        "How far the tokens of a text are from their mean after the last layer, relative to their size. At 0 they have "
+        "how far the tokens of a text are from their mean after the last layer, relative to their size. At 0 they have "
         "collapsed, and attention learns nothing (Dong et al. 2021).",
         _residual,
+        "ratio",
     ),
 )
 
@@ -129,14 +134,14 @@ def readings(rows: pd.DataFrame, name: str) -> list[Reading]:
     found = []
     for each in MEASURES:
         values = {
-            str(variant): interval(each.of(part), -math.inf, math.inf, "difference")
+            str(variant): interval(each.of(part), -math.inf, math.inf, each.kind)
             for variant, part in rows.groupby("variant", sort=False)
         }
-        found.append(Reading(each, values, _closer(values, name)))
+        found.append(Reading(each, values, _closer(each, values, name)))
     return found
 
 
-def _closer(values: dict[str, Interval], name: str) -> str:
+def _closer(measure: Measure, values: dict[str, Interval], name: str) -> str:
     """The peer on whose side of the middle between both the whole interval of the variant is; else why there is none.
 
     Two peers whose intervals overlap are not told apart.
@@ -148,10 +153,11 @@ def _closer(values: dict[str, Interval], name: str) -> str:
     if not np.isfinite([at.low, at.high]).all():
         return "cannot be measured"
     if one.low <= other.high and other.low <= one.high:
-        return "cannot tell: they do not differ"
-    middle = (one.estimate + other.estimate) / 2
+        return "cannot tell (pre_ln and post_ln do not differ here)"
+    ends = one.estimate, other.estimate
+    middle = math.sqrt(ends[0] * ends[1]) if measure.kind == "ratio" and min(ends) > 0 else sum(ends) / 2
     if at.low <= middle <= at.high:
-        return "cannot tell: between both"
+        return "cannot tell (between pre_ln and post_ln)"
     return PEERS[(at.estimate > middle) == (other.estimate > one.estimate)]
 
 
@@ -163,12 +169,7 @@ def text(at: Interval) -> str:
 
 
 def sentences(found: Sequence[Reading], name: str) -> Iterator[str]:
-    """One sentence per measure, and what each of them means."""
+    """One sentence per measure, and what its values mean."""
     for each in found:
-        others = ", ".join(f"{peer} {text(each.values[peer])}" for peer in PEERS if peer != name)
-        closer = "" if name in PEERS else f"; {_verdict(each.closer)}"
-        yield f"{each.measure.name}: {text(each.values[name])} ({others}){closer}. {each.measure.meaning}"
-
-
-def _verdict(closer: str) -> str:
-    return f"closer to {closer}" if closer in PEERS else closer
+        verdict = f"closer to {each.closer}" if each.closer in PEERS else each.closer
+        yield f"{each.measure.name}{'' if name in PEERS else f', {verdict}'}: {each.measure.meaning}"

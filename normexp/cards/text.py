@@ -51,7 +51,7 @@ def terminal(sections: Sequence[Section]) -> RenderableType:
             parts.append(_drawn(table))
         parts += [Text(f"- {each}") for each in (*section.sentences, *section.notes)]
         for graph in section.graphs:
-            parts += [Text(""), Text(f"{graph.name}: {graph.equation}"), Text(graph.text)]
+            parts += [Text(""), Text(": ".join(filter(None, (graph.name, graph.equation)))), Text(graph.text)]
         parts.append(Text(""))
     return Group(*parts)
 

@@ -22,9 +22,10 @@ def check(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
         from normexp.cards.checks import check as findings_of
         from normexp.cards.checks_table import checks_table
         from normexp.cards.finding import State, headline
-        from normexp.cards.subject import subject
+        from normexp.cards.subject import subject, use_threads
 
         about = subject("check", overrides or [], config_dir or [])
+        use_threads(about.config.training.threads)
         findings = findings_of(about.config, about.tasks)
         print_out(headline(about.name, findings))
         print_out(checks_table(findings))
@@ -52,11 +53,12 @@ def card(
     with bad_input():
         from normexp.cards.card import READ, make
         from normexp.cards.files import write
-        from normexp.cards.subject import subject
+        from normexp.cards.subject import subject, use_threads
         from normexp.cards.text import terminal
         from normexp.records.folder import ensure_writable_dir
 
         about = subject("card", overrides or [], config_dir or [], READ)
+        use_threads(about.config.training.threads)
         folder = ensure_writable_dir(out or results_folder() / "cards" / about.name, "--out")
         made = make(about, quick=quick, say=lambda text: typer.echo(text, err=True))
         sections, pages = write(made, folder)
