@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+
 from normexp.config.compose import Composer, Request
 from normexp.config.schema import Config
 from normexp.errors import ConfigError
@@ -60,3 +62,8 @@ def _check(request: Request, command: str, read: Sequence[str]) -> None:
 
 def _group(key: str) -> str:
     return key.partition(".")[0]
+
+
+def use_threads(count: int) -> None:
+    """Compute with so many threads in this process, as the workers of a sweep do; more only wait for each other."""
+    torch.set_num_threads(count)

@@ -1,4 +1,4 @@
-"""`normexp check` on the command line: what it prints, and its exit code."""
+"""`normexp check` and `card` on the command line: what they print and refuse, and their exit codes."""
 
 from pathlib import Path
 
@@ -47,3 +47,17 @@ def test_bad_input_is_one_sentence(words: str, sentence: str, lab: Path) -> None
     done = in_process("check", words, "--config-dir", str(lab))
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith(f"error: {sentence}")
+
+
+def test_a_card_refuses_what_it_does_not_read(lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written then."""
+    monkeypatch.chdir(tmp_path)
+    for words, sentence in (
+        (["lr=1e-3"], "lr is not used by `normexp card`; remove it"),
+        (["seed=1,2"], "seed must have one value for `normexp card`; run it once per value"),
+        (["--out", "/dev/null"], "--out must be a folder that can be created; got /dev/null"),
+    ):
+        done = in_process("card", "variant=harmless", "--config-dir", str(lab), *words)
+        assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert done.stderr.startswith(f"error: {sentence}")
+    assert list(tmp_path.iterdir()) == []

@@ -10,11 +10,12 @@ MEDIA = {".svg": "image/svg+xml", ".png": "image/png"}
 
 @dataclass(frozen=True)
 class Table:
-    """A table of texts. marked: the column whose cells are coloured by their first word."""
+    """A table of texts. marked: the column whose cells are coloured by their first word. wraps: cells are sentences."""
 
     columns: list[str]
     rows: list[list[str]]
     marked: str = ""
+    wraps: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """From a folder to its report: gather the sections, fill the template, write one file."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
@@ -15,6 +16,9 @@ from normexp.views.report.sweep_section import sweep_section
 from normexp.views.runs import load_runs, split_sweeps
 
 TEMPLATE = "page.html"
+FROM_RUNS = (
+    "from the tables in the run folders. Every number is computed from them; ± is the standard deviation over the seeds"
+)
 
 
 def write(folder: Path | str, out: Path | str | None = None, *, notebook: bool = False) -> Path:
@@ -31,13 +35,18 @@ def write(folder: Path | str, out: Path | str | None = None, *, notebook: bool =
     title = found[0].name if len(found) == 1 else folder.resolve().name
     if notebook:
         return write_notebook(about, title, path)
-    page = _environment().get_template(TEMPLATE).render(title=title, sections=found, version=__version__)
+    page = render(title, found)
     try:
         with replacing(path) as temporary:
             temporary.write_text(page, "utf-8")
     except OSError as error:
         raise ConfigError(f"--out must be a file that can be written; got {path} ({error.strerror})") from error
     return path
+
+
+def render(title: str, found: Sequence[Section], origin: str = FROM_RUNS) -> str:
+    """The page of these sections. origin: where its numbers come from, as the end of "Written by normexp …"."""
+    return _environment().get_template(TEMPLATE).render(title=title, sections=found, version=__version__, origin=origin)
 
 
 def sections(folder: Path, spare: Path) -> list[tuple[Path, Section]]:

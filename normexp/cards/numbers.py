@@ -1,0 +1,89 @@
+"""The numbers of the map for one variant, next to those of all others."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from normexp.cards.start import PEERS
+from normexp.views.formatting import number
+
+SHIPPED = Path(__file__).parent / "reference"  # the tables that `normexp map` writes, of all variants
+
+
+class Map(NamedTuple):
+    """The tables of a map: one row per point, and one per variant (see normexp.maps)."""
+
+    points: pd.DataFrame
+    variants: pd.DataFrame
+
+
+def reference(folder: Path = SHIPPED) -> Map | None:
+    """The tables of a map from its folder, by default those of the package; None where there are none."""
+    paths = [folder / f"{name}.csv" for name in Map._fields]
+    return Map(*map(pd.read_csv, paths)) if all(path.is_file() for path in paths) else None
+
+
+def numbers(name: str, of: Map | None) -> pd.DataFrame:
+    """One row per number and place: number, at, value (with its interval), rank, and the value of pre_ln and post_ln.
+
+    rank: 3 of 41, the best first. Empty where the map has no row of this variant.
+    """
+    rows = [] if of is None else [*_points(name, of.points), *_variants(name, of.variants)]
+    return pd.DataFrame(rows, columns=["number", "at", "value", "rank", *PEERS])
+
+
+def _points(name: str, points: pd.DataFrame) -> Iterator[list[str]]:
+    keys = [str(key) for key in points.columns[: points.columns.get_loc("data")] if key != "variant"]
+    for place, part in points.groupby(keys, sort=False, dropna=False) if keys else [((), points)]:
+        at = ", ".join(f"{key} {number(value)}" for key, value in zip(keys, place, strict=True))
+        regret = part.assign(**{each: part[each] - part["floor"] for each in ("loss", "low", "high")})
+        yield from _row(name, "regret at its best rate", at, regret, "loss", best=1, ends=("low", "high"))
+        yield from _row(name, "best rate", at, part, "lr")
+        yield from _row(name, "usable rates, octaves", at, part, "window", best=-1)
+
+
+def _variants(name: str, variants: pd.DataFrame) -> Iterator[list[str]]:
+    keys = [str(key) for key in variants.columns[: variants.columns.get_loc("deepest_trained")] if key != "variant"]
+    for place, part in variants.groupby(keys, sort=False, dropna=False) if keys else [((), variants)]:
+        at = ", ".join(f"{key} {number(value)}" for key, value in zip(keys, place, strict=True))
+        yield from _row(name, "depth₅₀", at, part, "depth50", best=-1)
+        steady = part.assign(size=part["drift"].abs())
+        yield from _row(name, "drift of the best rate", at, steady, "drift", 1, ("drift_low", "drift_high"), "size")
+
+
+def _row(
+    name: str,
+    what: str,
+    at: str,
+    rows: pd.DataFrame,
+    column: str,
+    best: int = 0,
+    ends: tuple[str, str] | None = None,
+    ranked: str = "",
+) -> Iterator[list[str]]:
+    """The row of one number. best: 1 where the smallest value is the best, −1 where the largest is, 0 for neither."""
+    by_name = rows.set_index("variant")
+    if name not in by_name.index:
+        return
+    order = best * by_name[ranked or column].astype(float)
+    known = order.dropna()
+    rank = f"{int((known < known[name]).sum()) + 1} of {len(known)}" if best and name in known.index else "–"
+    others = [_value(by_name, peer, column, ends) for peer in PEERS]
+    yield [what, at, _value(by_name, name, column, ends), rank, *others]
+
+
+def _value(rows: pd.DataFrame, name: str, column: str, ends: tuple[str, str] | None) -> str:
+    if name not in rows.index or math.isnan(value := _number(rows, name, column)):
+        return "–"
+    if math.isinf(value):
+        return "beyond the map"
+    bounds = [_number(rows, name, end) for end in ends or ()]
+    interval = f" [{bounds[0]:.3g}, {bounds[1]:.3g}]" if bounds and not any(map(math.isnan, bounds)) else ""
+    return f"{value:.3g}{interval}"
+
+
+def _number(rows: pd.DataFrame, name: str, column: str) -> float:
+    return float(rows[column].astype(float)[name])

@@ -1,0 +1,53 @@
+"""The numbers of the map for one variant, with its rank among all."""
+
+from pathlib import Path
+
+from normexp.cards.numbers import numbers, reference
+from tests.support.cards import planted_map
+
+MAP = planted_map(pre_ln=1.2, post_ln=2.5, mine=1.5, other=1.8)
+
+
+def rows_of(name: str) -> dict[tuple[str, str], list[str]]:
+    found = numbers(name, MAP)
+    return {(number, at): rest for number, at, *rest in found.itertuples(index=False)}
+
+
+def test_every_number_has_its_interval_and_its_rank() -> None:
+    rows = rows_of("mine")
+    assert rows["regret at its best rate", "depth 6"] == [
+        "0.5 [0.45, 0.55]",
+        "2 of 4",
+        "0.2 [0.15, 0.25]",
+        "1.5 [1.45, 1.55]",
+    ]
+    assert rows["regret at its best rate", "depth 12"][:2] == ["0.6 [0.55, 0.65]", "2 of 4"]
+    assert rows["best rate", "depth 6"] == ["0.001", "–", "0.001", "0.001"]
+    assert rows["usable rates, octaves", "depth 6"] == ["2", "2 of 4", "0", "1"]
+    assert rows["drift of the best rate", ""] == ["-1.5", "2 of 4", "-1.2", "-2.5"]
+
+
+def test_a_depth_beyond_the_map_is_said_to_be() -> None:
+    assert rows_of("mine")["depth₅₀", ""] == ["beyond the map", "1 of 4", "beyond the map", "8.5"]
+    assert rows_of("post_ln")["depth₅₀", ""][:2] == ["8.5", "4 of 4"]
+
+
+def test_a_variant_that_is_not_on_the_map_has_no_numbers() -> None:
+    assert numbers("new", MAP).empty
+    assert numbers("pre_ln", None).empty
+
+
+def test_another_swept_key_is_part_of_the_place() -> None:
+    points = MAP.points.copy()
+    points.insert(2, "init", "small")
+    variants = MAP.variants.copy()
+    variants.insert(1, "init", "small")
+    found = numbers("mine", MAP._replace(points=points, variants=variants))
+    assert set(found["at"]) == {"depth 6, init small", "depth 12, init small", "init small"}
+
+
+def test_the_map_is_read_from_its_two_tables(tmp_path: Path) -> None:
+    assert reference(tmp_path) is None
+    MAP.points.to_csv(tmp_path / "points.csv", index=False)
+    MAP.variants.to_csv(tmp_path / "variants.csv", index=False)
+    assert numbers("mine", reference(tmp_path)).equals(numbers("mine", MAP))
