@@ -296,6 +296,13 @@ _ALL = (
         _arxiv("1711.04735"),
     ),
     Paper(
+        "press2022",
+        "Press et al.",
+        2022,
+        "Train Short, Test Long: Attention with Linear Biases Enables Input Length Extrapolation",
+        _arxiv("2108.12409"),
+    ),
+    Paper(
         "qiu2025",
         "Qiu et al.",
         2025,
@@ -343,6 +350,13 @@ _ALL = (
         1967,
         "Concerning nonnegative matrices and doubly stochastic matrices",
         "https://doi.org/10.2140/pjm.1967.21.343",
+    ),
+    Paper(
+        "su2021",
+        "Su et al.",
+        2021,
+        "RoFormer: Enhanced Transformer with Rotary Position Embedding",
+        _arxiv("2104.09864"),
     ),
     Paper(
         "sukhbaatar2019",

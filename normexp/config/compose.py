@@ -153,10 +153,11 @@ class Composer:
         names = self.options(EXPERIMENT)
         if not names:
             raise ConfigError(f"{text} needs --config-dir DIR, a folder with {EXPERIMENT}/NAME.yaml")
-        if override.is_sweep_override() or not isinstance(override.value(), str):
+        name = override.value()
+        if override.is_sweep_override() or not isinstance(name, str):
             raise ConfigError(f"{EXPERIMENT} must be one name; got {text.partition('=')[2]}")
-        if override.value() not in names:
-            raise ConfigError(unknown(EXPERIMENT, str(override.value()), names))
+        if name not in names:
+            raise ConfigError(unknown(EXPERIMENT, name, names))
 
     def defaults(self, requests: Sequence[Request] = ()) -> dict[str, str]:
         """What is swept if the user does not set it, by key: hydra.sweeper.params in the command's YAML.
@@ -262,11 +263,9 @@ class Composer:
 
 def _as_values(value: Any) -> str:
     """The values of a key in a grid as the command line has them: a list, or text such as range(3) as it is."""
-    return (
-        ",".join(json.dumps(each) if not isinstance(each, str) else each for each in value)
-        if isinstance(value, list | ListConfig)
-        else str(value)
-    )
+    if not isinstance(value, list | ListConfig):
+        return str(value)
+    return ",".join(each if isinstance(each, str) else json.dumps(each, default=list) for each in value)
 
 
 def _chosen(group: str, overrides: Sequence[str]) -> list[str] | None:

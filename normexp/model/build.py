@@ -37,6 +37,7 @@ def build(config: Config, corpus: Corpus) -> Model:
             StackShape(name, encoder_depth, decoder_depth, size.width, size.heads, size.feed_forward, size.persistent),
             lambda shape: make_variant(shape, make_norm),
             activation=size.activation,
+            positions=size.positions,
             dropout=size.dropout,
             attention_dropout=size.attention_dropout,
             make_add_ons=lambda shape: {choice.name: choice.build(shape) for choice in config.addon},
