@@ -462,6 +462,14 @@ _ALL = (
     Paper("zhu2024", "Zhu et al.", 2024, "Hyper-Connections", _arxiv("2409.19606")),
     Paper("zhu2025", "Zhu et al.", 2025, "Transformers without Normalization", _arxiv("2503.10622")),
     Paper(
+        "zhu2025_frac",
+        "Zhu et al.",
+        2025,
+        "Frac-Connections: Fractional Extension of Hyper-Connections",
+        _arxiv("2503.14125"),
+        name="Frac-Connections",
+    ),
+    Paper(
         "zhuo2025",
         "Zhuo et al.",
         2025,

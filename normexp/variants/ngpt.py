@@ -63,7 +63,7 @@ class NGPT(Variant):
 
     equation = "x ← N(x + a ⊙ (N(F(x)) − x)), N(x) = x/‖x‖, a = 0.05 at the start; matrices normed after every step"
     paper = "loshchilov2024"
-    verified = "authors' code; nGPT-pytorch for the sum"
+    verified = "authors' code, nGPT-pytorch"
     uses_norm = False  # none but its own
     step_start = 0.05
 

@@ -187,6 +187,12 @@ TABLE = {
         queries="yes",
         opens="stack",
     ),
+    "frac_connections": Row(
+        f"mix sum, {HC_WEIGHTS} mix sum, {HC_WEIGHTS} unsqueeze scale sum",
+        "mix norm F, mix tanh scale shift mix norm F",
+        "1",
+        **PRE_LN,
+    ),
     "attention_residuals": Row(
         "cat",
         {"*": f"{READ} norm F stack, {SHARES} mix norm F stack", "*.01.attention": "mean norm F stack"},

@@ -6,6 +6,7 @@ import torch
 from normexp.errors import ConfigError
 from normexp.probes.graph import graph
 from tests.support import golden
+from tests.support.configs import config_of
 from tests.support.models import model_of, node
 from tests.support.references.comparison import REFERENCES, close, outputs
 from tests.support.runs import tiny_config
@@ -20,6 +21,7 @@ ATTENTION_RESIDUALS = ["attention_residuals", "block_attention_residuals"]
         ("block_attention_residuals", {"blocks": 1}),
         ("mhc_lite", {"streams": 3}),
         ("identity_hyper_connections", {"streams": 2}),
+        ("frac_connections", {"parts": 2}),
     ],
 )
 def test_options_do_what_the_reference_does(name, options):
@@ -33,6 +35,7 @@ def test_options_do_what_the_reference_does(name, options):
         ("dense_former", {}),
         ("x0_lambdas", {"first_stream": 1.0, "last_stream": 1.0, "first_embedding": 0.0, "last_embedding": 0.0}),
         ("value_residual", {"share": 0.0}),
+        ("frac_connections", {}),
     ],
 )
 def test_where_it_starts_as_pre_ln(name, options, tokens):
@@ -278,3 +281,13 @@ def test_a_decoder_of_mv_split_sees_no_later_token():
     one, other = decoder(x), decoder(changed)
     assert torch.allclose(one[:, :4], other[:, :4], atol=1e-6)
     assert not torch.allclose(one[:, 4:], other[:, 4:], atol=1e-2)
+
+
+# -- Frac-Connections -------------------------------------------------------------------------------------------------
+
+
+def test_parts_must_divide_the_width():
+    with pytest.raises(ConfigError, match=r"^variant\.parts must divide model\.width = 16; got 3$"):
+        model_of("frac_connections", options={"parts": 3})
+    with pytest.raises(ConfigError, match=r"^variant\.parts must divide model\.width = 64; got 5$"):
+        config_of("variant=frac_connections", "variant.parts=5")

@@ -234,6 +234,36 @@ def ngpt_with_one_gain(x: Tensor, w: Weights) -> Tensor:
     return ngpt(x, w, gains=1)
 
 
+# -- parts of one stream ----------------------------------------------------------------------------------------------
+
+
+def frac_connections(x: Tensor, w: Weights, unmixed: bool = False) -> Tensor:
+    """Zhu et al. 2025: H ← AᵀH + Bᵀ T(YᵀH) over the m parts of each vector, the weights of each from its own norm."""
+    m = int(str(w.options["parts"]))
+    for layer, site in sites_of(w):
+        get = lambda name, layer=layer, site=site: w.get(layer, site, name)  # noqa: E731
+        h = list(x.chunk(m, dim=-1))
+        normed = [layer_norm(part, w, layer, site, "part_norm") for part in h]
+        y, a = (
+            [get("read_scale") * torch.tanh(n @ get(f"{name}_of")) + get(name)[i] for i, n in enumerate(normed)]
+            for name in ("read", "mix")
+        )
+        b = [get("write_scale") * torch.tanh(n @ get("write_of")) + get("write")[i] for i, n in enumerate(normed)]
+
+        def weighted(by: list[Tensor], h: list[Tensor] = h) -> list[Tensor]:
+            return [sum(by[i][..., j, None] * h[i] for i in range(m)) for j in range(m)]
+
+        read = torch.cat(weighted(y), dim=-1)
+        f = branch(layer_norm(read, w, layer, site), w, layer, site).chunk(m, dim=-1)
+        kept = h if unmixed else weighted(a)
+        x = torch.cat([kept[j] + b[j][..., None] * f[j] for j in range(m)], dim=-1)
+    return own_norm(x, w)
+
+
+def frac_connections_without_mixing(x: Tensor, w: Weights) -> Tensor:
+    return frac_connections(x, w, unmixed=True)
+
+
 # -- mean and rest ----------------------------------------------------------------------------------------------------
 
 
@@ -326,6 +356,7 @@ REFERENCES = {
     "identity_hyper_connections": identity_hyper_connections,
     "ngpt": ngpt,
     "mv_split": mv_split,
+    "frac_connections": frac_connections,
 }
 MUTATIONS = {
     "attention_residuals": attention_residuals_over_running_sums,
@@ -340,4 +371,5 @@ MUTATIONS = {
     "identity_hyper_connections": identity_hyper_connections_reading_the_mean,
     "ngpt": ngpt_with_one_gain,
     "mv_split": mv_split_adding_the_mean,
+    "frac_connections": frac_connections_without_mixing,
 }
