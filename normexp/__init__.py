@@ -1,13 +1,15 @@
 """How Transformers train with depth, depending on where the norm and the residual connection sit.
 
 In Python: `normexp.load(run)` returns a run with its trained model, `normexp.build("variant=pre_ln depth=6")` an
-untrained model, `normexp.runs(folder)` one row per run, `normexp.table(folder, "layers")` all tidy rows of the runs.
+untrained model, `normexp.runs(folder)` one row per run, `normexp.table(folder, "layers")` all tidy rows of the runs,
+`normexp.results(folder)` the table of the sweep, `normexp.latex(folder)` the same for a paper, and
+`normexp.figures(folder)` the figures by name.
 """
 
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "build", "load", "runs", "table"]
+__all__ = ["__version__", "build", "figures", "latex", "load", "results", "runs", "table"]
 
 
 def __getattr__(name: str) -> Any:

@@ -20,7 +20,9 @@ from normexp.records.reading import Damaged
 from normexp.records.tables import SCHEMAS
 from normexp.sweep.plan import plan
 from normexp.training.trainer import Trainer
+from normexp.views import exports
 from normexp.views.runs import load_runs, load_table
+from normexp.views.shown import Shown, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,6 +100,24 @@ def table(folder: str | Path, name: str) -> "pd.DataFrame":
     if name not in SCHEMAS:
         raise ConfigError(f"the table must be one of {', '.join(SCHEMAS)}; got {name}")
     return load_table(load_runs(folder), name)
+
+
+def results(folder: str | Path = "results") -> "pd.DataFrame":
+    """What `normexp results` prints: one row per configuration, mean ± standard deviation over its seeds, as texts."""
+    return exports.printed(load_runs(folder))
+
+
+def latex(folder: str | Path = "results") -> str:
+    """The same table for LaTeX with booktabs."""
+    return exports.latex(load_runs(folder))
+
+
+def figures(folder: str | Path = "results", style: str = "default") -> dict[str, Shown]:
+    """The figures of the runs at or below a folder, by name. A notebook shows one that is the last value of a cell.
+
+    style: default, or paper for a column's width without titles. `save(stem)` writes one, `caption` is its text.
+    """
+    return shown(folder, style)
 
 
 def _on_cpu(config: Config) -> Config:

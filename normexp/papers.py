@@ -78,6 +78,13 @@ _ALL = (
         _arxiv("2207.14484"),
     ),
     Paper(
+        "csordas2025",
+        "Csordás et al.",
+        2025,
+        "Do Language Models Use Their Depth Efficiently?",
+        _arxiv("2505.13898"),
+    ),
+    Paper(
         "de2020",
         "De & Smith",
         2020,
@@ -118,6 +125,13 @@ _ALL = (
         2021,
         "Revisiting Deep Learning Models for Tabular Data",
         _arxiv("2106.11959"),
+    ),
+    Paper(
+        "gromov2024",
+        "Gromov et al.",
+        2024,
+        "The Unreasonable Ineffectiveness of the Deeper Layers",
+        _arxiv("2403.17887"),
     ),
     Paper("he2016", "He et al.", 2016, "Identity Mappings in Deep Residual Networks", _arxiv("1603.05027")),
     Paper(
@@ -266,6 +280,13 @@ _ALL = (
         2017,
         "Resurrecting the sigmoid in deep learning through dynamical isometry: theory and practice",
         _arxiv("1711.04735"),
+    ),
+    Paper(
+        "qiu2025",
+        "Qiu et al.",
+        2025,
+        "Gated Attention for Large Language Models: Non-linearity, Sparsity, and Attention-Sink-Free",
+        _arxiv("2505.06708"),
     ),
     Paper(
         "radford2019",

@@ -11,18 +11,13 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
-from typer.testing import CliRunner, Result
 
-from normexp.cli import app
 from normexp.config.compose import Composer
 from normexp.views.variants_table import list_variants
+from tests.support.cli import in_process
 from tests.support.runs import TINY, normexp
 
 HEAVY = ("torch", "hydra", "omegaconf", "pandas", "numpy", "pyarrow", "datasets", "matplotlib", "tensorboard", "joblib")
-
-
-def in_process(*words: str) -> Result:
-    return CliRunner().invoke(app, list(words), env={"COLUMNS": "200"}, catch_exceptions=False)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from normexp import __version__
-from normexp.cli import running, upkeep, viewing
+from normexp.cli import judging, running, upkeep, viewing
 from normexp.cli.options import KEYS
 
 app = typer.Typer(
@@ -20,11 +20,14 @@ app = typer.Typer(
 app.command(epilog=KEYS)(running.train)
 app.command(epilog=KEYS)(running.sweep)
 app.command(epilog=KEYS)(running.probe)
+app.command("map", epilog=KEYS)(judging.map_)
+app.command(epilog=KEYS)(judging.check)
 app.command()(viewing.show)
 app.command()(viewing.variants)
 app.command()(running.reproduce)
 app.command()(viewing.results)
 app.command()(viewing.figures)
+app.command()(viewing.sample)
 app.command()(viewing.compare)
 app.command()(viewing.report)
 app.command()(viewing.tensorboard)

@@ -108,6 +108,9 @@ def reproduce(
     jobs: Jobs = 0,
     config_dir: ConfigDir = None,
     style: StyleName = Style.DEFAULT,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print its parts, what they would cost, and its claims.")
+    ] = False,
 ) -> None:
     """Redraw the figures of a paper and check its claims: [bold]normexp reproduce xiong2020 --quick[/].
 
@@ -116,15 +119,18 @@ def reproduce(
     A claim that does not hold is a result, not an error: the exit code is 0 unless a run failed.
     """
     with bad_input():
-        from normexp.studies import claims_table, runner
+        from normexp.studies import claims_table, overview, runner
         from normexp.studies.seeds import chosen
 
         number = chosen(seeds, until_decided, at_most)
         if not study:
-            print_out(runner.list_studies(config_dir or []))
+            print_out(overview.list_studies(results_folder(), config_dir or []))
+            return
+        size = "quick" if quick else "full"
+        if dry_run:
+            print_out(overview.dry_run(study, size, results_folder(), config_dir or [], jobs, number))
             return
         with interruptible():
-            size = "quick" if quick else "full"
             done = runner.reproduce(
                 study,
                 size,

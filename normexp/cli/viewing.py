@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from normexp.cli.options import ConfigDir, Folder, Offline, Overrides, Style, StyleName
-from normexp.cli.shell import bad_input, existing, print_out, set_hub
+from normexp.cli.shell import bad_input, existing, interruptible, print_out, set_hub
 from normexp.errors import ConfigError
 
 
@@ -55,6 +55,9 @@ def variants(
 
 def results(
     folder: Folder = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="First repair what is damaged, by running it again where that is needed.")
+    ] = False,
     csv: Annotated[bool, typer.Option("--csv", help="One row per run, all columns, as CSV.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="The table as Markdown.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="The table for LaTeX with booktabs.")] = False,
@@ -75,6 +78,8 @@ def results(
         from normexp.views import exports, table
         from normexp.views.published import load
 
+        if repair:
+            repair_runs(existing(folder))
         runs = load(existing(folder))
         if parquet:
             for path in exports.parquet(runs, parquet):
@@ -91,6 +96,16 @@ def results(
             print_out(table.table(runs))
 
 
+def repair_runs(folder: Path) -> None:
+    """Repair the damaged runs in a folder and say what was done, on stderr."""
+    from normexp.sweep.repair import repair
+    from normexp.views.runs import find_runs
+
+    with interruptible():
+        if not repair(find_runs(folder), lambda line: typer.echo(line, err=True)):
+            typer.echo("not every damaged run could be repaired", err=True)
+
+
 def figures(
     folder: Folder = None,
     out: Annotated[Path | None, typer.Option(help="Output folder; by default DIR/figures.")] = None,
@@ -102,6 +117,27 @@ def figures(
 
         for path in draw(existing(folder), out, style):
             typer.echo(path)
+
+
+def sample(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run, or a folder of up to 20.")],
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TEXT", help="What the model reads; by default texts of the test part."),
+    ] = None,
+    count: Annotated[int, typer.Option(metavar="N", help="Texts of the test part, without TEXT.", min=1)] = 5,
+    tokens: Annotated[int, typer.Option(metavar="N", help="Tokens of a continuation, at most.", min=1)] = 64,
+    trust: Annotated[bool, typer.Option("--trust", help="Import the user's own classes that the run names.")] = False,
+) -> None:
+    """Print what a trained model answers: a translation, a continuation of a text, or its most probable classes.
+
+    Several runs answer the same texts one below the other: [bold]normexp sample results/train "march 4, 1987"[/].
+    """
+    with bad_input():
+        from normexp.answers import ask
+
+        asked = ask(existing(run, "RUN"), text or [], count, tokens, trust=trust)
+        typer.echo("\n\n".join("\n".join(each.lines()) for each in asked))
 
 
 def compare(
@@ -121,13 +157,14 @@ def compare(
 
 def report(
     folder: Folder = None,
-    out: Annotated[Path | None, typer.Option(help="Output file; by default DIR/report.html.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output file; by default DIR/report.html or .ipynb.")] = None,
+    notebook: Annotated[bool, typer.Option("--notebook", help="Write a notebook, whose cells draw it again.")] = False,
 ) -> None:
     """Write one HTML page about the sweeps and studies in DIR (default: all results), to read or to pass on."""
     with bad_input():
         from normexp.views.report import write
 
-        typer.echo(write(existing(folder), out))
+        typer.echo(write(existing(folder), out, notebook=notebook))
 
 
 def tensorboard(

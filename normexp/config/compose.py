@@ -41,6 +41,7 @@ from normexp.errors import ConfigError
 # Hydra 1.3 falls back to old defaults without it; Hydra 1.4 deprecates it.
 VERSION_BASE: dict[str, Any] = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 MOST_VALUES = 100_000  # of one swept key
+_INTEGER = re.compile(r"""['"]?\s*[+-]?[\d_]+\s*['"]?""")
 _TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 
 
@@ -122,6 +123,7 @@ class Composer:
         if len(values) > MOST_VALUES:
             raise ConfigError(f"{text} must have at most {MOST_VALUES:,} values")
         self._check_key(override, text)
+        _check_truth(override.get_key_element().lstrip("+~"), values)
         elements = tuple(override.sweep_iterator()) if swept else (override.value(),)
         key = override.get_key_element()
         name = key.lstrip("+~")
@@ -254,6 +256,14 @@ def _check_count(override: Override, text: str) -> None:
         raise ConfigError(f"{text} must have finite bounds and a step other than 0")
     if (stop - start) / step > MOST_VALUES:
         raise ConfigError(f"{text} must have at most {MOST_VALUES:,} values; it has {(stop - start) / step:,.0f}")
+
+
+def _check_truth(key: str, values: Iterable[str]) -> None:
+    """Raise ConfigError for a number as the value of a key that is true or false; OmegaConf would take any integer."""
+    if getattr(dict(iter_keys()).get(key), "type", None) is not bool:
+        return
+    if wrong := [value for value in values if _INTEGER.fullmatch(value)]:
+        raise ConfigError(f"{key} must be {_TYPES['Boolean']}; got {wrong[0]}")
 
 
 @cache

@@ -28,8 +28,11 @@ def identity(config: Config) -> str:
         for part in path:
             section = section[part]
         del section[last]
+    # Keys that came later are left out at their defaults, so that the runs from before keep their identity.
     if not config.addon:
-        del values["addon"]  # so that runs from before there were add-ons keep their identity
+        del values["addon"]
+    if not config.training.stop_stuck:
+        del values["training"]["stop_stuck"]
     for group in CLASSES:
         values[group] |= values[group].pop("_contents_", {})
     sources = user_sources(config.config_dirs, choices(config))

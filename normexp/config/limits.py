@@ -27,7 +27,7 @@ POSITIVE, SHARE, COUNT = Limit(gt=0), Limit(ge=0, le=1), Limit(ge=1, le=100_000)
 LIMITS: dict[str, Limit] = {
     "seed": Limit(ge=0, lt=2**63),
     **dict.fromkeys(("eps", "gain", "std", "alpha", "k", "scale", "skip", "ridge", "lr", "d"), POSITIVE),
-    **dict.fromkeys(("momentum", "forward_decay", "backward_decay", "fraction"), SHARE),
+    **dict.fromkeys(("momentum", "forward_decay", "backward_decay", "fraction", "share"), SHARE),
     **dict.fromkeys(("noise", "weight_decay", "exponent"), Limit(ge=0, le=1e3)),
     **dict.fromkeys(("streams", "rounds", "skips"), Limit(ge=1, le=1000)),
     **dict.fromkeys(("draws", "iterations", "tokens", "texts", "full_at", "length", "longest"), COUNT),

@@ -70,6 +70,9 @@ class Training:
     batch_tokens: int = key(1200, "source and target tokens per batch, including padding", ge=1)
     label_smoothing: float = key(0.0, "probability spread evenly over all classes", ge=0, lt=1)
     clip: float = key(0.0, "largest global gradient norm; 0 turns clipping off", ge=0)
+    stop_stuck: str = key(
+        "", "end a run that is still stuck at this step, or share of all steps (50%); empty: train to the end"
+    )
     device: str = key("auto", "auto, cpu, cuda, cuda:1, …")
     amp: str = key("none", "mixed precision", options=("none", "bf16", "fp16"))
     compile: bool = key(False, "run the model through torch.compile (slow to start, faster on GPUs)")

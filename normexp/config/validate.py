@@ -29,6 +29,7 @@ def check(config: Config) -> None:
     if model.width % model.heads:
         raise ConfigError(f"model.width must be a multiple of model.heads={model.heads}; got {model.width}")
     warmup_steps(config.warmup, config.steps)
+    stop_step(config)
 
 
 def check_text(name: str, value: str) -> None:
@@ -60,13 +61,23 @@ def warmup_steps(warmup: str, steps: int) -> int:
 
     Raises ConfigError for anything else, and for a warm-up longer than the training.
     """
-    number, share = warmup.removesuffix("%"), warmup.endswith("%")
+    return _steps("warmup", warmup, steps)
+
+
+def stop_step(config: Config) -> int:
+    """The step after which a run that is still stuck ends; 0: none. Raises ConfigError as `warmup_steps` does."""
+    text = config.training.stop_stuck
+    return _steps("training.stop_stuck", text, config.steps) if text else 0
+
+
+def _steps(name: str, text: str, steps: int) -> int:
+    """A number of steps or a share of all of them."""
+    number, share = text.removesuffix("%"), text.endswith("%")
     try:
         value = float(number) if share else int(number)
         count = round(value * steps / 100) if share else int(value)
     except (ValueError, OverflowError):
-        message = f"warmup must be a number of steps or a share such as 10%; got {warmup}"
-        raise ConfigError(message) from None
+        raise ConfigError(f"{name} must be a number of steps or a share such as 10%; got {text}") from None
     if value < 0 or not 0 <= count <= steps:
-        raise ConfigError(f"warmup must be between 0 and steps={steps}; got {warmup} ({count} steps)")
+        raise ConfigError(f"{name} must be between 0 and steps={steps}; got {text} ({count} steps)")
     return count

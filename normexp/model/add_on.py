@@ -27,6 +27,13 @@ class AddOn(nn.Module):
     def build_site(self, site: Site) -> None:
         """Give a site what this add-on owns there."""
 
+    def branch_modules(self, site: Site) -> dict[str, nn.Module]:
+        """Modules inside the branch, by the name of the slot; they act after the variant's in the same slot."""
+        return {}
+
+    def on_initialised(self, sites: list[Site]) -> None:
+        """Called once, after the initial weights are drawn."""
+
     def before_branch(self, x: Tensor, site: Site) -> Tensor:
         """What the sub-layer reads, given what the variant lets it read.   batch, token, width"""
         return x

@@ -53,6 +53,8 @@ def build(config: Config, corpus: Corpus) -> Model:
             model = Classifier(embedding, stack("encoder"), len(corpus.classes))
     init: Init = config.init.build()
     initialise(model, init, config.seed, _gains(model, init))
+    for each in model.stacks:
+        each.on_initialised()
     return model
 
 

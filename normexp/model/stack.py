@@ -59,7 +59,10 @@ class Stack(nn.Module):
                 index += 1
                 full_name = f"{shape.stack}.{number}.{name}"
                 site = Site(shape, layer, index, full_name, kind, dropout, self.context)
-                site.sublayer = make_sublayer(kind, self.variant.branch_modules(site))
+                inside = dict(self.variant.branch_modules(site))
+                for owner, add_on in add_ons.items():
+                    inside |= {f"{slot}+{owner}": module for slot, module in add_on.branch_modules(site).items()}
+                site.sublayer = make_sublayer(kind, inside)
                 self.variant.build_site(site)
                 site.add_ons = tuple(add_ons.values())
                 for add_on in site.add_ons:
@@ -70,6 +73,11 @@ class Stack(nn.Module):
         for module in self.modules():
             if isinstance(module, Norm):
                 module.bind(self.context)
+
+    def on_initialised(self) -> None:
+        """Called once, after the initial weights are drawn."""
+        for add_on in self.add_ons.values():
+            add_on.on_initialised(self.sites)  # type: ignore[operator]
 
     def on_step_begin(self, step: int) -> None:
         """Called before every training step, counted from 1: what changes with time."""

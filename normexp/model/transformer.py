@@ -114,13 +114,14 @@ class Translator(LanguageModel):
     def translate(self, source: Tensor, mask: Tensor | None, *, begin: int, end: int) -> list[list[int]]:
         """Greedy translations without <bos> and <eos>, of at most 2 × source length + 10 tokens.
 
-        The cap is needed because an untrained model may never write <eos>. Finished rows leave the batch.
+        The cap is needed because an untrained model may never write <eos>; they are never longer than the longest text
+        that the embedding takes. Finished rows leave the batch.
         """
         memory = self.encode(source, mask)
         written = torch.full((len(source), 1), begin, device=source.device)
         rows = torch.arange(len(source), device=source.device)
         out: list[list[int]] = [[] for _ in range(len(source))]
-        for _ in range(2 * source.shape[1] + 10):
+        for _ in range(min(2 * source.shape[1] + 10, self.embedding.max_length)):
             last = self.decode(written, memory, mask)[:, -1].argmax(dim=-1)
             going = last != end
             for row, token in zip(rows[going].tolist(), last[going].tolist(), strict=True):

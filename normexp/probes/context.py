@@ -86,6 +86,11 @@ class ProbeContext:
         names = {None: stack.shape.stack} | {site: site.name for site in stack.sites}
         return {at: self.trace[f"{name}/stream"] for at, name in names.items() if f"{name}/stream" in self.trace}
 
+    def layer_ends(self, stack: Stack, trace: Trace) -> list[Tensor]:
+        """A stack's stream before the first and after every layer, at the real tokens.   token, width"""
+        names = [stack.shape.stack, *(sites[-1].name for sites in stack.sites_by_layer)]
+        return [valid_tokens(trace[f"{name}/stream"], self.mask_of(stack.shape.stack)) for name in names]
+
     def mask_of(self, stack: str) -> Tensor | None:
         """True at the real tokens of a stack.   batch, token"""
         return self.batch.source_mask if stack == "encoder" else self.batch.target_mask

@@ -13,10 +13,11 @@ from typing import Any
 from torch import nn
 
 from normexp.model.replaced import replaced
+from normexp.model.slots import slot_of
 from normexp.norms import Norm
 from normexp.probes.symbols import BRANCHES, Tracer, subscript
 
-__all__ = ["BRANCHES", "Part", "graph", "written"]
+__all__ = ["BRANCHES", "Part", "graph", "layers", "written"]
 
 
 @dataclass(frozen=True)
@@ -34,27 +35,38 @@ def graph(model: nn.Module) -> list[Part]:
     In a layer, x is its input, hₖ the stream after its k-th site, and x ← its output.
     """
     parts: list[Part] = []
+    for name, opens, layers, closes in _stacks(model):
+        parts += [Part(name, "opens", (opens,))] if opens else []
+        parts += _merged(name, layers)
+        parts.append(Part(name, "closes", (closes,)))
+    return parts
+
+
+def layers(model: nn.Module) -> dict[str, list[tuple[str, ...]]]:
+    """The equations of every layer, by stack."""
+    return {name: found for name, _, found, _ in _stacks(model)}
+
+
+def written(model: nn.Module) -> list[str]:
+    """The graph as lines of text: where, then its equations, indented."""
+    return [line for part in graph(model) for line in (f"{part.stack} {part.where}", *(f"  {it}" for it in part.lines))]
+
+
+def _stacks(model: nn.Module) -> Iterator[tuple[str, str, list[tuple[str, ...]], str]]:
+    """Every stack: its name, what opens it ("" for nothing), the equations of each layer, what closes it."""
     tracer = Tracer(model)
     with tracer.symbolic(model):
         for stack in model.stacks:  # type: ignore[union-attr]
             variant, name = stack.variant, stack.shape.stack
             embedding = tracer.symbol("embedding")
             stream = _or_named(tracer, variant, "start_stream", embedding, variant.start_stream)
-            if tracer.text(stream) != "embedding":
-                parts.append(Part(name, "opens", (f"x = {tracer.text(stream)}",)))
-            layers = []
+            opens = "" if tracer.text(stream) == "embedding" else f"x = {tracer.text(stream)}"
+            found = []
             for sites in stack.sites_by_layer:
                 stream, lines = _layer(tracer, variant, tracer.named("x", stream), sites)
-                layers.append((*lines, *_inside(sites)))
-            parts += _merged(name, layers)
+                found.append((*lines, *_inside(sites)))
             output = _or_named(tracer, variant, "finish_stream", tracer.named("x", stream), variant.finish_stream)
-            parts.append(Part(name, "closes", (f"output = {tracer.text(output)}",)))
-    return parts
-
-
-def written(model: nn.Module) -> list[str]:
-    """The graph as lines of text: where, then its equations, indented."""
-    return [line for part in graph(model) for line in (f"{part.stack} {part.where}", *(f"  {it}" for it in part.lines))]
+            yield name, opens, found, f"output = {tracer.text(output)}"
 
 
 def _layer(tracer: Tracer, variant: Any, stream: Any, sites: list[Any]) -> tuple[Any, list[str]]:
@@ -102,7 +114,7 @@ def _inside(sites: list[Any]) -> Iterator[str]:
             yield f"inside {BRANCHES[site.kind]}: {what}"
         for slot, module in site.sublayer.inside.items():
             what = module.symbol if isinstance(module, Norm) else type(module).__name__
-            yield f"inside {BRANCHES[site.kind]}: {what} at {slot}"
+            yield f"inside {BRANCHES[site.kind]}: {what} at {slot_of(slot)}"
 
 
 def _merged(stack: str, layers: list[tuple[str, ...]]) -> Iterator[Part]:

@@ -19,8 +19,8 @@ KEY = ["stack", "layer", "site", "parameter", "statistic"]
 class Readings:
     """Measured values with their keys; the values stay on the model's device until `frame` is called.
 
-    keys: one row per value, with the columns of KEY. Layer 0 is outside the layers, site "" is the whole stack or
-    model, parameter "" the whole site.
+    keys: one row per value, with the columns of KEY. Layer 0 is outside the layers; site "" is the whole layer, at
+    layer 0 the whole stack or model; parameter "" is the whole site.
     values: one number per row of keys.
     """
 
@@ -66,6 +66,16 @@ class Probe(ABC):
 def site_key(site: Site, statistic: str, parameter: str = "") -> tuple[str, int, str, str, str]:
     """Key of a value that belongs to a site."""
     return site.shape.stack, site.layer, site.name.rpartition(".")[2], parameter, statistic
+
+
+def layer_key(stack: str, layer: int, statistic: str, parameter: str = "") -> tuple[str, int, str, str, str]:
+    """Key of a value that belongs to a whole layer; to what comes before the first where layer is 0."""
+    return stack, layer, "", parameter, statistic
+
+
+def layer_name(stack: str, layer: int) -> str:
+    """A layer as the parameter of a value that two layers have: decoder.05."""
+    return f"{stack}.{layer:02d}"
 
 
 def stack_key(stack: str, statistic: str) -> tuple[str, int, str, str, str]:

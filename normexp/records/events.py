@@ -29,11 +29,11 @@ def curve_tag(statistic: str, split: str) -> str:
 
 
 def layer_tag(stack: str, layer: int, site: str, parameter: str, statistic: str) -> str:
-    """The tag of a site (`layers_grad_norm/decoder.05.feed_forward`), of one of its parameters, or of a stack.
+    """The tag of a site (`layers_grad_norm/decoder.05.feed_forward`), of its parameter, of a layer, or of a stack.
 
     Parameters have groups of their own, after those of the sites: they are many.
     """
-    place = f"{stack}.{layer:02d}.{site}" if site else stack
+    place = ".".join(filter(None, (stack, f"{layer:02d}" if layer else "", site)))
     return f"parameters_{statistic}/{place}.{parameter}" if parameter else f"layers_{statistic}/{place}"
 
 

@@ -38,6 +38,11 @@ def final_loss(losses: Sequence[float]) -> float:
     return sum(last) / len(last)
 
 
+def is_stuck(task: str, final: float, baselines: Mapping[str, float]) -> bool:
+    """Whether a loss is no lower than what a model reaches that reads nothing, within 2 %."""
+    return final >= STUCK_SHARE * baselines[STUCK_AT[task]]
+
+
 def judge(
     task: str,
     losses: Sequence[float],
@@ -76,7 +81,7 @@ def judge_final(
     finite = math.isfinite(final) and (valid_loss is None or math.isfinite(valid_loss))
     if not finite or final > DIVERGED * math.log(outputs):
         return "diverged"
-    if final >= STUCK_SHARE * baselines[STUCK_AT[task]]:
+    if is_stuck(task, final, baselines):
         return "stuck"
     reads = task != "translation" or (
         permuted_gap is not None and permuted_gap >= baselines["bar"] - baselines["floor"]

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.console import RenderableType
-from rich.table import Table
 
 from normexp.config.choice import Choice
 from normexp.config.compose import Composer
@@ -152,7 +150,7 @@ def _bring(
             said = True
         log(f"{name} {study.size}, {part.name}: {count_of(len(sweep.runs))}, {todo} to do")
         if todo:
-            run_sweep(sweep, make_pool("", sweep, jobs))
+            run_sweep(sweep, make_pool("", sweep, jobs), log)
         return runs.setdefault(part.name, Runs(sweep.path, [run.name for run in sweep.runs]))
 
     planned = study.plan()
@@ -177,15 +175,3 @@ class _Incomplete(Exception):
 
     def __init__(self, missing: list[Path]) -> None:
         self.missing = missing
-
-
-def list_studies(config_dirs: Sequence[str] = ()) -> RenderableType:
-    """Every study: its name and its paper or question."""
-    out = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("study", "about"):
-        out.add_column(column)
-    Composer("train", config_dirs)  # from now on _target_ names classes in these folders
-    for name, path in sorted(studies(config_dirs).items()):
-        make, _, _ = read(name, path)
-        out.add_row(name, make.about())
-    return out

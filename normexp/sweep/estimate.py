@@ -58,11 +58,11 @@ def unfinished(sweep: Sweep) -> list[Config]:
     return [run.config for run, folder in _pairs(sweep) if not _done(run, folder)]
 
 
-def forecast(sweeps: Sequence[Sweep], jobs: int) -> str:
-    """About how long these sweeps take one after the other: "20 runs to do, about 3 minutes with 2 at a time".
+def measured(sweeps: Sequence[Sweep], jobs: int) -> tuple[int, float]:
+    """The runs of these sweeps that are not complete, and about how many seconds they take, one sweep after the other.
 
     Of each sweep the costliest run is measured, a few steps or one measurement of an untrained model; the others are
-    scaled to it. Empty if nothing is left to do.
+    scaled to it.
     """
     seconds, count = 0.0, 0
     for sweep in sweeps:
@@ -73,10 +73,23 @@ def forecast(sweeps: Sequence[Sweep], jobs: int) -> str:
             costliest = todo[costs.index(max(costs))]
             longest = _seconds(costliest) if costliest.steps else _seconds_untrained(costliest)
             seconds += longest * max(1.0, sum(costs) / max(costs) / (jobs or default_jobs(sweep)))
+    return count, seconds
+
+
+def forecast(sweeps: Sequence[Sweep], jobs: int) -> str:
+    """About how long these sweeps take: "20 runs to do, about 3 minutes with 2 at a time"; empty if all is done."""
+    count, seconds = measured(sweeps, jobs)
     if not count:
         return ""
-    about = "less than a minute" if seconds < 60 else f"about {seconds / 60:.0f} minute{'s' * (seconds >= 90)}"
+    about = "less than a minute" if seconds < 60 else f"about {duration(seconds)}"
     return f"{count_of(count)} to do, {about} with {jobs or default_jobs(sweeps[0])} at a time"
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: 1 minute, 12 minutes, 3.5 hours."""
+    if seconds >= 2 * 3600:
+        return f"{seconds / 3600:.1f} hours" if seconds < 10 * 3600 else f"{seconds / 3600:.0f} hours"
+    return f"{max(1.0, seconds / 60):.0f} minute{'s' * (seconds >= 90)}"
 
 
 def _done(run: PlannedRun, folder: RunFolder) -> bool:

@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -174,6 +174,11 @@ def relative_cost(config: Config) -> float:
 
 def default_jobs(sweep: Sweep) -> int:
     """Runs at a time: one per core that this process may use; one on a GPU, which runs would otherwise share."""
-    if any(run.config.training.device != "cpu" for run in sweep.runs):
+    return jobs_for(run.config.training.device for run in sweep.runs)
+
+
+def jobs_for(devices: Iterable[str]) -> int:
+    """The same for the devices of some runs."""
+    if any(device != "cpu" for device in devices):
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

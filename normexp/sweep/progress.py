@@ -1,10 +1,8 @@
 """A sweep as it runs: a live display on a terminal, plain lines everywhere else."""
 
-import socket
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -14,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from normexp.records.folder import RunFolder
+from normexp.records.process import is_stopped, what_continues
 
 ENDED = ("completed", "failed")
 POLL_EVERY = 0.5  # seconds
@@ -67,7 +66,7 @@ class Progress:
         for place, run in enumerate(self.runs):
             if self._last.get(place, {}).get("state") not in ENDED:
                 self._last[place] = status = run.status
-                if status["state"] == "running" and _is_stopped(status):
+                if is_stopped(status):
                     status["state"] = "stopped"
         return [self._last[place] for place in range(len(self.runs))]
 
@@ -102,7 +101,7 @@ class Progress:
                 at = f"step {step}/{total}" if total else "measuring"
                 running.add_row(f"  {run.name}", bar, at, loss)
             elif status["state"] == "stopped":
-                running.add_row(f"  {run.name}", "", _stopped(status))
+                running.add_row(f"  {run.name}", "", what_continues(status))
             elif status["state"] == "failed":
                 running.add_row(f"  [red]{run.name}[/]", "[red]failed[/]", f"{run.log}")
         return Group(self._summary(statuses), running)
@@ -120,23 +119,9 @@ class Progress:
             elif state == "failed":
                 about = f": {status['error']} (log: {run.log})"
             elif state == "stopped":
-                about = f": {_stopped(status)}"
+                about = f": {what_continues(status)}"
             self.console.print(f"{run.name} {state}{about}", highlight=False, markup=False, soft_wrap=True)
         return changed
-
-
-def _is_stopped(status: dict[str, Any]) -> bool:
-    """Whether the worker of a run was stopped (SIGSTOP, Ctrl-Z), where the system says so and it runs here."""
-    if status.get("host") != socket.gethostname():
-        return False
-    try:
-        return Path(f"/proc/{status['pid']}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
-    except (OSError, IndexError):
-        return False
-
-
-def _stopped(status: dict[str, Any]) -> str:
-    return f"its process {status['pid']} was stopped; kill -CONT {status['pid']} continues it"
 
 
 def count_of(runs: int) -> str:

@@ -4,7 +4,10 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pandas as pd
+
 from normexp.config.schema import Config
+from normexp.config.validate import stop_step
 from normexp.data.batches import Batch, Batches
 from normexp.data.corpus import Corpus
 from normexp.errors import DivergedError, StoppedError
@@ -13,7 +16,7 @@ from normexp.probes import graph
 from normexp.probes.probe_set import ProbeSet
 from normexp.records.atomic import replacing
 from normexp.records.folder import RunFolder
-from normexp.records.outcome import final_loss, judge
+from normexp.records.outcome import final_loss, is_stuck, judge
 from normexp.records.samples import GRAPH, write_samples
 from normexp.training import evaluate
 from normexp.training.recorder import Recorder
@@ -44,7 +47,7 @@ def train(folder: RunFolder, config: Config, corpus: Corpus, stop: Callable[[], 
     try:
         run_steps(trainer, probes, recorder, valid, stop)
         if not trainer.finite:  # the last update broke the weights, which no training loss shows any more
-            step, site = config.steps, first_nonfinite(folder, config, corpus, config.steps + 1)
+            step, site = trainer.done, first_nonfinite(folder, config, corpus, trainer.done + 1)
     except DivergedError as error:
         log.info("%s", error)
         recorder.write_tables()
@@ -74,11 +77,14 @@ def probe_untrained(trainer: Trainer, probes: ProbeSet, recorder: Recorder, corp
 def run_steps(
     trainer: Trainer, probes: ProbeSet, recorder: Recorder, valid: Sequence[Batch], stop: Callable[[], bool]
 ) -> None:
-    """Train from the trainer's step to the last.
+    """Train from the trainer's step to the last, or to training.stop_stuck where the run is still stuck there.
 
     Raises DivergedError at the first loss that is not finite, and StoppedError, with a checkpoint, when asked to stop.
     """
     every, steps, data = trainer.config.record, trainer.config.steps, trainer.data()
+    hopeless_at = stop_step(trainer.config)
+    if trainer.done and trainer.done == hopeless_at and _stuck(trainer, recorder):
+        return  # it was killed between its last checkpoint and its end
     while trainer.done < steps:
         if stop():
             if trainer.done:
@@ -91,21 +97,37 @@ def run_steps(
         trainer.update()
         recorder.add_step(step, loss, measured)
 
-        last = step == steps
+        last = step == steps or (step == hopeless_at and _stuck(trainer, recorder))
         if last or step % every.flush_every == 0 or step % every.checkpoint_every == 0:
             recorder.flush()
         if last or step % every.evaluate_every == 0:
             recorder.add_evaluation(step, evaluate.losses(trainer.model, valid, trainer.device))
         if last or step % every.checkpoint_every == 0:
             recorder.save()
+        if last:
+            return
+
+
+def _stuck(trainer: Trainer, recorder: Recorder) -> bool:
+    """Whether the run, up to now, has learned no more than a model that reads nothing."""
+    recorder.flush()
+    task = trainer.config.task.name
+    return is_stuck(task, final_loss(train_losses(recorder.curves.frame())), trainer.corpus.baselines_for(task))
+
+
+def train_losses(curves: pd.DataFrame) -> list[float]:
+    """The unsmoothed training loss of every step, in nats per token or per text."""
+    rows = curves[(curves["split"] == "train") & (curves["statistic"] == "nll")]
+    losses: list[float] = rows["value"].tolist()
+    return losses
 
 
 def result(trainer: Trainer, recorder: Recorder, corpus: Corpus) -> dict[str, Any]:
     """The outcome and the numbers behind it, read from the tables. What the model wrote is kept as its samples."""
     config = trainer.config
     curves = recorder.curves.frame()
-    nll = curves[(curves["split"] == "train") & (curves["statistic"] == "nll")]["value"].tolist()
-    last = curves[(curves["split"] == "valid") & (curves["step"] == config.steps)]
+    nll = train_losses(curves)
+    last = curves[(curves["split"] == "valid") & (curves["step"] == len(nll))]  # none where it diverged before
     valid = dict(zip(last["statistic"], last["value"], strict=True))
     gap = valid["permuted_nll"] - valid["nll"] if "permuted_nll" in valid else None
     baselines = corpus.baselines_for(config.task.name)

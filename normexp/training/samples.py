@@ -55,14 +55,21 @@ def _continuation(model: LanguageModel, corpus: Corpus, example: Example, device
     assert isinstance(example.target, list)
     read = max(1, min(PROMPT, len(example.target) // 2))
     end = min(len(example.target), 2 * read)
-    text = torch.tensor([[BOS, *example.target[:read]]], device=device)
-    for _ in range(end - read):
+    written = continued(model, example.target[:read], end - read, device)
+    decode = corpus.vocabulary.decode
+    return Sample(decode(example.target[:read]), decode(example.target[read:end]), decode(written))
+
+
+@torch.no_grad()
+def continued(model: LanguageModel, ids: Sequence[int], most: int, device: torch.device) -> list[int]:
+    """What follows a text: the most probable token each time, up to <eos>, `most` tokens at most."""
+    text = torch.tensor([[BOS, *ids]], device=device)
+    for _ in range(most):
         word = model(None, None, text, target_mask=torch.ones_like(text, dtype=torch.bool))[:, -1].argmax(dim=-1)
         text = torch.cat([text, word[:, None]], dim=1)
         if word.item() == EOS:
             break
-    decode = corpus.vocabulary.decode
-    return Sample(decode(example.target[:read]), decode(example.target[read:end]), decode(text[0, 1 + read :].tolist()))
+    return text[0, 1 + len(ids) :].tolist()
 
 
 def _classes(

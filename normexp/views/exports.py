@@ -42,16 +42,39 @@ def latex(frame: pd.DataFrame) -> str:
     parts = []
     for folder, runs in split_sweeps(frame).items():
         lines = [f"{visible(folder.resolve().name)}: {formatting.heading(runs, swept_keys(runs))}"]
-        if "steps" not in runs or runs["steps"].any():
-            columns, rows = rows_of(runs)
-            lines.append(baselines_line(runs))
-            drawn = [pd.DataFrame([texts(row) for row in rows], columns=columns)]
-        else:
-            drawn = [pd.DataFrame(each.rows, columns=each.columns) for each in tables(runs)]
+        lines += [baselines_line(runs)] if _trained(runs) else []
         comments = "".join(f"% {line}\n" for line in lines)
-        body = "\n".join(_symbols(each.to_latex(index=False, escape=True)) for each in drawn)
+        body = "\n".join(_symbols(each.to_latex(index=False, escape=True)) for each in _drawn(runs).values())
         parts.append(comments + body)
     return "\n".join(parts)
+
+
+def printed(frame: pd.DataFrame) -> pd.DataFrame:
+    """What `normexp results` prints, as texts: one row per configuration, mean ± standard deviation over its seeds.
+
+    Without training, the rows of each reading, which the first column names. Several sweeps have a column for theirs.
+    """
+    parts = []
+    for folder, runs in split_sweeps(frame).items():
+        for reading, drawn in _drawn(runs).items():
+            if not _trained(runs):
+                drawn.insert(0, "reading", reading)
+            drawn.insert(0, "sweep", visible(folder.resolve().name))
+            parts.append(drawn)
+    joined = pd.concat(parts, ignore_index=True).fillna("")
+    return joined if joined["sweep"].nunique() > 1 else joined.drop(columns="sweep")
+
+
+def _trained(runs: pd.DataFrame) -> bool:
+    return "steps" not in runs or bool(runs["steps"].any())
+
+
+def _drawn(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The tables of one sweep by their titles; a single one if it was trained."""
+    if not _trained(runs):
+        return {each.title: pd.DataFrame(each.rows, columns=each.columns) for each in tables(runs)}
+    columns, rows = rows_of(runs)
+    return {"": pd.DataFrame([texts(row) for row in rows], columns=columns)}
 
 
 def parquet(frame: pd.DataFrame, out: Path) -> list[Path]:

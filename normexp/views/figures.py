@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from normexp.errors import ConfigError
 from normexp.records.folder import ensure_writable_dir
-from normexp.views import probe_figures, style
+from normexp.views import probe_figures, probe_maps, style
 from normexp.views.gradient_norms import SITE_NORM, gradient_norms
 from normexp.views.grid import assign_axes, colours, combinations
 from normexp.views.loss_curves import TRAIN_NLL, loss_curves
@@ -38,6 +38,12 @@ def draw(folder: Path | str, out: Path | str | None = None, look: str = "default
     return files
 
 
+def drawn(folder: Path) -> Iterator[tuple[Path, str, Figure]]:
+    """Sweep, name and figure of all that `draw` writes."""
+    for sweep, runs in split_sweeps(load_runs(folder)).items():
+        yield from ((sweep, name, figure) for name, figure in _figures(runs))
+
+
 def _figures(runs: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Yield each figure with its name; keys that do not fit into a figure give one figure per combination."""
     axes = assign_axes(runs)
@@ -57,5 +63,5 @@ def _figures(runs: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         if len(rows):
             yield f"gradient_norms{ending}", gradient_norms(some, rows, axes)
     for ending, some in combinations(runs, axes.rest):
-        for name, figure in probe_figures.figures(some):
+        for name, figure in (*probe_figures.figures(some), *probe_maps.figures(some)):
             yield f"{name}{ending}", figure

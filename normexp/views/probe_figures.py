@@ -29,12 +29,9 @@ def figures(runs: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         finite = some.loc[np.isfinite(some["value"]), "value"]
         wide = bool((finite > 0).all() and finite.max() > SPAN * finite.min())
         sites = "/".join(kind.replace("_", "-") for kind in dict.fromkeys(some["site"]))
-        steps = sorted(some["step"].unique())
-        when = "at initialisation" if steps == [1] else f"at step {formatting.number(steps[-1])}"
-        meaning = meanings.get(str(statistic), "")
-        said = f"{meaning[0].upper()}{meaning[1:]}. " if meaning else ""
+        where = f"At the {sites} of every layer" if sites else "At every layer"
         yield (
-            f"probe_{re.sub('[^A-Za-z0-9]+', '_', str(statistic))}",
+            file_name(str(statistic)),
             line_plot(
                 some,
                 "layer",
@@ -43,8 +40,23 @@ def figures(runs: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
                 row="stack",
                 title=str(statistic).replace("_", " "),
                 settings=formatting.heading(runs, swept_keys(runs)),
-                caption=f"{said}At the {sites} of every layer, {when}.",
+                caption=f"{sentence(meanings.get(str(statistic), ''))}{where}, {when(some)}.",
                 label=str(statistic),
                 log="y" if wide else "",
             ),
         )
+
+
+def file_name(statistic: str) -> str:
+    return f"probe_{re.sub('[^A-Za-z0-9]+', '_', statistic)}"
+
+
+def sentence(meaning: str) -> str:
+    """What a statistic means, as the first sentence of a caption."""
+    return f"{meaning[0].upper()}{meaning[1:]}. " if meaning else ""
+
+
+def when(rows: pd.DataFrame) -> str:
+    """When the rows were measured."""
+    steps = sorted(rows["step"].unique())
+    return "at initialisation" if steps == [1] else f"at step {formatting.number(steps[-1])}"

@@ -12,6 +12,7 @@ import pandas as pd
 from normexp.errors import ConfigError
 from normexp.records.folder import FILES, TABLE_FILES, RunFolder, is_current
 from normexp.records.intact import check_intact
+from normexp.records.process import is_stopped, what_continues
 from normexp.records.reading import Damaged, plain, read_json, read_yaml, visible
 from normexp.records.tables import SCHEMAS, read_table
 
@@ -28,7 +29,7 @@ STATUS = (
 TABLES = {name: tuple(schema.names) for name, schema in SCHEMAS.items()}
 DEEPEST = 12  # levels of folders that are searched for runs
 SKIPPED = ("figures", "jobs")  # folders of a run or a sweep that hold no runs
-REPAIR = "run the sweep again to repair it"
+REPAIR = "run the sweep again to repair it, or normexp results --repair"
 
 
 def load_runs(folder: Path | str) -> pd.DataFrame:
@@ -159,6 +160,8 @@ def _parents(frame: pd.DataFrame) -> list[str]:
 
 def _row(run: Path) -> dict[str, Any]:
     status = RunFolder(run).status
+    if is_stopped(status):
+        status |= {"state": "stopped", "error": what_continues(status)}
     config: dict[str, Any] = {}
     try:
         config = _flat(_with_add_ons(read_yaml(run / "config.yaml")))

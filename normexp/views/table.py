@@ -31,7 +31,7 @@ LOSSES = ("final_loss", "valid_loss")  # lower is better
 NONE = "–"
 COLOURS = {
     **{"trained": "green", "partial": "yellow", "stuck": "red", "diverged": "magenta"},
-    **{"completed": "green", "running": "cyan", "pending": "dim", "interrupted": "red"},
+    **{"completed": "green", "running": "cyan", "pending": "dim", "interrupted": "red", "stopped": "red"},
     **{"failed": "bold red", "damaged": "bold red"},
 }
 
@@ -139,15 +139,15 @@ def baselines_line(frame: pd.DataFrame) -> str:
 
 
 def notes(frame: pd.DataFrame) -> list[str]:
-    """One line for each run that diverged (step, first site), failed (error, log), is damaged or of an older format."""
+    """One line for each run that diverged (step, first site), failed (error, log), is damaged or stopped, or is old."""
     lines = []
     for run in frame.to_dict("records"):
         folder, name = Path(run["folder"]), visible(Path(run["folder"]).name)
         if run["state"] == "failed":
             log = visible(str(folder / "log.txt"))
             lines.append(f"failed: {name}: {run['error'] or 'no message'}; log: {log}")
-        elif run["state"] == "damaged":
-            lines.append(f"damaged: {name}: {run['error']}")
+        elif run["state"] in ("damaged", "stopped"):
+            lines.append(f"{run['state']}: {name}: {run['error']}")
         elif run["outcome"] == "diverged":
             step = f" at step {run['diverged_at']:.0f}" if pd.notna(run["diverged_at"]) else ""
             first = f", first to go: {run['first_to_go']}" if pd.notna(run["first_to_go"]) else ""

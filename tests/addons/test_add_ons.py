@@ -16,13 +16,23 @@ from normexp.config.schema import from_dict, to_dict
 from normexp.errors import ConfigError
 from normexp.model.variant import StackShape
 from normexp.papers import papers_of
+from normexp.probes.graph import written
 from normexp.sweep.plan import plan
 from normexp.sweep.preflight import check_buildable
 from normexp.views.show import describe
 from tests.support import golden
 from tests.support.configs import config_of, with_values
 from tests.support.models import model_of, node
-from tests.support.references.blocks import Weights, branch, layer_norm, own_norm
+from tests.support.references.blocks import (
+    Weights,
+    attend,
+    branch,
+    heads_of,
+    layer_norm,
+    linear,
+    not_seen,
+    own_norm,
+)
 from tests.support.references.comparison import close
 from tests.support.runs import TINY, tiny_config
 from tests.support.steps import take_step
@@ -43,7 +53,7 @@ def decoder_of(variant, *names, **options):
     torch.manual_seed(0)
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
-    tensors = {name: value.detach() for name, value in model.state_dict().items()}
+    tensors = {name: value.detach() for name, value in model.eval().state_dict().items()}
     sizes = {"encoder_depth": 0, "decoder_depth": 4, "heads": 4}
     return model.decoder, Weights(tensors, "decoder", **sizes)
 
@@ -70,13 +80,44 @@ def gated(w, of=lambda y: y):
     return after
 
 
+def gated_attention(x, w, read=lambda x, normed: normed):
+    """Pre-LN with heads ⊙ σ(xW) before the output projection."""
+    for layer in range(1, w.depth + 1):
+        normed = layer_norm(x, w, layer, "attention")
+        q, k, v = (heads_of(linear(normed, w, layer, "attention", n), w.heads) for n in ("query", "key", "value"))
+        gate = (
+            read(x, normed) @ w.get(layer, "attention", "sublayer.inside.before_out+gated_attention.weights.weight").T
+        )
+        heads = attend(q, k, v, not_seen(w, "attention", x.shape[1])) / (1 + (-gate).exp())
+        x = x + linear(heads, w, layer, "attention", "out")
+        x = x + branch(layer_norm(x, w, layer, "feed_forward"), w, layer, "feed_forward")
+    return own_norm(x, w)
+
+
+def sigma_reparam(x, w, size=lambda left, matrix, right: left @ matrix @ right):
+    """Pre-LN with gW/σ(W) in place of every W: one step of power iteration from the kept direction."""
+    tensors = dict(w.tensors)
+    for name in [name for name in tensors if name.endswith(".direction")]:
+        place = name.removesuffix(".direction")
+        matrix = tensors[f"{place}.weight"]
+        left = matrix @ tensors[name]
+        left = left / left.norm()
+        right = matrix.T @ left
+        tensors[f"{place}.weight"] = tensors[f"{place}.gain"] * matrix / size(left, matrix, right / right.norm())
+    return pre_ln(x, replace(w, tensors=tensors))
+
+
 REFERENCES = {
+    "gated_attention": gated_attention,
+    "sigma_reparam": sigma_reparam,
     "prores": lambda x, w: pre_ln(x, w, factor=lambda layer, site: min(1, 1 / (4 * layer))),  # at step 1, T = 4
     "layer_norm_scaling": lambda x, w: pre_ln(x, w, read=0.5),
     "layer_scale": lambda x, w: pre_ln(x, w, factor=lambda layer, site: w.get(layer, site, "branch_gain")),
     "gpas": lambda x, w: pre_ln(x, w, after=gated(w)),
 }
 MUTATIONS = {
+    "gated_attention": lambda x, w: gated_attention(x, w, read=lambda x, normed: x),  # the stream, not what is read
+    "sigma_reparam": lambda x, w: sigma_reparam(x, w, size=lambda left, matrix, right: matrix.norm()),  # Frobenius
     "prores": lambda x, w: pre_ln(x, w, factor=lambda layer, site: 1 / 16),  # all layers like the last
     "layer_norm_scaling": lambda x, w: pre_ln(x, w, factor=lambda layer, site: layer**-0.5),  # on the branch
     "layer_scale": lambda x, w: pre_ln(x, w, factor=lambda layer, site: w.get(1, site, "branch_gain")),
@@ -201,6 +242,85 @@ def test_gpas_is_refused_where_there_is_no_one_sum(variant):
         config_of(*TINY, f"variant={variant}", "addon=[gpas]")
 
 
+# -- gated attention --------------------------------------------------------------------------------------------------
+
+
+def test_a_head_may_have_one_gate():
+    """Its four channels are multiplied alike; the first head is shut."""
+    model = model_of("pre_ln", addon=add_ons("gated_attention", elementwise=False))
+    sublayer = model.encoder.sites[0].sublayer
+    gate = sublayer.inside["before_out+gated_attention"]
+    assert gate.weights.weight.shape == (4, 16)
+    gate.weights.weight.data.zero_()
+    gate.weights.weight.data[0] = -1e4
+    seen = []
+    sublayer.out.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    plain = []
+    gate.register_forward_pre_hook(lambda _, args: plain.append(args[0]))
+    model.encoder(torch.rand(2, 5, 16) + 0.1, None)  # read through a norm: half of the numbers are negative
+    model.encoder.sites[0].branch(torch.rand(2, 5, 16) + 0.1)  # read as they are: all of them are positive
+    assert torch.equal(seen[1], plain[1] * torch.tensor([0.0] * 4 + [0.5] * 12))
+    assert gate.read is None
+
+
+def test_a_gate_acts_after_the_norm_of_sub_ln():
+    model = model_of("sub_ln", addon=add_ons("gated_attention"))
+    inside = model.encoder.sites[0].sublayer.inside
+    assert list(inside) == ["before_out", "input+gated_attention", "before_out+gated_attention"]
+    seen = []
+    inside["before_out"].register_forward_hook(lambda _, args, out: seen.append(out))
+    inside["before_out+gated_attention"].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    model.encoder(torch.randn(2, 5, 16))
+    assert seen[0] is seen[1]
+    assert "  inside A: Gate at before_out" in written(model)
+
+
+# -- σReparam ---------------------------------------------------------------------------------------------------------
+
+
+def spectral_norms(model):
+    """Of the matrices that the forward multiplies by, by probing each with the unit vectors."""
+    found = []
+    for site in model.encoder.sites:
+        for matrix in site.sublayer.children():
+            if isinstance(matrix, nn.Linear):
+                with torch.no_grad():
+                    columns = matrix(torch.eye(matrix.in_features)) - matrix(torch.zeros(1, matrix.in_features))
+                found.append(torch.linalg.matrix_norm(columns, 2).item())
+    return found
+
+
+def test_every_matrix_starts_with_a_spectral_norm_of_one(tokens):
+    plain, one = model_of("deep_norm"), model_of("deep_norm", addon=add_ons("sigma_reparam"))
+    own = model_of("deep_norm", addon=add_ons("sigma_reparam", gain=None))
+    assert len(spectral_norms(one)) == 3 * 6
+    assert spectral_norms(one) == pytest.approx([1.0] * 18, rel=1e-5)
+    assert spectral_norms(own) == pytest.approx(spectral_norms(plain), rel=1e-5)
+    assert torch.allclose(own(**tokens), plain(**tokens), atol=1e-5)
+    assert min(abs(norm - 1) for norm in spectral_norms(plain)) > 0.01
+
+
+def test_the_spectral_norm_is_followed_in_training_only():
+    trainer = golden.trainer_of(golden.tiny_run("pre_ln", "classification", "addon=[sigma_reparam]"))
+    data = trainer.data()
+    before = [module.direction.clone() for module in trainer.model.modules() if hasattr(module, "direction")]
+    for _ in range(4):
+        take_step(trainer, next(data))
+    gains = [m.gain.item() for m in trainer.model.modules() if hasattr(m, "direction")]
+    assert spectral_norms(trainer.model.eval()) == pytest.approx([abs(gain) for gain in gains], rel=1e-2)
+    after = [module.direction.clone() for module in trainer.model.modules() if hasattr(module, "direction")]
+    assert not any(map(torch.equal, before, after))
+    spectral_norms(trainer.model)
+    again = [module.direction for module in trainer.model.modules() if hasattr(module, "direction")]
+    assert all(map(torch.equal, after, again))
+
+
+def test_a_matrix_that_starts_at_zero_stays_as_it_is():
+    model = model_of("fixup", addon=add_ons("sigma_reparam"))
+    scaled = {role: m.scaled for role, m in model.encoder.sites[0].sublayer.named_children() if hasattr(m, "scaled")}
+    assert scaled == {"query": True, "key": True, "value": True, "out": False}
+
+
 # -- under every variant ----------------------------------------------------------------------------------------------
 
 
@@ -225,10 +345,11 @@ def test_every_variant_takes_a_step_with_every_add_on(variant):
 
 
 def test_add_ons_keep_the_weights_of_the_variant():
-    """They add parameters and draw none, so that runs with and without one start alike."""
+    """What they draw has names of its own, so that runs with and without one start alike."""
     plain, changed = model_of("pre_ln").state_dict(), model_of("pre_ln", addon=add_ons(*NAMES)).state_dict()
     assert all(torch.equal(value, changed[name]) for name, value in plain.items())
-    assert {name.split(".")[-1] for name in set(changed) - set(plain)} == {"alpha", "gates", "branch_gain"}
+    added = {name.split(".")[-1] for name in set(changed) - set(plain)}
+    assert added == {"alpha", "gates", "branch_gain", "gain", "direction", "weight"}
 
 
 # -- as overrides -----------------------------------------------------------------------------------------------------

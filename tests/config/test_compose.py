@@ -116,3 +116,15 @@ def test_interpolation_of_the_seed_follows_it_in_every_run(data_seed):
     found = configs("seed=range(4)", "variant=post_ln", f"data.seed={data_seed}")
     assert [config.seed for config in found] == [0, 1, 2, 3]
     assert [config.data.options["seed"] for config in found] == ([7] * 4 if data_seed == "7" else [0, 1, 2, 3])
+
+
+@pytest.mark.parametrize("value", ["-1", "0", "1", "7", "'1'", '" -1"', "true,1"])
+@pytest.mark.parametrize("key", ["model.tied", "training.compile"])
+def test_a_number_is_not_true_or_false(key, value):
+    with pytest.raises(ConfigError, match=f"^{key} must be true or false; got "):
+        configs("variant=post_ln", f"{key}={value}")
+
+
+@pytest.mark.parametrize(("value", "tied"), [("true", [True]), ("False", [False]), ("true,false", [True, False])])
+def test_true_and_false_are(value, tied):
+    assert [config.model.tied for config in configs("variant=post_ln", f"model.tied={value}")] == tied

@@ -59,6 +59,9 @@ def test_tags() -> None:
     assert layer_tag("decoder", 5, "feed_forward", "", "grad_norm") == "layers_grad_norm/decoder.05.feed_forward"
     parameter = layer_tag("decoder", 5, "feed_forward", "branch.fc2.weight", "grad_norm")
     assert parameter == "parameters_grad_norm/decoder.05.feed_forward.branch.fc2.weight"
+    assert layer_tag("decoder", 5, "", "", "skip_rise") == "layers_skip_rise/decoder.05"
+    assert layer_tag("decoder", 5, "", "decoder.03", "skip_map") == "parameters_skip_map/decoder.05.decoder.03"
+    assert layer_tag("decoder", 0, "", "", "output_shift") == "layers_output_shift/decoder"
 
 
 @pytest.mark.parametrize(("layer", "digits"), [(1, "01"), (99, "99"), (100, "100"), (1000, "1000")])

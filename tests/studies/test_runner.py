@@ -112,12 +112,14 @@ def test_an_interrupted_study_goes_on(lab):
     done = reproduce(lab)
     assert done.returncode == 0, done.stderr
     runs = sorted((lab / "results" / "parts").glob("runs-*/*/status.json"))
-    kept, *_, cut = runs
+    kept, damaged, *_, cut = runs
+    damaged.with_name("curves.parquet").write_bytes(b"")
     cut.write_text(cut.read_text().replace('"completed"', '"running"'))  # as a machine that went down leaves it
     stamp = kept.stat().st_mtime_ns
     again = reproduce(lab)
     assert again.returncode == 0, again.stderr
-    assert "runs: 5 runs, 1 to do" in again.stderr
+    assert "runs: 5 runs, 2 to do" in again.stderr
+    assert f"{damaged.parent.name}: curves.parquet has 0 bytes, not what was written; repairing it" in again.stderr
     assert kept.stat().st_mtime_ns == stamp
 
 
@@ -184,3 +186,14 @@ def test_studies_are_listed_and_an_unknown_one_is_refused(lab):
     assert unknown.returncode == 2
     assert unknown.stderr.startswith("error: study must be one of")
     assert unknown.stdout == ""
+
+
+def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(lab):
+    done = reproduce(lab, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line.strip()}
+    assert rows["rates"][:2] == ["2", "2"]
+    assert rows["runs"][:2] == ["5", "5"]
+    assert "7 runs to do, less than a minute with" in done.stdout
+    assert "3 claims, of which it computes:" in done.stdout
+    assert [path.name for path in lab.iterdir()] == ["lab"]

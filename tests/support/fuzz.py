@@ -19,11 +19,11 @@ HOSTILE = ("${nosuch}", "[1,2]", "{a:1}", '"\\e[31m"', "nosuch", "")
 WRONG: dict[type, tuple[str, ...]] = {
     int: (*HOSTILE, "nan", "inf", "1.5", "-1", "1e400", "1" + "0" * 40),
     float: (*HOSTILE, "nan", "inf", "-inf", "-1", "1e400"),
-    bool: (*HOSTILE, "nan", "2.5"),
+    bool: (*HOSTILE, "nan", "2.5", "-1", "0", "1", "7", "'1'"),
     str: ("${nosuch}", "{a:1}", '"\\e[31m"', "x" * 3000),
 }
 FREE = ("name", "results")  # keys that take any decent text
-MAY_BE_NEGATIVE = ("start", "beta2_decay")
+MAY_BE_NEGATIVE = ("start", "beta2_decay", "first_stream", "last_stream", "first_embedding", "last_embedding")
 COMMAND_LINES = (
     *("sweep seed=range(1000000000)", "sweep seed=range(0,5,0)", "sweep seed=range(0)", "sweep lr=interval(0,1)"),
     *("sweep depth=[1", "sweep =", "sweep depth", "sweep depth==3", "sweep ~depth", "sweep +depth=3", "sweep @x=1"),

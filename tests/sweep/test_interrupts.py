@@ -1,7 +1,12 @@
 """A sweep that is interrupted ends with 130 at any moment, keeps what it has done, and leaves no process."""
 
+import fcntl
 import os
+import pty
 import signal
+import subprocess
+import sys
+import termios
 import time
 
 import pytest
@@ -9,7 +14,8 @@ import pytest
 from normexp.errors import StoppedError
 from normexp.records.folder import RunFolder
 from normexp.sweep.worker import execute
-from tests.support.runs import TINY, alive, descendants, runs, started, status, tiny_config, wait_until
+from normexp.views.runs import load_runs
+from tests.support.runs import TINY, alive, descendants, environment, runs, started, status, tiny_config, wait_until
 
 pytestmark = pytest.mark.slow
 LONG = ("sweep", *TINY, "steps=100000", "record.checkpoint_every=100000", "variant=post_ln", "seed=0,1")
@@ -48,6 +54,25 @@ def test_a_signal_leaves_a_checkpoint_of_the_last_step(number, tmp_path):
     assert not list(stopped.path.glob(".*"))
 
 
+def test_ctrl_c_on_a_terminal_reaches_the_sweep_alone(tmp_path):
+    """The terminal interrupts the whole process group in front: the workers must be in others, of the same session."""
+    terminal, ours = pty.openpty()
+    command = [sys.executable, "-m", "normexp", *LONG, "record.checkpoint_every=100000"]
+    sweep = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdin=ours, stdout=ours, stderr=subprocess.PIPE,
+                             text=True, start_new_session=True,
+                             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))  # fmt: skip
+    wait_until(lambda: sum("step" in status(run) for run in runs(tmp_path / "results").values()) == 2)
+    family = descendants(sweep.pid)
+    assert {os.getsid(pid) for pid in family} == {sweep.pid}
+    groups = [os.getpgid(pid) for pid in family]
+    assert groups.count(sweep.pid) == 1
+    os.write(terminal, b"\x03")
+    end_of(sweep, family)
+    os.close(terminal)
+    os.close(ours)
+    assert all(run.checkpoint.is_file() for run in runs(tmp_path / "results").values())
+
+
 @pytest.mark.parametrize("delay", [0.5, 1.5, 3.0])
 def test_a_signal_before_the_first_step_ends_it_too(delay, tmp_path):
     """While it imports, plans, and starts its workers, whichever it is on this machine."""
@@ -73,6 +98,8 @@ def test_a_stopped_worker_is_named(tmp_path):
     sweep, family = training(tmp_path)
     run = next(run for run in runs(tmp_path / "results").values() if "step" in status(run))
     os.kill(run.status["pid"], signal.SIGSTOP)
+    wait_until(lambda: load_runs(run.path).iloc[0]["state"] == "stopped")  # what `normexp results` shows
+    assert load_runs(run.path).iloc[0]["error"].startswith(f"its process {run.status['pid']} was stopped; kill -CONT")
     time.sleep(3)  # twice what its progress needs to see it
     sweep.send_signal(signal.SIGINT)
     said = end_of(sweep, family)

@@ -151,6 +151,13 @@ def test_without_a_feed_forward_attention_represents_a_layer(folder: Path) -> No
     assert list(figure.axes[0].lines[0].get_ydata()) == [1, 2, 3, 4, 5, 6]
 
 
+def test_what_belongs_to_a_whole_layer_is_drawn_too(folder: Path) -> None:
+    add(folder, "skip_rise", lambda variant, layer, seed: layer, sites=("",))
+    figure = figures(folder)["probe_skip_rise"]
+    assert caption(figure).startswith("At every layer, at step 100.")
+    assert list(figure.axes[0].lines[0].get_ydata()) == [1, 2, 3, 4, 5, 6]
+
+
 def test_the_table_shows_the_first_and_the_last_layer(folder: Path) -> None:
     add(folder, "stream_norm", lambda variant, layer, seed: layer + seed + 10 * (variant == "pre_ln"))
     lines = text(folder, "stream_norm")

@@ -125,5 +125,7 @@ def _start(errors: IO[str]) -> subprocess.Popen[str]:
         stderr=errors,
         text=True,
         encoding="utf-8",
-        start_new_session=True,  # Ctrl-C reaches this process alone, which then stops its workers
+        # Ctrl-C reaches this process alone, which then stops its workers. In a new session they would be scheduled
+        # apart from it, whatever its niceness.
+        process_group=0,
     )

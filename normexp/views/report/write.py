@@ -8,6 +8,7 @@ import jinja2
 from normexp import __version__
 from normexp.errors import ConfigError
 from normexp.records.atomic import replacing
+from normexp.views.report.notebook import write_notebook
 from normexp.views.report.parts import Section
 from normexp.views.report.study_section import is_study, study_section
 from normexp.views.report.sweep_section import sweep_section
@@ -16,21 +17,21 @@ from normexp.views.runs import load_runs, split_sweeps
 TEMPLATE = "page.html"
 
 
-def write(folder: Path | str, out: Path | str | None = None) -> Path:
+def write(folder: Path | str, out: Path | str | None = None, *, notebook: bool = False) -> Path:
     """Write the report of the sweeps and studies in a folder, by default to report.html in it; return its path.
 
-    Everything is read from files. Raises ConfigError if the folder has neither runs nor a study, or if `out` cannot be
-    written.
+    notebook: as a notebook, by default report.ipynb. Everything is read from files. Raises ConfigError if the folder
+    has neither runs nor a study, or if `out` cannot be written.
     """
     folder = Path(folder)
-    path = Path(out) if out else folder / "report.html"
+    path = Path(out) if out else folder / ("report.ipynb" if notebook else "report.html")
     with tempfile.TemporaryDirectory(prefix="normexp-report-") as spare:
-        found = sections(folder, Path(spare))
-    page = (
-        _environment()
-        .get_template(TEMPLATE)
-        .render(title=found[0].name if len(found) == 1 else folder.resolve().name, sections=found, version=__version__)
-    )
+        about = sections(folder, Path(spare))
+    found = [section for _, section in about]
+    title = found[0].name if len(found) == 1 else folder.resolve().name
+    if notebook:
+        return write_notebook(about, title, path)
+    page = _environment().get_template(TEMPLATE).render(title=title, sections=found, version=__version__)
     try:
         with replacing(path) as temporary:
             temporary.write_text(page, "utf-8")
@@ -39,10 +40,10 @@ def write(folder: Path | str, out: Path | str | None = None) -> Path:
     return path
 
 
-def sections(folder: Path, spare: Path) -> list[Section]:
-    """The sections of a folder: itself if it is a study, else the studies and the sweeps in it."""
+def sections(folder: Path, spare: Path) -> list[tuple[Path, Section]]:
+    """The sections of a folder, each with its own: the folder itself if it is a study, else its studies and sweeps."""
     if is_study(folder):
-        return [study_section(folder)]
+        return [(folder, study_section(folder))]
     studies = [each for each in sorted(folder.iterdir()) if each.is_dir() and is_study(each)]
     try:
         sweeps = split_sweeps(load_runs(folder))
@@ -53,8 +54,8 @@ def sections(folder: Path, spare: Path) -> list[Section]:
     # The report of one run, whose sweep is above it, is about the run, with the figures in its own folder.
     about = {folder if sweep in folder.parents else sweep: runs for sweep, runs in sweeps.items()}
     return [
-        *map(study_section, studies),
-        *(sweep_section(each, runs, spare / str(place)) for place, (each, runs) in enumerate(about.items())),
+        *((study, study_section(study)) for study in studies),
+        *((each, sweep_section(each, runs, spare / str(at))) for at, (each, runs) in enumerate(about.items())),
     ]
 
 

@@ -1,0 +1,74 @@
+"""Matrices divided by their largest singular value, times a learned scalar."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from normexp.addons import AddOn, Site, StackShape
+
+
+class SigmaLinear(nn.Linear):
+    """x ↦ (g/σ(W)) W x + b, with σ(W) from one step of power iteration per forward.
+
+    direction: the right singular vector as far as the iteration has found it; it moves in training only.
+    """
+
+    direction: Tensor
+
+    def __init__(self, columns: int, rows: int) -> None:
+        super().__init__(columns, rows)
+        self.gain = nn.Parameter(torch.ones(()))
+        self.scaled = True
+        self.register_buffer("direction", torch.full((columns,), columns**-0.5))
+
+    @torch.no_grad()
+    def start(self, gain: float | None) -> None:
+        """Find σ(W) of the initial matrix exactly. gain: where g starts; None: at σ(W)."""
+        _, sizes, directions = torch.linalg.svd(self.weight, full_matrices=False)
+        self.scaled = bool(sizes[0] > 0)
+        self.direction.copy_(directions[0])
+        self.gain.copy_(sizes[0] if gain is None else torch.tensor(gain))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.scaled:
+            return super().forward(x)
+        with torch.autocast(x.device.type, enabled=False):
+            weight = self.gain / self.largest() * self.weight
+        return F.linear(x, weight, self.bias)
+
+    def largest(self) -> Tensor:
+        """σ(W); its gradient takes the two singular vectors as constants."""
+        with torch.no_grad():
+            left = F.normalize(self.weight @ self.direction, dim=0)
+            right = F.normalize(self.weight.T @ left, dim=0)
+            if self.training:
+                self.direction.copy_(right)
+        return left @ self.weight @ right
+
+
+class SigmaReparam(AddOn):
+    """Every matrix of the sub-layers has a spectral norm g of its own: W ← (g/σ(W)) W, g learned.
+
+    Embeddings and the head stay as they are, and so does a matrix that starts at 0. Where g starts at 1, factors that a
+    variant or an init puts on initial matrices are without effect.
+    gain: where g starts. null: at σ(W), so that the model starts as it would without, as in the authors' vision code.
+    """
+
+    equation = "W ← (g/σ(W)) W for every matrix of F, g = 1 at the start"
+    paper = "zhai2023"
+    verified = "authors' vision code; that g starts at 1 is from summaries of the paper"
+
+    def __init__(self, shape: StackShape, *, gain: float | None = 1.0) -> None:
+        super().__init__(shape)
+        self.gain = gain
+
+    def build_site(self, site: Site) -> None:
+        for role, matrix in list(site.sublayer.named_children()):
+            if isinstance(matrix, nn.Linear):
+                setattr(site.sublayer, role, SigmaLinear(matrix.in_features, matrix.out_features))
+
+    def on_initialised(self, sites: list[Site]) -> None:
+        for site in sites:
+            for matrix in site.sublayer.children():
+                if isinstance(matrix, SigmaLinear):
+                    matrix.start(self.gain)

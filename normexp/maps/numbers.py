@@ -1,0 +1,146 @@
+"""What a map says in numbers: one row per point, and one per variant, from the tables of its runs alone."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from normexp.maps.rates import Tried, best, interior, window
+from normexp.maps.survey import TUNING_SEED, loss_of
+from normexp.studies.verdict import LEVEL, LOSS_MARGIN, interval
+from normexp.views.runs import swept_keys
+
+SEARCHED = ("lr", "seed")  # keys that are swept but are no part of a point
+
+
+def points(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per point, in the order of the sweep.
+
+    Columns: the keys of the point; data, floor, blind; lr, the best rate; interior, whether a rate on each side of it
+    was tried; lr_fitted, the minimum of a parabola of the loss over log₂ lr through these three; window, octaves of
+    usable rates, and window_whole, whether both of its ends were found; tried, the number of rates; n, loss, low and
+    high, the final seeds' mean validation loss with its 95 % interval, and outcomes; steps, all that were trained.
+
+    runs: those of a map, as `load_runs` gives them. Runs that are not complete are left out.
+    """
+    done = runs[runs["state"] == "completed"]
+    keys = _keys(done)
+    rows = [dict(zip(keys, key, strict=True)) | _point(part) for key, part in _by(done, keys)]
+    return pd.DataFrame(rows)
+
+
+def variants(found: pd.DataFrame) -> pd.DataFrame:
+    """One row per variant, or per variant and other swept key, from `points`.
+
+    Columns: deepest_trained, the greatest depth at which most seeds are trained at the best rate, and depth50, where
+    that share passes one half: halfway, on a logarithmic scale, to the first depth at which it does not; infinite where
+    every depth of the map trains. depths: those of the map. drift: d ln lr / d ln depth of the best rate, over the
+    depths that train, with its 95 % interval (drift_low, drift_high; three depths at least). window: octaves of usable
+    rates, the smallest over the depths that train.
+    """
+    keys = [key for key in _point_keys(found) if key != "depth"]
+    rows = [dict(zip(keys, key, strict=True)) | _variant(part.sort_values("depth")) for key, part in _by(found, keys)]
+    return pd.DataFrame(rows)
+
+
+def losses(runs: pd.DataFrame) -> pd.DataFrame:
+    """Every complete run: the keys of its point, lr, seed, validation loss, outcome, step. Seed 100 is the search's."""
+    done = runs[runs["state"] == "completed"]
+    frame = done.assign(loss=[loss_of(row) for _, row in done.iterrows()])
+    return frame[[*_keys(done), *SEARCHED, "loss", "outcome", "step"]].reset_index(drop=True)
+
+
+def _keys(runs: pd.DataFrame) -> list[str]:
+    """The keys of a point: all that are swept but the rate and the seed."""
+    return [key for key in swept_keys(runs) if key not in SEARCHED]
+
+
+def _point_keys(found: pd.DataFrame) -> list[str]:
+    """The keys of a point among the columns of `points`, which come first."""
+    return list(found.columns[: found.columns.get_loc("data")])
+
+
+def _by(frame: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[tuple[object, ...], pd.DataFrame]]:
+    if not keys:
+        yield (), frame
+        return
+    yield from frame.groupby(list(keys), sort=False, dropna=False)
+
+
+def _point(runs: pd.DataFrame) -> dict[str, object]:
+    tuning, final = runs[runs["seed"] == TUNING_SEED], runs[runs["seed"] != TUNING_SEED]
+    start = float(tuning["lr"].min())  # only the ratios of the rates matter here
+    exponent = {row["folder"]: round(math.log2(row["lr"] / start)) for _, row in tuning.iterrows()}
+    tried = {
+        exponent[row["folder"]]: Tried(loss_of(row), row["outcome"] in ("trained", "partial"))
+        for _, row in tuning.iterrows()
+    }
+    floor, blind = float(runs["baseline.floor"].iloc[0]), float(runs["baseline.blind"].iloc[0])
+    margin = LOSS_MARGIN * (blind - floor)
+    k = best(tried)
+    reach = window(tried, margin)
+    low, high = min(tried), max(tried)
+    usable_ends = [tried[end].learned and tried[end].loss <= tried[k].loss + margin for end in (low, high)]
+    losses = [loss_of(row) for _, row in final.sort_values("seed").iterrows()]
+    at = interval(losses, -math.inf, math.inf, "difference", LEVEL) if len(losses) > 1 else None
+    return {
+        "data": runs["data"].iloc[0],
+        "floor": floor,
+        "blind": blind,
+        "lr": start * 2.0**k,
+        "interior": interior(tried),
+        "lr_fitted": start * 2.0 ** _vertex(tried, k),
+        "window": reach,
+        "window_whole": not any(usable_ends),
+        "tried": len(tried),
+        "n": len(losses),
+        "loss": at.estimate if at else math.nan,
+        "low": at.low if at else math.nan,
+        "high": at.high if at else math.nan,
+        "trained": float((final["outcome"] == "trained").mean()) if len(final) else math.nan,
+        "outcomes": _counts(final["outcome"]),
+        "steps": int(runs["step"].sum()),
+    }
+
+
+def _counts(outcomes: pd.Series) -> str:
+    """trained 4, stuck 1"""
+    return ", ".join(f"{outcome} {count}" for outcome, count in outcomes.value_counts(sort=False).items())
+
+
+def _vertex(tried: dict[int, Tried], k: int) -> float:
+    """Where the parabola through the best rate and its neighbours has its minimum, as an exponent."""
+    around = [tried[each].loss for each in (k - 1, k, k + 1) if each in tried]
+    if len(around) < 3 or not np.isfinite(around).all():
+        return float(k)
+    left, middle, right = around
+    bend = left - 2 * middle + right
+    return k + (left - right) / (2 * bend) if bend > 0 else float(k)
+
+
+def _variant(found: pd.DataFrame) -> dict[str, object]:
+    works = found[found["trained"] > 0.5]
+    fails = found[found["trained"] <= 0.5]
+    deepest = int(works["depth"].max()) if len(works) else 0
+    beyond = fails.loc[fails["depth"] > deepest, "depth"]
+    fit = _drift(works)
+    return {
+        "deepest_trained": deepest,
+        "depth50": math.inf if not len(beyond) else math.sqrt(max(deepest, 1) * float(beyond.min())),
+        "depths": " ".join(map(str, found["depth"])),
+        "drift": fit[0],
+        "drift_low": fit[1],
+        "drift_high": fit[2],
+        "window": int(works["window"].min()) if len(works) else 0,
+    }
+
+
+def _drift(works: pd.DataFrame) -> tuple[float, float, float]:
+    """Slope of ln lr over ln depth with its 95 % interval."""
+    if len(works) < 3:
+        return math.nan, math.nan, math.nan
+    fit = stats.linregress(np.log(works["depth"].astype(float)), np.log(works["lr_fitted"]))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(works) - 2) * fit.stderr)
+    return float(fit.slope), float(fit.slope - half), float(fit.slope + half)

@@ -1,0 +1,70 @@
+"""Which learning rates to try next, for one variant at one depth.
+
+Rates are a factor 2 apart: rate k is start · 2^k. The search begins with three and moves towards the lowest loss until
+a rate on each side of the best one is worse, so that the best rate is inside what was tried.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+FIRST = (-1, 0, 1)
+FARTHEST = 5  # octaves from the start, each way
+WITHOUT_HOPE = (-3, 2)  # as far as rates are tried where no run learns anything
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A run at one rate. loss: infinite where it diverged. learned: whether it is better than stuck or diverged."""
+
+    loss: float
+    learned: bool
+
+
+def best(tried: Mapping[int, Tried]) -> int:
+    """The exponent of the lowest loss; of runs that learned, if any did."""
+    learned = {k: run for k, run in tried.items() if run.learned}
+    return min(sorted(learned or tried), key=lambda k: tried[k].loss)
+
+
+def interior(tried: Mapping[int, Tried]) -> bool:
+    """Whether a rate on each side of the best one was tried."""
+    k = best(tried)
+    return k - 1 in tried and k + 1 in tried
+
+
+def next_rates(tried: Mapping[int, Tried], margin: float = 0.0) -> list[int]:
+    """The exponents of the rates to try next; none where the search is over.
+
+    margin: nats. Above 0, the search goes on to both sides until a run is worse than the best one by more than that,
+    so that the window of usable rates is known (see `window`).
+    """
+    if not tried:
+        return list(FIRST)
+    low, high = min(tried), max(tried)
+    if not any(run.learned for run in tried.values()):
+        return [k for k in (low - 1, high + 1) if WITHOUT_HOPE[0] <= k <= WITHOUT_HOPE[1]]
+    k = best(tried)
+    ends = []
+    if low > -FARTHEST and (k == low or (margin and usable(tried, low, margin))):
+        ends.append(low - 1)
+    if high < FARTHEST and (k == high or (margin and usable(tried, high, margin))):
+        ends.append(high + 1)
+    return ends
+
+
+def usable(tried: Mapping[int, Tried], k: int, margin: float) -> bool:
+    """Whether the run at rate k learned and its loss is at most `margin` above the lowest."""
+    return tried[k].learned and tried[k].loss <= tried[best(tried)].loss + margin
+
+
+def window(tried: Mapping[int, Tried], margin: float) -> int:
+    """Octaves from the lowest to the highest usable rate around the best one, both included; 0 where nothing learns."""
+    k = best(tried)
+    if not tried[k].learned:
+        return 0
+    low = high = k
+    while low - 1 in tried and usable(tried, low - 1, margin):
+        low -= 1
+    while high + 1 in tried and usable(tried, high + 1, margin):
+        high += 1
+    return high - low + 1

@@ -1,0 +1,115 @@
+"""The files of a map: map.md, its tables as CSV, its figures."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from normexp.maps import numbers
+from normexp.maps.survey import TUNING_SEED, Survey
+from normexp.records.provenance import origins
+from normexp.views import formatting, style
+from normexp.views.rate_map import ranking, rate_map
+from normexp.views.runs import load_runs
+
+TITLE = "Which variant trains at which depth and learning rate"
+
+
+def write(asked: Survey) -> tuple[Path, list[Path]]:
+    """Write map.md, points.csv, variants.csv, runs.csv and the figures from the runs on disk; return their paths."""
+    folder = asked.sweep.path
+    runs = load_runs(folder)
+    names = {run.name for run in asked.runs_so_far()}
+    runs = runs[[Path(run).name in names for run in runs["folder"]]].reset_index(drop=True)
+    points, losses = numbers.points(runs), numbers.losses(runs)
+    variants = numbers.variants(points)
+    figures = _figures(folder, runs, points, losses[losses["seed"] == TUNING_SEED])
+    for name, frame in (("points", points), ("variants", variants), ("runs", losses)):
+        frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n", float_format="%.6g")
+    (folder / "origin.json").write_text(json.dumps(origins(map(Path, runs["folder"])), indent=1) + "\n")
+    page = folder / "map.md"
+    page.write_text(markdown(asked, runs, points, variants, figures))
+    return page, figures
+
+
+def publish(folder: Path, out: Path) -> None:
+    """Copy what a reader needs, and none of the runs, to another folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ("map.md", "points.csv", "variants.csv", "runs.csv", "origin.json"):
+        shutil.copy2(folder / name, out)
+    shutil.copytree(folder / "figures", out / "figures", dirs_exist_ok=True)
+
+
+def markdown(
+    asked: Survey, runs: pd.DataFrame, points: pd.DataFrame, variants: pd.DataFrame, figures: list[Path]
+) -> str:
+    """The page: the command, both tables, the figures."""
+    cost = int(points["steps"].sum())
+    steps = int(runs["steps"].iloc[0])
+    grid = len(points) * (2 * 5 + 1) * steps + int(points["n"].sum()) * steps
+    lines = [
+        f"# {TITLE}",
+        "",
+        f"`normexp map {' '.join(asked.sweep.overrides)}`",
+        "",
+        f"{_settings(runs)}. Losses are those on the validation part after the last step, in {formatting.unit(runs)}. "
+        "Rates are a factor 2 apart and were chosen on seed 100; losses are means over fresh seeds with 95 % "
+        f"intervals.{_stopped(runs)}",
+        "",
+        f"It took {len(runs)} runs and {cost:,} steps; the full grid of 11 rates would have taken {grid:,} "
+        f"({cost / grid:.0%}).",
+        "",
+        _table(
+            points.assign(
+                rate=[formatting.number(lr) + ("" if inside else " (edge)") for lr, inside in _pairs(points)],
+                loss=[_interval(row) for _, row in points.iterrows()],
+            ).drop(columns=["low", "high", "floor", "blind", "lr", "interior", "window_whole", "lr_fitted", "trained"])
+        ),
+        "window: octaves of rates around the best one whose loss is at most 5 % of blind − floor higher.",
+        "",
+        _table(variants.round(3)),
+        "depth50: where the share of trained seeds passes one half, inf where every depth trains; drift: slope of the "
+        "best rate over depth, both logarithmic, with its 95 % interval.",
+        "",
+        *(f"![{path.stem}](figures/{path.name})\n" for path in figures if path.suffix == ".png"),
+    ]
+    return "\n".join(lines)
+
+
+def _stopped(runs: pd.DataFrame) -> str:
+    """When the search gave a run up, as a sentence; empty if it never does."""
+    tuning = runs[runs["seed"] == TUNING_SEED]
+    at = str(tuning["training.stop_stuck"].iloc[0] or "")
+    after = f"{at.removesuffix('%')} % of its steps" if at.endswith("%") else f"{at} steps"
+    return f" A run of the search that was still stuck after {after} was ended there." if at else ""
+
+
+def _pairs(points: pd.DataFrame) -> list[tuple[float, bool]]:
+    return list(zip(points["lr"], points["interior"], strict=True))
+
+
+def _interval(row: pd.Series) -> str:
+    return f"{row['loss']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" if row["n"] else "–"
+
+
+def _table(frame: pd.DataFrame) -> str:
+    lines = [list(map(str, frame.columns)), ["---"] * len(frame.columns)]
+    lines += [["–" if cell != cell else str(cell) for cell in row] for row in frame.itertuples(index=False)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _settings(runs: pd.DataFrame) -> str:
+    return formatting.heading(runs.drop(columns="lr"), ["variant", "depth", "seed"])
+
+
+def _figures(folder: Path, runs: pd.DataFrame, points: pd.DataFrame, rates: pd.DataFrame) -> list[Path]:
+    if not {"variant", "depth"} <= set(points):
+        return []
+    about = {"settings": _settings(runs), "unit": formatting.unit(runs)}
+    drawn: list[Path] = []
+    with style.context():
+        drawn += style.save(rate_map(rates, points, title=TITLE, **about), folder / "figures" / "rates")
+        title = "Every variant at its best learning rate"
+        drawn += style.save(ranking(points, title=title, **about), folder / "figures" / "ranking")
+    return drawn

@@ -1,0 +1,165 @@
+"""The runs of a map: first those that find the best learning rate of every point, then fresh seeds at that rate.
+
+A point is one combination of all swept keys but the learning rate and the seed, such as a variant at a depth.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from normexp.config.compose import Composer
+from normexp.config.schema import Config
+from normexp.errors import ConfigError
+from normexp.maps.rates import FARTHEST, FIRST, Tried, best, next_rates
+from normexp.records.folder import RunFolder
+from normexp.studies.verdict import LOSS_MARGIN
+from normexp.sweep.executor import run_sweep
+from normexp.sweep.plan import PlannedRun, Sweep, plan
+from normexp.sweep.pools import Pool
+
+TUNING_SEED = 100  # which no reported number uses
+TO_THE_END = "training.stop_stuck=''"  # of the runs whose loss is reported
+EXPONENTS = range(-FARTHEST, FARTHEST + 1)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Every run that a map may need.
+
+    tuning: by point and exponent of the rate. final: by point, exponent and seed. sweep: all of them.
+    start: the rate of exponent 0. whole_window: whether the window of usable rates is searched, too.
+    """
+
+    sweep: Sweep
+    tuning: Mapping[Config, Mapping[int, PlannedRun]]
+    final: Mapping[Config, Mapping[int, Sequence[PlannedRun]]]
+    start: float
+    whole_window: bool
+
+    @property
+    def points(self) -> list[Config]:
+        """One config per point, with the start rate and the tuning seed."""
+        return list(self.tuning)
+
+    def with_runs(self, runs: Iterable[PlannedRun]) -> Sweep:
+        """The sweep with these runs of it alone."""
+        return replace(self.sweep, runs=tuple(runs))
+
+    def tried(self, point: Config) -> dict[int, Tried]:
+        """The tuning runs of a point that are complete, by exponent."""
+        found = {k: _result(self.sweep.path / run.name, run) for k, run in self.tuning[point].items()}
+        return {k: result for k, result in found.items() if result}
+
+    def next_runs(self, point: Config) -> list[PlannedRun]:
+        """The tuning runs that the search of a point asks for now; none where it is over."""
+        tried = self.tried(point)
+        margin = LOSS_MARGIN * self._reducible(point, tried) if self.whole_window and tried else 0.0
+        return [self.tuning[point][k] for k in next_rates(tried, margin)]
+
+    def chosen(self, point: Config) -> list[PlannedRun]:
+        """The runs of the final seeds at the best rate of a point."""
+        return list(self.final[point][best(self.tried(point))])
+
+    def runs_so_far(self) -> list[PlannedRun]:
+        """Every tuning run that is complete, and the final runs of the points whose search is over."""
+        done = [run for runs in self.tuning.values() for run in runs.values() if self._is_complete(run)]
+        return done + [run for point in self.points if not self.next_runs(point) for run in self.chosen(point)]
+
+    def _is_complete(self, run: PlannedRun) -> bool:
+        return _result(self.sweep.path / run.name, run) is not None
+
+    def _reducible(self, point: Config, tried: Mapping[int, Tried]) -> float:
+        """blind − floor of the point's corpus."""
+        run = self.tuning[point][next(iter(tried))]
+        baselines = RunFolder(self.sweep.path / run.name).status["baselines"]
+        return float(baselines["blind"] - baselines["floor"])
+
+
+def survey(
+    overrides: Sequence[str],
+    *,
+    seeds: int = 5,
+    window: bool = True,
+    config_dirs: Sequence[str] = (),
+    name: str = "",
+) -> Survey:
+    """Plan a map. Raises ConfigError for overrides that set seeds or several rates, and as `plan` does.
+
+    overrides: as on the command line; lr, if it is set, is the rate in the middle. seeds: at the best rate.
+    """
+    composer = Composer("map", config_dirs)
+    requests = composer.parse(overrides)
+    for request in requests:
+        if request.key == "training.stop_stuck" and request.swept:
+            raise ConfigError("training.stop_stuck must have one value for `normexp map`")
+        if request.key == "seed":
+            raise ConfigError(f"seed is chosen by the map: {TUNING_SEED} for the rates; --seeds N at the best one")
+        if request.key == "lr" and request.swept:
+            raise ConfigError("lr must be one rate for `normexp map`, from which it searches in factors of 2")
+    first = plan("map", overrides, config_dirs=config_dirs, name=name).runs[0].config
+    rates = {k: first.lr * 2.0**k for k in EXPONENTS}
+    lrs = f"lr={','.join(f'{rate:.6g}' for rate in rates.values())}"
+    kept = [text for request, text in zip(requests, overrides, strict=True) if request.key != "lr"]
+
+    def planned(*more: str) -> Sweep:
+        own = {text.partition("=")[0] for text in more}
+        words = [text for text in kept if text.partition("=")[0] not in own]
+        return plan("map", [*words, lrs, *more], config_dirs=config_dirs, name=name, many=True)
+
+    tuned, finals = planned(f"seed={TUNING_SEED},{TUNING_SEED + 1}"), planned(f"seed=range({seeds})", TO_THE_END)
+    exponents = {float(f"{rate:.6g}"): k for k, rate in rates.items()}
+    tuning: dict[Config, dict[int, PlannedRun]] = {}
+    final: dict[Config, dict[int, list[PlannedRun]]] = {}
+    for run in tuned.runs:
+        if run.config.seed == TUNING_SEED:
+            tuning.setdefault(_point(run.config, first.lr), {})[exponents[run.config.lr]] = run
+    for run in finals.runs:
+        final.setdefault(_point(run.config, first.lr), {}).setdefault(exponents[run.config.lr], []).append(run)
+    sweep = replace(tuned, overrides=tuple(overrides), name=name or f"map-{tuned.name}")
+    return Survey(sweep, tuning, final, first.lr, window)
+
+
+def run(
+    asked: Survey, make_pool: Callable[[Sweep], Pool], say: Callable[[str], None], log: Callable[[str], None]
+) -> bool:
+    """Bring a map to its end; True if all its runs completed. The same call again resumes it.
+
+    log: called with a line per round. say: see `run_sweep`.
+    """
+    complete = True
+    while complete and (todo := [run for point in asked.points for run in asked.next_runs(point)]):
+        searching = sum(bool(asked.next_runs(point)) for point in asked.points)
+        log(f"rates: {len(todo)} runs, {searching} of {len(asked.points)} points still search")
+        complete = run_sweep(asked.with_runs(todo), make_pool(asked.with_runs(todo)), say)
+    if complete:
+        runs = [run for point in asked.points for run in asked.chosen(point)]
+        log(f"seeds: {len(runs)} runs at the best rate of each of {len(asked.points)} points")
+        complete = run_sweep(asked.with_runs(runs), make_pool(asked.with_runs(runs)), say)
+    asked.with_runs(asked.runs_so_far()).create()  # so that sweep.json names every run of the map
+    return complete
+
+
+def first_round(asked: Survey) -> Sweep:
+    """The runs with which every search begins."""
+    return asked.with_runs(asked.tuning[point][k] for point in asked.points for k in FIRST)
+
+
+def _point(config: Config, start: float) -> Config:
+    return replace(config, lr=start, seed=TUNING_SEED, training=replace(config.training, stop_stuck=""))
+
+
+def _result(folder: Path, run: PlannedRun) -> Tried | None:
+    """How the run ended; None where it is not complete."""
+    at = RunFolder(folder)
+    if not folder.is_dir() or not at.finished_as(run.config):
+        return None
+    status = at.status
+    return Tried(loss_of(status), status["outcome"] in ("trained", "partial"))
+
+
+def loss_of(result: Mapping[str, object] | pd.Series) -> float:
+    """The validation loss after the last step; infinite where the run diverged."""
+    loss = result["valid_loss"]
+    return float("inf") if result["outcome"] == "diverged" or loss is None or loss != loss else float(str(loss))

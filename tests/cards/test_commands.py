@@ -1,0 +1,49 @@
+"""`normexp check` on the command line: what it prints, and its exit code."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from normexp.cli import app
+
+SMALL = ["depth=3", "task=language_modelling", "model.width=16", "model.heads=2", "model.feed_forward=16"]
+
+
+def in_process(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words), env={"COLUMNS": "200"}, catch_exceptions=False)
+
+
+def test_check_prints_a_sentence_per_check(lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = in_process("check", "variant=harmless", *SMALL, "--config-dir", str(lab))
+    assert (done.exit_code, done.stderr) == (0, "")
+    first, *others = (line.rstrip() for line in done.stdout.splitlines())
+    assert first == "harmless passes all 8 checks."
+    assert others[1] == "passes  It reads no future token."
+    assert len(others) == 8
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_names_the_mistake_and_fails(lab: Path) -> None:
+    done = in_process("check", "variant=mean_over_tokens", *SMALL, "--config-dir", str(lab))
+    assert (done.exit_code, done.stderr) == (1, "")
+    assert done.stdout.startswith("mean_over_tokens fails 2 of 8 checks: it reads future tokens; it depends on")
+    assert "\nfails   It reads future tokens: decoder layer 1, what attention reads" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("depth=3,6", "depth must have one value for `normexp check`; run it once per value"),
+        ("lr=1e-3", "lr is not used by `normexp check`; remove it"),
+        ("probe=[stream]", "probe is not used by `normexp check`; remove it"),
+        ("variant=harmles", "variant=harmles does not exist; did you mean harmless?"),
+        ("depth=0", "depth must be at least 1; got 0"),
+        ("norm=instance_norm", "norm=instance_norm cannot be used in a causal stack"),
+    ],
+)
+def test_bad_input_is_one_sentence(words: str, sentence: str, lab: Path) -> None:
+    done = in_process("check", words, "--config-dir", str(lab))
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"error: {sentence}")

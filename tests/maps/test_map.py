@@ -1,0 +1,67 @@
+"""A map from the command line: search, fresh seeds, page, resume; and what it refuses."""
+
+import json
+
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from normexp.cli import app
+from normexp.maps.survey import survey
+from normexp.records.folder import RunFolder
+
+TINY = ["model.width=16", "model.feed_forward=16", "steps=20", "training.batch_tokens=400", "data.sequences=200"]
+ONE = ["variant=pre_ln,post_ln", "depth=1,2", *TINY]
+
+
+@pytest.mark.slow
+def test_a_map_ends_with_a_page_and_resumes_without_a_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("NORMEXP_RESULTS", str(tmp_path / "results"))
+    command = ["map", *ONE, "--seeds", "2", "--name", "try", "--best-only", "--out", str(tmp_path / "out")]
+    first = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert first.exit_code == 0, first.output
+    folder = tmp_path / "results" / "try"
+    points = pd.read_csv(tmp_path / "out" / "points.csv")
+    assert points[["variant", "depth"]].values.tolist() == [[v, d] for v in ("pre_ln", "post_ln") for d in (1, 2)]
+    assert (points["n"] == 2).all()
+    runs = pd.read_csv(tmp_path / "out" / "runs.csv")
+    assert (runs[runs["seed"] == 100].groupby(["variant", "depth"]).size() >= 3).all()
+    for figure in ("rates", "ranking"):
+        Image.open(tmp_path / "out" / "figures" / f"{figure}.png").verify()
+    folders = [RunFolder(folder / name) for name in json.loads((folder / "sweep.json").read_text())["runs"]]
+    assert {run.config.training.stop_stuck for run in folders if run.config.seed != 100} == {""}
+    before = {run.name: run.status["attempts"] for run in folders}
+    again = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert again.exit_code == 0
+    assert {run.name: run.status["attempts"] for run in folders} == before
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seed=1", "seed is chosen by the map: 100 for the rates; --seeds N at the best one"),
+        ("lr=1e-3,2e-3", "lr must be one rate for `normexp map`, from which it searches in factors of 2"),
+        ("depth=0", "depth must be at least 1; got 0"),
+    ],
+)
+def test_bad_overrides_get_one_sentence(override, message, tmp_path, monkeypatch):
+    monkeypatch.setenv("NORMEXP_RESULTS", str(tmp_path / "results"))
+    result = CliRunner().invoke(app, ["map", override])
+    assert (result.exit_code, result.stderr) == (2, f"error: {message}\n")
+    assert not (tmp_path / "results").exists()
+
+
+def test_every_point_has_eleven_rates_around_the_start(tmp_path):
+    asked = survey([*ONE, "lr=2e-3", f"results={tmp_path}"], seeds=3)
+    assert len(asked.points) == 4
+    for point in asked.points:
+        rates = [run.config.lr for run in asked.tuning[point].values()]
+        assert rates == pytest.approx([2e-3 * 2.0**k for k in range(-5, 6)])
+        assert all(run.config.seed == 100 for run in asked.tuning[point].values())
+        assert [run.config.seed for run in asked.final[point][0]] == [0, 1, 2]
+
+
+def test_another_key_can_be_an_axis(tmp_path):
+    asked = survey(["variant=pre_ln", "depth=1", "norm=layer_norm,rms_norm", *TINY, f"results={tmp_path}"])
+    assert [point.norm.name for point in asked.points] == ["layer_norm", "rms_norm"]

@@ -1,0 +1,84 @@
+"""The numbers of a map, from tables of runs whose answer is known."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from normexp.maps import numbers
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two variants at three depths: one trains everywhere and wants half the rate at twice the depth; the other ends
+    at depth 6."""
+    (tmp_path / "sweep.json").write_text(json.dumps({"swept": ["variant", "depth", "lr", "seed"], "runs": []}))
+    rows = []
+    for variant, reach in (("easy", 99), ("hard", 6)):
+        for depth in (3, 6, 12):
+            best = 3e-3 * 3 / depth
+            for seed in (100, 0, 1, 2, 3, 4):
+                for k in (-1, 0, 1) if seed == 100 else (0,):
+                    trains = depth <= reach
+                    loss = 2 + 0.1 * k * k + 0.01 * (seed % 100) if trains else 3.1
+                    rows.append(
+                        {
+                            **{"variant": variant, "depth": depth, "lr": best * 2.0**k, "seed": seed},
+                            **{"outcome": "trained" if trains else "stuck", "valid_loss": loss, "data": "docstrings"},
+                            **{"baseline.floor": 0.0, "baseline.blind": 3.0, "state": "completed", "step": 100},
+                            "folder": str(tmp_path / f"{variant}{depth}{seed}{k}"),
+                        }
+                    )
+    return pd.DataFrame(rows)
+
+
+def test_a_point_has_its_best_rate_and_the_interval_of_fresh_seeds(runs):
+    point = numbers.points(runs).set_index(["variant", "depth"]).loc["easy", 6]
+    losses = [2 + 0.01 * seed for seed in range(5)]
+    low, high = stats.t.interval(0.95, 4, np.mean(losses), stats.sem(losses))
+    assert (point["interior"], point["n"]) == (True, 5)
+    assert (point["lr"], point["lr_fitted"]) == pytest.approx((1.5e-3, 1.5e-3))
+    assert (point["loss"], point["low"], point["high"]) == pytest.approx((np.mean(losses), low, high))
+    assert (point["window"], point["outcomes"], point["steps"]) == (3, "trained 5", 800)
+    assert not point["window_whole"]
+
+
+def test_the_tuning_seed_is_in_no_reported_loss(runs):
+    runs.loc[runs["seed"] == 100, "valid_loss"] -= 1
+    again = numbers.points(runs)
+    assert again["loss"].max() == pytest.approx(3.1)
+    assert again["loss"].min() == pytest.approx(2.02)
+
+
+def test_depth50_is_between_the_last_that_trains_and_the_next(runs):
+    found = numbers.variants(numbers.points(runs)).set_index("variant")
+    assert found.loc["easy", "depth50"] == math.inf
+    assert found.loc["hard", "deepest_trained"] == 6
+    assert found.loc["hard", "depth50"] == pytest.approx(math.sqrt(6 * 12))
+
+
+def test_the_drift_of_a_rate_that_halves_with_depth_is_minus_one(runs):
+    found = numbers.variants(numbers.points(runs)).set_index("variant")
+    assert found.loc["easy", "drift"] == pytest.approx(-1)
+    assert found.loc["easy", ["drift_low", "drift_high"]].tolist() == pytest.approx([-1, -1])
+    assert math.isnan(found.loc["hard", "drift"])
+
+
+def test_the_parabola_finds_a_minimum_between_two_rates(runs):
+    here = (runs["variant"] == "easy") & (runs["depth"] == 3) & (runs["seed"] == 100)
+    exponent = np.log2(runs.loc[here, "lr"] / 3e-3)
+    runs.loc[here, "valid_loss"] = 2 + (exponent - 0.25) ** 2
+    point = numbers.points(runs).set_index(["variant", "depth"]).loc["easy", 3]
+    assert point["lr"] == pytest.approx(3e-3)
+    assert point["lr_fitted"] == pytest.approx(3e-3 * 2**0.25)
+
+
+def test_a_seed_that_diverged_gives_no_mean_over_the_others(runs):
+    one = (runs["variant"] == "easy") & (runs["depth"] == 3) & (runs["seed"] < 3)
+    runs.loc[one, ["outcome", "valid_loss"]] = ["diverged", None]
+    point = numbers.points(runs).set_index(["variant", "depth"]).loc["easy", 3]
+    assert point["loss"] == math.inf
+    assert point["outcomes"] == "diverged 3, trained 2"

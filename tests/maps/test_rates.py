@@ -1,0 +1,63 @@
+"""The search for the best rate, on losses that are known at every rate."""
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from normexp.maps.rates import FARTHEST, Tried, best, interior, next_rates, window
+
+FAR = range(-FARTHEST, FARTHEST + 1)
+
+
+def search(losses, learned=lambda k: True, margin=0.0):
+    """Every rate that is tried until the search is over, by exponent."""
+    tried = {}
+    while wanted := next_rates(tried, margin):
+        assert not set(wanted) & set(tried)
+        tried |= {k: Tried(losses(k), learned(k)) for k in wanted}
+    return tried
+
+
+@given(st.floats(-FARTHEST + 1, FARTHEST - 1), st.floats(0.01, 10))
+def test_one_valley_is_found_and_its_bottom_is_inside(bottom, slope):
+    tried = search(lambda k: slope * abs(k - bottom))
+    assert best(tried) == min(FAR, key=lambda k: slope * abs(k - bottom))
+    assert interior(tried)
+
+
+def test_an_optimum_in_the_middle_takes_three_runs():
+    assert sorted(search(abs)) == [-1, 0, 1]
+
+
+def test_rates_end_five_octaves_away_and_that_is_an_edge():
+    tried = search(lambda k: -k)
+    assert best(tried) == FARTHEST
+    assert not interior(tried)
+
+
+def test_a_high_rate_that_diverges_moves_the_search_down():
+    tried = search(lambda k: math.inf if k > -3 else abs(k + 4), learned=lambda k: k <= -3)
+    assert sorted(tried) == [-5, -4, -3, -2, -1, 0, 1, 2]
+    assert best(tried) == -4
+
+
+def test_where_nothing_learns_six_rates_are_enough():
+    tried = search(lambda k: 3.0 + 0.001 * k, learned=lambda k: False)
+    assert sorted(tried) == [-3, -2, -1, 0, 1, 2]
+    assert window(tried, margin=1.0) == 0
+
+
+def test_a_run_that_learned_is_better_than_a_lower_loss_that_did_not():
+    tried = {-1: Tried(1.0, False), 0: Tried(2.0, True), 1: Tried(3.0, True)}
+    assert best(tried) == 0
+
+
+@given(st.integers(-2, 2), st.integers(0, 2), st.integers(0, 2))
+def test_the_window_is_as_wide_as_the_losses_say(bottom, left, right):
+    def loss(k):
+        return 0.0 if k == bottom else 0.5 if bottom - left <= k <= bottom + right else 9.0
+
+    tried = search(loss, margin=1.0)
+    assert window(tried, margin=1.0) == left + right + 1
+    assert {bottom - left - 1, bottom + right + 1} <= set(tried)
