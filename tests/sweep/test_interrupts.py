@@ -57,7 +57,7 @@ def test_a_signal_leaves_a_checkpoint_of_the_last_step(number, tmp_path):
 def test_ctrl_c_on_a_terminal_reaches_the_sweep_alone(tmp_path):
     """The terminal interrupts the whole process group in front: the workers must be in others, of the same session."""
     terminal, ours = pty.openpty()
-    command = [sys.executable, "-m", "normexp", *LONG, "record.checkpoint_every=100000"]
+    command = [sys.executable, "-m", "normexp", *LONG, "--jobs=2"]
     sweep = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdin=ours, stdout=ours, stderr=subprocess.PIPE,
                              text=True, start_new_session=True,
                              preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))  # fmt: skip
