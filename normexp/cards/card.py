@@ -21,6 +21,8 @@ READ = (*GRAPH, "data", "training")  # groups and keys that a card reads
 MEANINGLESS = ("It does not run", "It reads future tokens", "It does not give the same result twice")
 NO_MAP = "No map of this variant has been made; run `normexp map variant={}`."
 
+REFUSED = "A map would mean nothing either: its losses could not be compared with those of others."
+
 
 @dataclass(frozen=True)
 class Card:
@@ -110,12 +112,12 @@ def _start(card: Card, pictures: Sequence[Picture]) -> Section:
 def _map(card: Card) -> Section:
     name, found = card.about.name, card.numbers
     title = "Where does it train, next to all others?"
-    command = " ".join(
-        ["normexp card", card.about.command, *(f"--config-dir {each}" for each in card.about.config_dirs)]
-    )
+    folders = [f"--config-dir {each}" for each in card.about.config_dirs]
+    command = " ".join(["normexp card", card.about.command, *folders])
     cost = f"Checks and measurements took {card.seconds:.0f} s."
     if found.empty:
-        return Section("On the map", title, notes=[NO_MAP.format(name), cost], commands=[command])
+        why = REFUSED if card.start is None else NO_MAP.format(" ".join([name, *folders]))
+        return Section("On the map", title, notes=[why, cost], commands=[command])
     columns = ["number", "at", name, "rank", *(peer for peer in start.PEERS if peer != name)]
     rows = found.rename(columns={"value": name, **({name: "itself"} if name in start.PEERS else {})})[columns]
     table = Table(columns, rows.astype(str).to_numpy().tolist())

@@ -144,7 +144,7 @@ def readings(rows: pd.DataFrame, name: str) -> list[Reading]:
 def _closer(measure: Measure, values: dict[str, Interval], name: str) -> str:
     """The peer on whose side of the middle between both the whole interval of the variant is; else why there is none.
 
-    Two peers whose intervals overlap do not differ.
+    Peers whose intervals overlap decide nothing.
     """
     if name in PEERS:
         return name

@@ -72,17 +72,19 @@ def test_the_page_is_complete_without_network(card: Card, tmp_path: Path) -> Non
 def test_a_variant_without_a_map_says_how_to_make_one(card: Card, tmp_path: Path) -> None:
     bare = replace(card, numbers=numbers("harmless", None))
     for text in written(bare, tmp_path):
-        assert "No map of this variant has been made; run `normexp map variant=harmless`." in text
+        assert "No map of this variant has been made; run `normexp map variant=harmless --config-dir " in text
 
 
 def test_a_refused_variant_has_no_measurements(card: Card, tmp_path: Path) -> None:
     future = Finding(CHECKS[0], State.FAILS, "decoder layer 1, what attention reads, changes")
-    refused = replace(card, findings=[card.findings[0], future, *card.findings[2:]], start=None)
+    nowhere = numbers("harmless", None)
+    refused = replace(card, findings=[card.findings[0], future, *card.findings[2:]], start=None, numbers=nowhere)
     assert not refused.passes
     for text in written(refused, tmp_path):
         assert "harmless fails 1 of 8 checks: it reads future tokens." in text
         assert "It reads future tokens: decoder layer 1, what attention reads, changes." in text
         assert "Nothing was measured" in text
+        assert "normexp map" not in text
         assert "gradient slope" not in text
     assert not (tmp_path / "start.csv").exists()
 
