@@ -28,7 +28,7 @@ def write(folder: Path | str, out: Path | str | None = None, *, notebook: bool =
     with tempfile.TemporaryDirectory(prefix="normexp-report-") as spare:
         about = sections(folder, Path(spare))
     found = [section for _, section in about]
-    title = found[0].name if len(found) == 1 else folder.resolve().name
+    title = found[0].question if len(found) == 1 else f"Sweeps and studies in {folder.resolve().name}"
     if notebook:
         return write_notebook(about, title, path)
     page = _environment().get_template(TEMPLATE).render(title=title, sections=found, version=__version__)
