@@ -18,6 +18,7 @@ class Alignment(Probe):
     """
 
     measures = "cosine between a branch output and the stream that it is added to, −1 to 1; 0: the branch is orthogonal"
+    good = "neither high nor low in itself; 0: the branch adds something new"
     statistics: ClassVar[dict[str, str]] = {
         "branch_cosine": "mean cosine between a branch output and the stream that it is added to"
     }

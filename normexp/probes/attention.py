@@ -25,6 +25,7 @@ class AttentionEntropy(Probe):
     """
 
     measures = "entropy of the attention weights (nats) and the largest |logit|; entropy near 0: collapsed"
+    good = "entropy well above 0, logits that stay bounded"
     statistics: ClassVar[dict[str, str]] = {
         "attention_entropy": "entropy of the attention weights (nats), mean over heads and queries",
         "attention_entropy_share": "entropy of the attention weights over that of uniform attention; 1: uniform",

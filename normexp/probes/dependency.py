@@ -30,6 +30,7 @@ class Dependency(Probe):
     """
 
     measures = "share of the stream's variance that comes from each branch below, 0 to about 1"
+    good = "neither high nor low in itself"
     statistics: ClassVar[dict[str, str]] = {
         "dependency": "share of the stream's variance that comes from the site's own branch",
         "dependency_map": "share of branch j in the stream after site i, as a standard deviation (Liu et al.'s β)",

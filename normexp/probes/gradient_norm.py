@@ -16,6 +16,7 @@ class GradientNorm(Probe):
     """
 
     measures = "Frobenius norm of the loss gradient, before clipping"
+    good = "equal over layers"
     statistics: ClassVar[dict[str, str]] = {
         "grad_norm": "norm of the gradient of all parameters of a site, before clipping"
     }

@@ -22,6 +22,7 @@ class IdentityPath(Probe):
     """
 
     measures = "error of gradient = gradient at the top + gradients through branches; 0: every skip is an identity"
+    good = "0: every skip is an identity"
     statistics: ClassVar[dict[str, str]] = {
         "path_error": "distance of the stream's gradient from that at its top plus those through branches, relative",
     }

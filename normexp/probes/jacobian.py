@@ -25,6 +25,7 @@ class StackJacobian(Probe):
     """
 
     measures = "singular values of a stack's input–output Jacobian; mean square near 1: signals keep their size"
+    good = "mean square near 1"
     statistics: ClassVar[dict[str, str]] = {
         "jacobian_max": "largest singular value of the stack's Jacobian, for one text",
         "jacobian_min": "smallest singular value of the stack's Jacobian, for one text",

@@ -21,6 +21,7 @@ class ModelUpdate(Probe):
     """
 
     measures = "distance per token between a stack's outputs now and at initialisation; large early: unstable"
+    good = "slow growth in the first steps"
     statistics: ClassVar[dict[str, str]] = {
         "model_update": "mean distance per token between a stack's outputs now and with its initial weights",
         "model_update_relative": "distance of a stack's output from its initial one, over √2 times its initial norm; "

@@ -26,6 +26,7 @@ class OutputShift(Probe):
     """
 
     measures = "squared distance per token by which noise on the weights moves a stack's output; small: stable"
+    good = "small"
     statistics: ClassVar[dict[str, str]] = {
         "output_shift": "mean squared distance per token between a stack's outputs with and without noise on matrices",
         "stream_shift": "mean squared distance per token between the streams with and without noise on the matrices",

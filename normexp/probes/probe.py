@@ -46,13 +46,14 @@ class Probe(ABC):
 
     A probe leaves the model, its gradients and every generator unchanged, so that measuring does not change a run.
 
-    measures: what it measures, in which unit, and which values are good, where that makes sense.
+    measures: what it measures and in which unit. good: which values are good, or that none is in itself.
     statistics: what each statistic that it writes means; figures show this text in their captions. A probe with one
     statistic that has the probe's name may leave it out.
     paper: a key of normexp/papers.py; "" where there is none.
     """
 
     measures: str = ""
+    good: str = ""
     statistics: ClassVar[dict[str, str]] = {}
     paper: str = ""
     waits = True  # False: measure() never waits for the device, so its cost is not timed there either

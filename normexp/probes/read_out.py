@@ -30,6 +30,7 @@ class ReadOut(Probe):
     """
 
     measures = "what a linear read-out recovers from the stream: position (R², 1: exact) and next word (nll, accuracy)"
+    good = "neither high nor low in itself"
     statistics: ClassVar[dict[str, str]] = {
         "position_r2": "R² of a linear regression of the token's position on the stream, on held-out texts; 1: exact",
         "word_nll": "loss if the decoder ended after this layer (nats per token)",

@@ -35,6 +35,7 @@ class Sharpness(Probe):
     """
 
     measures = "largest eigenvalue of the Hessian, plain and preconditioned; × lr over its threshold below 1: stable"
+    good = "below its threshold: the columns with the learning rate below 1"
     statistics: ClassVar[dict[str, str]] = {
         "sharpness": "largest eigenvalue of the Hessian of the batch's loss",
         "sharpness_times_lr_over_2": "learning rate × sharpness / 2; above 1: plain gradient descent is unstable",

@@ -20,6 +20,7 @@ class SourceUse(Probe):
     """
 
     measures = "rise of the loss when sources are permuted (nats), and the loss gradient at the memory; 0: not used"
+    good = "above 0: the source is used"
     statistics: ClassVar[dict[str, str]] = {
         "source_gap": "rise of the loss when sources are permuted within the batch (nats); 0: the source is not used",
         "memory_grad_norm": "norm of the loss gradient at the encoder's output",

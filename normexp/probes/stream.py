@@ -26,6 +26,7 @@ class StreamNorm(Probe):
     """
 
     measures = "mean ‖x‖²/width of the stream, the branches and their sum"
+    good = "slow growth"
     statistics: ClassVar[dict[str, str]] = {
         "stream_norm": "mean ‖x‖²/width of the residual stream after the site",
         "branch_norm": "mean ‖F(x)‖²/width of the branch output",

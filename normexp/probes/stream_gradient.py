@@ -22,6 +22,7 @@ class StreamGradient(Probe):
     """
 
     measures = "norm of the loss gradient at the stream and at the branches; equal over layers: gradients do not vanish"
+    good = "equal over layers"
     statistics: ClassVar[dict[str, str]] = {
         "stream_grad_norm": "norm of the loss gradient with respect to the stream after the site",
         "stream_grad_relative": "norm of the loss gradient at the stream over its largest value in the model",

@@ -27,6 +27,7 @@ class TokenSimilarity(Probe):
     """
 
     measures = "similarity of the tokens of a text in the stream; cosine near 1, rank near 1: the tokens have collapsed"
+    good = "low cosine, high rank: no rank collapse"
     statistics: ClassVar[dict[str, str]] = {
         "token_cosine": "mean cosine between two tokens of a text; 1: all tokens point the same way",
         "effective_rank": "effective rank of the tokens of a text, from 1",

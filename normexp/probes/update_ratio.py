@@ -18,6 +18,7 @@ class UpdateRatio(Probe):
     """
 
     measures = "norm of the coming update, and that norm over the norm of the weights (about 1e-3 is common)"
+    good = "equal over layers"
     statistics: ClassVar[dict[str, str]] = {
         "update_norm": "norm of the coming update of all parameters of a site",
         "update_ratio": "norm of the coming update over the norm of the weights",

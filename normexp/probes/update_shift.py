@@ -26,6 +26,7 @@ class UpdateShift(Probe):
     """
 
     measures = "distance per token by which one update moves the output of a stack; small: the update is stable"
+    good = "small"
     statistics: ClassVar[dict[str, str]] = {
         "update_shift": "mean squared distance per token between a stack's outputs before and after one update",
         "update_shift_norm": "mean distance per token between a stack's outputs before and after one update",

@@ -7,7 +7,7 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import deep_runs, power_law, stream_gradients
+from normexp.studies.rows import deep_runs, logarithm, power_law, stream_gradients
 from normexp.studies.statistics import (
     differences,
     exponent,
@@ -55,7 +55,8 @@ class Liu2020(Control, Study):
     )
     def output_shift(self) -> Drawn:
         rows = shifts(self.runs["shift"])
-        return rows, {"lines": {"∝ sub-layers": power_law(where(rows, variant="post_ln"), "sub-layers", 1)}}
+        linear = power_law(where(rows, variant="post_ln"), "sub-layers", 1)
+        return rows, {"lines": {"∝ N": linear, "∝ log N": logarithm(where(rows, variant="pre_ln"), "sub-layers")}}
 
     @figure(
         "histogram",

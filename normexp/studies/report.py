@@ -11,6 +11,7 @@ from normexp.studies import claims_table
 from normexp.studies.claim import Claim
 from normexp.studies.study import Part, Runs
 from normexp.views import table as runs_table
+from normexp.views.report.study_section import CAPTIONS
 
 
 def write(
@@ -22,11 +23,14 @@ def write(
     figures: Sequence[Path],
     claims: Sequence[Claim],
     notes: Mapping[str, str],
+    captions: Mapping[str, str],
     about_seeds: str = "",
 ) -> Path:
     """Write report.md (commands, claims, figures), claims.csv and <part>.csv; return the report's path.
 
-    A study without claims has no table of them. about_seeds: how many there are and why, where it is not the study's.
+    A study without claims has no table of them.
+    captions: of the figures, by name; they go to captions.json. about_seeds: how many there are and why, where it is
+    not the study's.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lines = [f"# {title}", ""]
@@ -41,11 +45,19 @@ def write(
     made = origins(Path(run) for part in runs.values() for run in part.frame["folder"])
     lines += ["## Origin", "", *_origin(made, runs), ""]
     (folder / "origin.json").write_text(json.dumps(made, indent=1) + "\n")
+    said = {name: " ".join(_sentences(text)) for name, text in captions.items()}
+    if said:
+        (folder / CAPTIONS).write_text(json.dumps(said, ensure_ascii=False, indent=1) + "\n")
     report = folder / "report.md"
     report.write_text("\n".join(lines))
     for name, part in runs.items():
         (folder / f"{name}.csv").write_text(runs_table.csv(part.frame))
     return report
+
+
+def _sentences(caption: str) -> Iterator[str]:
+    """The lines of a figure's caption (title, settings, what it shows), each with a full stop."""
+    yield from (line if line.endswith((".", "?")) else f"{line}." for line in caption.splitlines() if line)
 
 
 def _origin(made: Sequence[Mapping[str, Any]], runs: Mapping[str, Runs]) -> Iterator[str]:
@@ -66,7 +78,7 @@ def _origin(made: Sequence[Mapping[str, Any]], runs: Mapping[str, Runs]) -> Iter
 def publish(folder: Path, out: Path) -> None:
     """Copy what a reader needs, and none of the runs, to another folder."""
     out.mkdir(parents=True, exist_ok=True)
-    for path in (*folder.glob("*.md"), *folder.glob("*.csv"), folder / "origin.json"):
+    for path in (*folder.glob("*.md"), *folder.glob("*.csv"), *folder.glob("*.json")):
         shutil.copy2(path, out)
     if (folder / "figures").is_dir():
         shutil.copytree(folder / "figures", out / "figures", dirs_exist_ok=True)

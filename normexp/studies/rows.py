@@ -57,6 +57,13 @@ def power_law(rows: pd.DataFrame, x: str, exponent: float) -> Curve:
     return lambda places: start * (places / first) ** exponent
 
 
+def logarithm(rows: pd.DataFrame, x: str) -> Curve:
+    """A curve ∝ log x from the geometric mean of these rows at their smallest x, which is above 1."""
+    first = rows[x].min()
+    start = float(np.exp(np.log(where(rows, **{x: first})["value"]).mean()))
+    return lambda places: start * np.log(places) / np.log(first)
+
+
 def drawn_losses(*parts: Runs) -> Scaled:
     """The training loss of these runs for a figure: as regret, logarithmically, where one of them reaches the floor."""
     frame = pd.concat([runs.frame for runs in parts], ignore_index=True)

@@ -113,12 +113,15 @@ def reproduce(
         found = look(study, seeds, lambda: _bring(study, name, results.absolute() / "parts", config_dirs, jobs, log))
     except _Incomplete as incomplete:
         return Reproduced(title, folder, [], [], notes, incomplete.missing)
-    drawn = []
+    drawn, captions = [], dict[str, str]()
     for sheet in dict.fromkeys(("default", drawn_for)):
         with style.context(sheet):
             for stem, figure in study.figures(found.runs):
                 drawn += style.save(figure, style.folder(folder / "figures", sheet) / stem)
-    report.write(folder, title, size, found.parts, found.runs, drawn, found.claims, notes, seeds.summary(found.last))
+                captions.setdefault(stem, str(figure.get_label()))
+    report.write(
+        folder, title, size, found.parts, found.runs, drawn, found.claims, notes, captions, seeds.summary(found.last)
+    )
     if out:
         report.publish(folder, out)
     return Reproduced(title, folder, drawn, found.claims, notes, [])

@@ -31,7 +31,7 @@ class ProbeTable(NamedTuple):
 
 
 def statistics_of(runs: pd.DataFrame) -> dict[str, str]:
-    """What each statistic means that the probes of these runs write, as the probes' classes say.
+    """What each statistic means that the probes of these runs write, and which way is good, as the classes say.
 
     A probe whose class cannot be imported here, such as one from a user's folder, is left out.
     """
@@ -46,8 +46,10 @@ def statistics_of(runs: pd.DataFrame) -> dict[str, str]:
                 probe = getattr(importlib.import_module(module), name)
             except (ImportError, AttributeError, ValueError):
                 continue
-            meanings |= {column.split(".")[1]: getattr(probe, "measures", "")} | dict(getattr(probe, "statistics", {}))
-    return {statistic: meaning for statistic, meaning in meanings.items() if meaning}
+            said = {column.split(".")[1]: getattr(probe, "measures", "")} | dict(getattr(probe, "statistics", {}))
+            good = f"; good: {probe.good}" if getattr(probe, "good", "") else ""
+            meanings |= {statistic: meaning + good for statistic, meaning in said.items() if meaning}
+    return meanings
 
 
 _TARGET = re.compile(r"probes\.[^.]+\._target_")
@@ -101,4 +103,5 @@ def probe_cost(frame: pd.DataFrame) -> str:
     total = timing[timing["statistic"] == "seconds"].groupby("folder")["value"].max().sum()
     means = probes.groupby(probes["statistic"].str.removeprefix("probe."), sort=False)["value"].mean()
     each = ", ".join(f"{name} {seconds:.2g} s" for name, seconds in means.sort_values(ascending=False).items())
-    return f"probes: {probes['value'].sum() / total:.0%} of the time; per measurement: {each}"
+    of = f" of the first {MOST_TIMED} runs" if len(frame) > MOST_TIMED else ""
+    return f"probes: {probes['value'].sum() / total:.0%} of the time{of}; per measurement: {each}"

@@ -152,7 +152,13 @@ def _ratio(rows: pd.DataFrame) -> str:
     if not ratios:
         return "not measured"
     mean = float(np.exp(np.mean(np.log(ratios))))
-    return f"{mean:.2g}" if np.isfinite(mean) else "not defined (the first is 0)"
+    return _two_digits(mean) if np.isfinite(mean) else "not defined (the first is 0)"
+
+
+def _two_digits(value: float) -> str:
+    """Two significant digits, as a plain number up to a million: 0.51, 1.3, 900."""
+    rounded = float(f"{value:.2g}")
+    return f"{rounded:,.0f}" if 10 <= rounded < 1e6 else f"{rounded:g}"
 
 
 def _combination(runs: pd.DataFrame, ending: str) -> pd.DataFrame:

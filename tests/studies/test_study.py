@@ -122,7 +122,7 @@ def test_of_two_folders_with_a_study_the_last_one_wins(tmp_path):
 def test_a_study_without_figures_and_claims_leaves_its_runs(tmp_path):
     part = Part("one", "probe", ("depth=2", "variant=pre_ln"))
     report.write(
-        tmp_path / "made", "Mine", "quick", {"one": part}, {"one": Made(part, WORLDS["depth_limit"]())}, [], [], {}
+        tmp_path / "made", "Mine", "quick", {"one": part}, {"one": Made(part, WORLDS["depth_limit"]())}, [], [], {}, {}
     )
     report.publish(tmp_path / "made", tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.md", "one.csv", "origin.json"}

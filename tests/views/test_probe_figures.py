@@ -131,7 +131,7 @@ def test_captions_and_tables_say_what_is_measured(folder: Path) -> None:
     assert caption(figures(folder)["probe_position_r2"]).startswith(meaning)
     assert caption(figures(folder)["probe_mine"]).startswith("At the feed-forward")
     titles = [each.title for each in tables(load_runs(folder))]
-    assert f"position_r2 ({meaning})" in titles
+    assert f"position_r2 ({meaning}; good: {ReadOut.good})" in titles
     assert "mine" in titles
 
 
@@ -141,6 +141,7 @@ def test_every_probe_says_what_its_statistics_mean() -> None:
         module, _, name = target.rpartition(".")
         probe = getattr(importlib.import_module(module), name)
         assert probe.measures, name
+        assert probe.good, name
         assert probe.statistics, name
 
 

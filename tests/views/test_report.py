@@ -100,8 +100,23 @@ def test_several_sweeps_have_a_table_of_contents(make_sweep: Callable[..., Path]
     for name in ("one", "two"):
         folder = make_sweep(name, depth=[6], variant=["post_ln"])
     text = page(write(folder.parent))
-    assert '<a href="#s-one">one</a>' in text
+    assert re.search('<a href="#s-one">How does post_ln train .*</a> <span class="dim">one</span>', text)
+    assert "One seed per configuration" in text
+    assert "±" not in text
     assert '<section id="s-two">' in text
+
+
+def test_the_title_is_the_question(swept: Path, tmp_path: Path) -> None:
+    text = page(write(swept, tmp_path / "page.html"))
+    question = "How do post_ln and pre_ln train at depth 6 and 12 on translation (cldr_dates), within 100 steps?"
+    assert f"<h1>{question}</h1>" in text
+    assert text.count(question) == 2  # and the title of the tab
+
+
+def test_figures_of_a_study_have_their_captions(tmp_path: Path) -> None:
+    shutil.copytree(REFERENCE / "dong2021", tmp_path / "dong2021")
+    (tmp_path / "dong2021" / "captions.json").write_text('{"token_cosine": "Cosine <1> of tokens."}')
+    assert "<figcaption>Cosine &lt;1&gt; of tokens.</figcaption>" in page(write(tmp_path / "dong2021"))
 
 
 @pytest.mark.usefixtures("no_pdf")

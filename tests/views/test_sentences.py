@@ -60,6 +60,18 @@ def test_a_ratio_is_computed_from_the_table(make_sweep: Callable[..., Path]) -> 
     assert f"pre_ln {norms[6] / norms[1]:.2g}." in of_figure("gradient_norms", load_runs(folder))
 
 
+@pytest.mark.parametrize(
+    ("last", "said"), [(900.4, "900"), (1234.0, "1,200"), (0.0321, "0.032"), (1.26, "1.3"), (3e7, "3e+07")]
+)
+def test_a_ratio_is_a_plain_number(last: float, said: str, make_sweep: Callable[..., Path]) -> None:
+    folder = make_sweep(depth=[6], variant=["post_ln"])
+    (path,) = folder.glob("*/layers.parquet")
+    rows = pd.read_parquet(path)
+    rows.loc[rows["layer"] == 1, "value"], rows.loc[rows["layer"] == 6, "value"] = 1.0, last
+    rows.to_parquet(path, index=False)
+    assert of_figure("gradient_norms", load_runs(folder)).endswith(f": post_ln {said}.")
+
+
 def test_a_figure_of_some_runs_speaks_of_them(make_sweep: Callable[..., Path]) -> None:
     folder = make_sweep(depth=[6], variant=["post_ln", "pre_ln"], lr=[1e-3, 2e-3], init=["a", "b"])
     assert of_figure("gradient_norms-init=a", load_runs(folder)).startswith("Gradient norm of the last layer")

@@ -52,8 +52,8 @@ _KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 def _cells(where: str, section: Section, *, heading: bool) -> Iterator["NotebookNode"]:
     study = bool(section.claims)
-    start = [f"## {_escaped(section.name)}"] if heading else []
-    start += [f"**{_escaped(section.question)}**", _escaped(section.settings)]
+    start = [f"## {_escaped(section.question)}"] if heading else []
+    start.append(_escaped(f"{section.name}: {section.settings}" if section.settings else section.name))
     start.append("\n".join(f"- {_escaped(sentence)}" for sentence in section.sentences))
     yield _text("\n\n".join(filter(None, start)))
     if study:

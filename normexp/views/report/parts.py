@@ -79,6 +79,11 @@ class Section:
     origin: list[str] = field(default_factory=list)
 
     @property
+    def spread(self) -> bool:
+        """Whether any text has a ±."""
+        return "±" in str((self.tables, self.sentences, [picture.sentence for picture in self.pictures]))
+
+    @property
     def anchor(self) -> str:
         """The section's address on the page."""
         return "s-" + "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in self.name)

@@ -10,6 +10,7 @@ import pandas as pd
 from normexp.views.report.parts import Claim, Section, picture
 from normexp.views.report.sweep_section import origin_lines
 
+CAPTIONS = "captions.json"  # what the figures of a study show, by their names
 ORDER = ("does not hold", "cannot tell", "cannot be tested", "holds")
 
 
@@ -26,16 +27,27 @@ def study_section(folder: Path) -> Section:
     commands = re.search(r"## Commands\s+```sh\n(.*?)```", text, re.DOTALL)
     title = re.match(r"# (.*)", text)
     made = json.loads((folder / "origin.json").read_text("utf-8"))
+    said = _captions(folder / CAPTIONS)
     seeds = re.findall(r"^- (\S+: \d+ runs, seeds .*)$", text, re.MULTILINE)
     return Section(
         name=folder.resolve().name,
         question=title.group(1) if title else folder.resolve().name,
         sentences=_counted(claims),
         claims=_ordered(claims),
-        pictures=[picture(stem, stem.name.replace("_", " ").capitalize() + ".") for stem in stems],
+        pictures=[
+            picture(stem, said.get(stem.name) or stem.name.replace("_", " ").capitalize() + ".") for stem in stems
+        ],
         commands=commands.group(1).strip().splitlines() if commands else [],
         origin=[*seeds, *origin_lines(made)],
     )
+
+
+def _captions(path: Path) -> dict[str, str]:
+    """The captions of the figures by their names; none where an older version of normexp drew them."""
+    try:
+        return {str(name): str(text) for name, text in json.loads(path.read_text("utf-8")).items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
 
 
 def _claims(path: Path) -> pd.DataFrame:

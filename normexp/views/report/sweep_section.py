@@ -69,7 +69,9 @@ def _tables(runs: pd.DataFrame, trained: bool) -> list[tuple[str, Table]]:
     if not trained:
         return [(each.title, Table(each.columns, each.rows)) for each in tables(runs)]
     columns, rows = rows_of(runs)
-    return [("Mean ± standard deviation over the seeds", Table(columns, [texts(row) for row in rows], "outcome"))]
+    most = max((row.n for row in rows), default=1)
+    caption = "Mean ± standard deviation over the seeds" if most > 1 else "One seed per configuration"
+    return [(caption, Table(columns, [texts(row) for row in rows], "outcome"))]
 
 
 def _graphs(runs: pd.DataFrame) -> list[Graph]:

@@ -16,9 +16,7 @@ from normexp.views.report.sweep_section import sweep_section
 from normexp.views.runs import load_runs, split_sweeps
 
 TEMPLATE = "page.html"
-FROM_RUNS = (
-    "from the tables in the run folders. Every number is computed from them; ± is the standard deviation over the seeds"
-)
+FROM_RUNS = "from the tables in the run folders. Every number is computed from them"
 
 
 def write(folder: Path | str, out: Path | str | None = None, *, notebook: bool = False) -> Path:
@@ -32,7 +30,7 @@ def write(folder: Path | str, out: Path | str | None = None, *, notebook: bool =
     with tempfile.TemporaryDirectory(prefix="normexp-report-") as spare:
         about = sections(folder, Path(spare))
     found = [section for _, section in about]
-    title = found[0].name if len(found) == 1 else folder.resolve().name
+    title = found[0].question if len(found) == 1 else f"Sweeps and studies in {folder.resolve().name}"
     if notebook:
         return write_notebook(about, title, path)
     page = render(title, found)
