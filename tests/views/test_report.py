@@ -91,7 +91,7 @@ def test_one_run_of_several_has_a_report_with_its_own_figures(make_run: Callable
     drawn = [base64.b64encode(path.read_bytes()).decode() for path in draw(one) if path.stem == "loss_curves"]
     text = page(write(one))
     assert any(each in text for each in drawn)
-    assert "<title>post_ln · normexp</title>" in text
+    assert "<title>How does post_ln train" in text
     assert "pre_ln" not in text
 
 
