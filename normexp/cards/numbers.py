@@ -29,10 +29,15 @@ def reference(folder: Path = SHIPPED) -> Map | None:
 def numbers(name: str, of: Map | None) -> pd.DataFrame:
     """One row per number and place: number, at, value (with its interval), rank, and the value of pre_ln and post_ln.
 
-    rank: 3 of 41, the best first. Empty where the map has no row of this variant.
+    at: the data and the keys of the point. rank: 3 of 41, the best first. Empty where the map has no row of this
+    variant.
     """
     rows = [] if of is None else [*_points(name, of.points), *_variants(name, of.variants)]
-    return pd.DataFrame(rows, columns=["number", "at", "value", "rank", *PEERS])
+    found = pd.DataFrame(rows, columns=["number", "at", "value", "rank", *PEERS])
+    if of is not None:
+        data = " and ".join(map(str, of.points["data"].unique()))
+        found["at"] = [", ".join(filter(None, (data, at))) for at in found["at"]]
+    return found
 
 
 def _points(name: str, points: pd.DataFrame) -> Iterator[list[str]]:

@@ -15,21 +15,21 @@ def rows_of(name: str) -> dict[tuple[str, str], list[str]]:
 
 def test_every_number_has_its_interval_and_its_rank() -> None:
     rows = rows_of("mine")
-    assert rows["regret at its best rate", "depth 6"] == [
+    assert rows["regret at its best rate", "grammar, depth 6"] == [
         "0.5 [0.45, 0.55]",
         "2 of 4",
         "0.2 [0.15, 0.25]",
         "1.5 [1.45, 1.55]",
     ]
-    assert rows["regret at its best rate", "depth 12"][:2] == ["0.6 [0.55, 0.65]", "2 of 4"]
-    assert rows["best rate", "depth 6"] == ["0.001", "–", "0.001", "0.001"]
-    assert rows["usable rates, octaves", "depth 6"] == ["2", "2 of 4", "0", "1"]
-    assert rows["drift of the best rate", ""] == ["-1.5", "2 of 4", "-1.2", "-2.5"]
+    assert rows["regret at its best rate", "grammar, depth 12"][:2] == ["0.6 [0.55, 0.65]", "2 of 4"]
+    assert rows["best rate", "grammar, depth 6"] == ["0.001", "–", "0.001", "0.001"]
+    assert rows["usable rates, octaves", "grammar, depth 6"] == ["2", "2 of 4", "0", "1"]
+    assert rows["drift of the best rate", "grammar"] == ["-1.5", "2 of 4", "-1.2", "-2.5"]
 
 
 def test_a_depth_beyond_the_map_is_said_to_be() -> None:
-    assert rows_of("mine")["depth₅₀", ""] == ["beyond the map", "1 of 4", "beyond the map", "8.5"]
-    assert rows_of("post_ln")["depth₅₀", ""][:2] == ["8.5", "4 of 4"]
+    assert rows_of("mine")["depth₅₀", "grammar"] == ["beyond the map", "1 of 4", "beyond the map", "8.5"]
+    assert rows_of("post_ln")["depth₅₀", "grammar"][:2] == ["8.5", "4 of 4"]
 
 
 def test_a_variant_that_is_not_on_the_map_has_no_numbers() -> None:
@@ -43,7 +43,7 @@ def test_another_swept_key_is_part_of_the_place() -> None:
     variants = MAP.variants.copy()
     variants.insert(1, "init", "small")
     found = numbers("mine", MAP._replace(points=points, variants=variants))
-    assert set(found["at"]) == {"depth 6, init small", "depth 12, init small", "init small"}
+    assert set(found["at"]) == {"grammar, depth 6, init small", "grammar, depth 12, init small", "grammar, init small"}
 
 
 def test_the_map_is_read_from_its_two_tables(tmp_path: Path) -> None:
