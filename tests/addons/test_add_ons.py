@@ -1,5 +1,6 @@
 """Add-ons: their factors against numbers from their papers' formulas, under any variant, and as overrides."""
 
+import math
 import re
 from dataclasses import replace
 
@@ -373,6 +374,31 @@ def test_a_rate_at_the_base_is_the_usual_one():
         for batch, _ in zip(trainer.data(), range(2), strict=False):
             take_step(trainer, batch)
     assert all(map(torch.equal, plain.model.parameters(), scaled.model.parameters()))
+
+
+def moved_stream(depth, *overrides):
+    """How far five updates move the last stream of a decoder, per token."""
+    config = with_values(golden.tiny_run("pre_ln", "language_modelling", *overrides), model={"decoder_depth": depth})
+    trainer = golden.trainer_of(config)
+    data = trainer.data()
+    first, end = next(data), f"{trainer.model.decoder.sites[-1].name}/stream"
+    before = trainer.probe_context(first).trace_of(trainer.model)[end]
+    for _ in range(5):
+        trainer.backward(next(data))
+        trainer.update()
+    return (trainer.probe_context(first).trace_of(trainer.model)[end] - before).norm(dim=-1).mean().item()
+
+
+@pytest.mark.slow
+def test_updates_move_a_deep_stream_no_further_than_a_shallow_one():
+    """The coordinate check in depth: a slope near 0 between 2 and 16 layers, where that without it is above 0.3."""
+
+    def slope(*overrides):
+        return math.log(moved_stream(16, *overrides) / moved_stream(2, *overrides)) / math.log(8)
+
+    assert slope("addon=[]") > 0.3
+    assert abs(slope("addon=[complete_p]")) < 0.15
+    assert abs(slope("addon=[complete_p]", "addon.complete_p.exponent=0.5")) < 0.15
 
 
 def test_complete_p_needs_groups():
