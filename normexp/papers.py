@@ -99,6 +99,13 @@ _ALL = (
         _arxiv("1810.04805"),
     ),
     Paper(
+        "dey2025",
+        "Dey et al.",
+        2025,
+        "Don't be lazy: CompleteP enables compute-efficient deep transformers",
+        _arxiv("2505.01618"),
+    ),
+    Paper(
         "ding2021",
         "Ding et al.",
         2021,

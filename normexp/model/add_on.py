@@ -13,12 +13,14 @@ class AddOn(nn.Module):
 
     equation, with f = F(x) for a branch and y for the stream after it; paper, keys of normexp.papers; verified: see
     Variant. changes_sums: it overrides after_join, so it needs a variant with one stream that is joined site by site.
+    scales_options: it overrides option_scales, so it needs an optimizer of torch.optim, which takes groups.
     """
 
     equation: str = ""
     paper: str | tuple[str, ...] = ""
     verified: str = ""
     changes_sums = False
+    scales_options = False
 
     def __init__(self, shape: StackShape) -> None:
         super().__init__()
@@ -33,6 +35,10 @@ class AddOn(nn.Module):
 
     def on_initialised(self, sites: list[Site]) -> None:
         """Called once, after the initial weights are drawn."""
+
+    def option_scales(self, site: Site) -> dict[str, float]:
+        """Factors on options of the optimizer, such as lr and eps, for all parameters at a site."""
+        return {}
 
     def before_branch(self, x: Tensor, site: Site) -> Tensor:
         """What the sub-layer reads, given what the variant lets it read.   batch, token, width"""

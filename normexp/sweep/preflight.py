@@ -37,7 +37,7 @@ def check_buildable(config: Config, set_keys: Collection[str]) -> None:
         _check_schedule(config.schedule, config.steps)
     if "norm" in groups or config.config_dirs:
         _check_norm(config, chosen="norm" in groups)
-    if config.addon and ({"addon", "variant"} & groups or config.config_dirs):
+    if config.addon and ({"addon", "variant", "optimizer"} & groups or config.config_dirs):
         _check_add_ons(config)
     if not config.model.feed_forward:
         _check_without_feed_forward(config, config.variant.cls, set_keys)
@@ -84,6 +84,10 @@ def _check_add_ons(config: Config) -> None:
             raise ConfigError(
                 f"addon={choice.name} needs a variant with one stream, joined site by site;"
                 f" variant={config.variant.name} is not one"
+            )
+        if getattr(choice.cls, "scales_options", False) and not config.optimizer.target.startswith("torch.optim."):
+            raise ConfigError(
+                f"addon={choice.name} needs an optimizer of torch.optim; optimizer={config.optimizer.name} is not one"
             )
 
 

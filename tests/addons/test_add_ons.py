@@ -1,5 +1,6 @@
 """Add-ons: their factors against numbers from their papers' formulas, under any variant, and as overrides."""
 
+import math
 import re
 from dataclasses import replace
 
@@ -112,6 +113,7 @@ REFERENCES = {
     "sigma_reparam": sigma_reparam,
     "prores": lambda x, w: pre_ln(x, w, factor=lambda layer, site: min(1, 1 / (4 * layer))),  # at step 1, T = 4
     "layer_norm_scaling": lambda x, w: pre_ln(x, w, read=0.5),
+    "complete_p": lambda x, w: pre_ln(x, w, factor=lambda layer, site: 2 / 4),
     "layer_scale": lambda x, w: pre_ln(x, w, factor=lambda layer, site: w.get(layer, site, "branch_gain")),
     "gpas": lambda x, w: pre_ln(x, w, after=gated(w)),
 }
@@ -119,6 +121,7 @@ MUTATIONS = {
     "gated_attention": lambda x, w: gated_attention(x, w, read=lambda x, normed: x),  # the stream, not what is read
     "sigma_reparam": lambda x, w: sigma_reparam(x, w, size=lambda left, matrix, right: matrix.norm()),  # Frobenius
     "prores": lambda x, w: pre_ln(x, w, factor=lambda layer, site: 1 / 16),  # all layers like the last
+    "complete_p": lambda x, w: pre_ln(x, w, factor=lambda layer, site: (2 / 4) ** 0.5),  # depth-µP's
     "layer_norm_scaling": lambda x, w: pre_ln(x, w, factor=lambda layer, site: layer**-0.5),  # on the branch
     "layer_scale": lambda x, w: pre_ln(x, w, factor=lambda layer, site: w.get(1, site, "branch_gain")),
     "gpas": lambda x, w: pre_ln(x, w, after=lambda y, layer: y),
@@ -324,6 +327,87 @@ def test_a_matrix_that_starts_at_zero_stays_as_it_is():
 def test_matrices_without_biases_stay_without():
     model = model_of("t5", addon=add_ons("sigma_reparam"))
     assert not [name for name, _ in model.encoder.named_parameters() if name.endswith("bias")]
+
+
+# -- CompleteP --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("exponent", "lr", "eps"), [(1.0, 1.0, 1 / 3), (0.5, 3**-0.5, 3**-0.5), (0.0, 1 / 3, 1.0)])
+def test_rates_and_epsilon_are_scaled_in_the_layers(exponent, lr, eps):
+    """Six layers over a base of two in the encoder; the decoder has two."""
+    addon = ("addon=[complete_p]", f"addon.complete_p.exponent={exponent}", "optimizer=adamw")
+    config = with_values(golden.tiny_run("pre_ln", "translation", *addon), model={"encoder_depth": 6})
+    trainer = golden.trainer_of(config)
+    names = {parameter: name for name, parameter in trainer.model.named_parameters()}
+    seen = {}
+    for group in trainer.optimizer.param_groups:
+        assert group["weight_decay"] == 0.01
+        for parameter in group["params"]:
+            scaled = names[parameter].startswith("encoder.layers.")
+            assert group["lr"] == pytest.approx(config.lr * (lr if scaled else 1))
+            assert group["eps"] == pytest.approx(1e-8 * (eps if scaled else 1))
+            seen[parameter] = True
+    assert len(seen) == len(names)
+    assert len(trainer.optimizer.param_groups) == 2
+    before = {name: parameter.clone() for parameter, name in names.items()}
+    take_step(trainer, next(trainer.data()))
+    rates = {group["lr"] / peak for group, peak in zip(trainer.optimizer.param_groups, trainer.peak_rates, strict=True)}
+    assert len(rates) == 1  # the schedule scales all groups alike
+    moved = (
+        (
+            trainer.model.encoder.layers["06"].feed_forward.sublayer.fc1.weight
+            - before["encoder.layers.06.feed_forward.sublayer.fc1.weight"]
+        )
+        .abs()
+        .median()
+    )
+    assert moved.item() == pytest.approx(config.lr * rates.pop() * lr, rel=0.02)  # Adam's first step
+
+
+def test_a_rate_at_the_base_is_the_usual_one():
+    plain, scaled = (
+        golden.trainer_of(golden.tiny_run("pre_ln", "classification", *more))
+        for more in ((), ("addon=[complete_p]", "addon.complete_p.base=3"))
+    )
+    assert len(scaled.optimizer.param_groups) == 1
+    for trainer in (plain, scaled):
+        for batch, _ in zip(trainer.data(), range(2), strict=False):
+            take_step(trainer, batch)
+    assert all(map(torch.equal, plain.model.parameters(), scaled.model.parameters()))
+
+
+def moved_stream(depth, *overrides):
+    """How far five updates move the last stream of a decoder, per token."""
+    config = with_values(golden.tiny_run("pre_ln", "language_modelling", *overrides), model={"decoder_depth": depth})
+    trainer = golden.trainer_of(config)
+    data = trainer.data()
+    first, end = next(data), f"{trainer.model.decoder.sites[-1].name}/stream"
+    before = trainer.probe_context(first).trace_of(trainer.model)[end]
+    for _ in range(5):
+        trainer.backward(next(data))
+        trainer.update()
+    return (trainer.probe_context(first).trace_of(trainer.model)[end] - before).norm(dim=-1).mean().item()
+
+
+@pytest.mark.slow
+def test_updates_move_a_deep_stream_no_further_than_a_shallow_one():
+    """The coordinate check in depth: a slope near 0 between 2 and 16 layers, where that without it is above 0.3."""
+
+    def slope(*overrides):
+        return math.log(moved_stream(16, *overrides) / moved_stream(2, *overrides)) / math.log(8)
+
+    assert slope("addon=[]") > 0.3
+    assert abs(slope("addon=[complete_p]")) < 0.15
+    assert abs(slope("addon=[complete_p]", "addon.complete_p.exponent=0.5")) < 0.15
+
+
+def test_complete_p_needs_groups():
+    sentence = "addon=complete_p needs an optimizer of torch.optim; optimizer=muon is not one"
+    with pytest.raises(ConfigError, match=f"^{re.escape(sentence)}$"):
+        config_of(*TINY, "addon=[complete_p]", "optimizer=muon")
+    sgd = golden.trainer_of(golden.tiny_run("pre_ln", "classification", "addon=[complete_p]", "optimizer=sgd"))
+    take_step(sgd, next(sgd.data()))
+    assert sgd.finite
 
 
 # -- under every variant ----------------------------------------------------------------------------------------------
