@@ -239,11 +239,25 @@ _ALL = (
         _arxiv("1608.03983"),
     ),
     Paper(
+        "loshchilov2024",
+        "Loshchilov et al.",
+        2024,
+        "nGPT: Normalized Transformer with Representation Learning on the Hypersphere",
+        _arxiv("2410.01131"),
+    ),
+    Paper(
         "lu2019",
         "Lu et al.",
         2019,
         "Understanding and Improving Transformer From a Multi-Particle Dynamic System Point of View",
         _arxiv("1906.02762"),
+    ),
+    Paper(
+        "lu2026",
+        "Lu",
+        2026,
+        "Mean Mode Screaming: Mean–Variance Split Residuals for 1000-Layer Diffusion Transformers",
+        _arxiv("2605.06169"),
     ),
     Paper(
         "nguyen2018",
@@ -280,6 +294,13 @@ _ALL = (
         2017,
         "Resurrecting the sigmoid in deep learning through dynamical isometry: theory and practice",
         _arxiv("1711.04735"),
+    ),
+    Paper(
+        "press2022",
+        "Press et al.",
+        2022,
+        "Train Short, Test Long: Attention with Linear Biases Enables Input Length Extrapolation",
+        _arxiv("2108.12409"),
     ),
     Paper(
         "qiu2025",
@@ -329,6 +350,13 @@ _ALL = (
         1967,
         "Concerning nonnegative matrices and doubly stochastic matrices",
         "https://doi.org/10.2140/pjm.1967.21.343",
+    ),
+    Paper(
+        "su2021",
+        "Su et al.",
+        2021,
+        "RoFormer: Enhanced Transformer with Rotary Position Embedding",
+        _arxiv("2104.09864"),
     ),
     Paper(
         "sukhbaatar2019",
@@ -433,6 +461,14 @@ _ALL = (
     Paper("zhou2024", "Zhou et al.", 2024, "Value Residual Learning", _arxiv("2410.17897")),
     Paper("zhu2024", "Zhu et al.", 2024, "Hyper-Connections", _arxiv("2409.19606")),
     Paper("zhu2025", "Zhu et al.", 2025, "Transformers without Normalization", _arxiv("2503.10622")),
+    Paper(
+        "zhu2025_frac",
+        "Zhu et al.",
+        2025,
+        "Frac-Connections: Fractional Extension of Hyper-Connections",
+        _arxiv("2503.14125"),
+        name="Frac-Connections",
+    ),
     Paper(
         "zhuo2025",
         "Zhuo et al.",

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from normexp.studies.claims_table import ORDER, windows
 from normexp.studies.runner import read, studies
-from normexp.studies.verdict import Verdict, q_values
+from normexp.studies.verdict import ERROR, Verdict, q_values
 
 REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference"
 
@@ -45,10 +45,15 @@ def main(folder: Path) -> None:
         "and Hochberg's false discovery rate over the confirmatory claims.\n"
     )
     if len(controls):
-        undecided = int((controls["verdict"] == Verdict.UNDECIDED).sum())
+        false = controls[controls["verdict"] != Verdict.UNDECIDED]
+        by_chance = 1 - (1 - ERROR) ** len(controls)
+        agreed = len(controls) - len(false)
         print(
-            f"In {undecided} of {len(controls)} controls (a variant against itself on other seeds) the runs cannot "
-            "tell, as it should be.\n"
+            f"In {agreed} of {len(controls)} controls (a variant against itself on other seeds) the runs cannot tell, "
+            f"as it should be. Each control is wrong in at most {ERROR:.0%} of its repetitions, so at least one of "
+            f"{len(controls)} is wrong in at most {by_chance:.0%}."
+            + "".join(f" Wrong: {row.study}, {row.measured} ({row.verdict})." for row in false.itertuples())
+            + "\n"
         )
     for verdict in ORDER:
         rows = claims[claims["verdict"] == verdict]

@@ -120,6 +120,8 @@ def page(means: pd.DataFrame, orders: pd.DataFrame) -> str:
             row.depth: f"{row.share:.3f} [{row.low:.3f}, {row.high:.3f}] {row.outcomes}" for row in part.itertuples()
         }
         lines.append(f"| {name} | {variant} | {' | '.join(cells.get(depth, '–') for depth in depths)} |")
+    if orders.empty:
+        return "\n".join(lines) + "\n"
     lines += ["", "Do the tasks order the variants alike? Kendall's τ, 1 for the same order, −1 for the reverse:", ""]
     wide = orders.pivot(index="tasks", columns="depth", values="tau")
     lines += [f"| tasks | {' | '.join(f'depth {depth}' for depth in depths)} |", "|---" * (1 + len(depths)) + "|"]

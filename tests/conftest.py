@@ -7,6 +7,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from normexp.views.style import SHEETS
+
 # Property tests draw the same examples every time, as many as take little time, and keep no database.
 settings.register_profile("normexp", derandomize=True, max_examples=50, deadline=None, database=None)
 settings.load_profile("normexp")
@@ -33,6 +35,18 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NORMEXP_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def no_pdf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures as PNG and SVG, which takes half as long, for tests that look at something else."""
+    monkeypatch.setitem(SHEETS, "default", SHEETS["default"]._replace(kinds=("png", "svg")))
+
+
+@pytest.fixture
+def svg_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures as SVG, whose words can be read, which takes a quarter of the time."""
+    monkeypatch.setitem(SHEETS, "default", SHEETS["default"]._replace(kinds=("svg",)))
 
 
 @pytest.fixture

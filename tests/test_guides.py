@@ -2,11 +2,13 @@
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from tests.support.runs import normexp
+from normexp.cli import app
 
 ROOT = Path(__file__).parents[1]
 GUIDES = ["normexp/variants", "normexp/probes", "normexp/studies", "configs"]
@@ -28,21 +30,34 @@ def commands_of(guide: str) -> list[list[str]]:
     return [shlex.split(command)[1:] for command in found]
 
 
+@pytest.fixture
+def outside(tmp_path, monkeypatch):
+    """A working directory outside the repository, whose modules are forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NORMEXP_RESULTS", raising=False)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield tmp_path
+    for name, module in [*sys.modules.items()]:
+        if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_pdf")
 @pytest.mark.parametrize("guide", GUIDES)
-def test_examples_work_as_written(guide, tmp_path):
+def test_examples_work_as_written(guide, outside):
     files, commands = files_of(guide), commands_of(guide)
     assert files
     assert commands
     for name, text in files.items():
         assert len(text.splitlines()) <= LONGEST, name
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
+        (outside / name).parent.mkdir(parents=True, exist_ok=True)
+        (outside / name).write_text(text)
     for command in commands:
         trains = command[0] in ("train", "sweep", "probe")
         more = [*SMALL, "depth=1"] if trains else QUICK if command[0] == "card" else []
-        done = normexp(*command, *more, cwd=tmp_path)
-        assert done.returncode == 0, (command, done.stderr)
+        done = CliRunner().invoke(app, [*command, *more], catch_exceptions=False)
+        assert done.exit_code == 0, (command, done.stderr)
         assert done.stdout.strip(), command
 
 

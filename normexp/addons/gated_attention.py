@@ -42,7 +42,7 @@ class GatedAttention(AddOn):
 
     equation = "A(x) ← (heads ⊙ σ(xW)) W_out in every attention"
     paper = "qiu2025"
-    verified = "authors' code; cross-attention is our choice"
+    verified = "authors' code, x-transformers; cross-attention is our choice"
 
     def __init__(self, shape: StackShape, *, elementwise: bool = True) -> None:
         super().__init__(shape)

@@ -15,8 +15,8 @@ class SigmaLinear(nn.Linear):
 
     direction: Tensor
 
-    def __init__(self, columns: int, rows: int) -> None:
-        super().__init__(columns, rows)
+    def __init__(self, columns: int, rows: int, bias: bool) -> None:
+        super().__init__(columns, rows, bias)
         self.gain = nn.Parameter(torch.ones(()))
         self.scaled = True
         self.register_buffer("direction", torch.full((columns,), columns**-0.5))
@@ -65,7 +65,8 @@ class SigmaReparam(AddOn):
     def build_site(self, site: Site) -> None:
         for role, matrix in list(site.sublayer.named_children()):
             if isinstance(matrix, nn.Linear):
-                setattr(site.sublayer, role, SigmaLinear(matrix.in_features, matrix.out_features))
+                columns, rows, bias = matrix.in_features, matrix.out_features, matrix.bias is not None
+                setattr(site.sublayer, role, SigmaLinear(columns, rows, bias))
 
     def on_initialised(self, sites: list[Site]) -> None:
         for site in sites:

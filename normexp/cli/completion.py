@@ -1,5 +1,6 @@
 """What the shell offers on TAB: keys, names and studies. Only file names are read, so that it takes no time."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,6 +9,8 @@ import typer
 
 from normexp.config.schema import CHOICES, CLASSES, configs_folder, iter_keys
 
+CONFIG_DIR = "NORMEXP_CONFIG_DIR"  # folders, separated as in PATH
+EXPERIMENT = "experiment"
 Offer = tuple[str, str]  # what is inserted, and its meaning where the shell shows one
 
 
@@ -16,7 +19,7 @@ def overrides(ctx: typer.Context, incomplete: str) -> list[Offer]:
 
     bash takes `=` for a word of its own: there the words before are KEY and =, and only the value is inserted.
     """
-    folders = ctx.params.get("config_dir") or ()
+    folders = _folders(ctx)
     before = [str(word) for word in ctx.params.get("overrides") or ()]
     if before[-1:] == ["="]:
         before = before[:-1]
@@ -37,7 +40,16 @@ def overrides(ctx: typer.Context, incomplete: str) -> list[Offer]:
 
 def studies(ctx: typer.Context, incomplete: str) -> list[str]:
     """The names of the studies."""
-    return [name for name in names("study", ctx.params.get("config_dir") or ()) if name.startswith(incomplete)]
+    return [name for name in names("study", _folders(ctx)) if name.startswith(incomplete)]
+
+
+def folders_of_environment() -> list[str]:
+    """The folders that --config-dir names by default."""
+    return [folder for folder in os.environ.get(CONFIG_DIR, "").split(os.pathsep) if folder]
+
+
+def _folders(ctx: typer.Context) -> Sequence[str]:
+    return ctx.params.get("config_dir") or folders_of_environment()
 
 
 def _continued(key: str, value: str, folders: Sequence[str]) -> list[Offer]:
@@ -51,7 +63,7 @@ def _continued(key: str, value: str, folders: Sequence[str]) -> list[Offer]:
 
 def _values(key: str, folders: Sequence[str]) -> list[str]:
     """The names of a group, the allowed values of a key, or its default."""
-    if key in CHOICES:
+    if key in (*CHOICES, EXPERIMENT):
         return names(key, folders)
     field = dict(iter_keys()).get(key)
     if field is None:
@@ -68,6 +80,8 @@ def _keys(folders: Sequence[str]) -> Iterator[Offer]:
     meanings = {name: str(field.metadata["help"]) for name, field in iter_keys()}
     yield from meanings.items()
     yield from ((group, "") for group in CHOICES if group not in meanings)
+    if names(EXPERIMENT, folders):
+        yield EXPERIMENT, "keys and grid of a file of yours"
     for group in CLASSES:
         options: dict[str, None] = {}
         for path in _files(group, folders):

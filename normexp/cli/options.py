@@ -46,7 +46,43 @@ Overrides = Annotated[
 ]
 ConfigDir = Annotated[
     list[str] | None,
-    typer.Option("--config-dir", metavar="DIR", help="Folder with your own configs and classes.", show_default=False),
+    typer.Option(
+        "--config-dir",
+        metavar="DIR",
+        help=f"Folder with your own configs and classes; by default those in {completion.CONFIG_DIR}.",
+        show_default=False,
+        callback=lambda given: given or completion.folders_of_environment(),
+    ),
+]
+
+
+def _refuse(text: str) -> None:
+    typer.echo(f"error: {text}", err=True)
+    raise typer.Exit(2)
+
+
+# What users of Hydra type.
+Multirun = Annotated[
+    bool,
+    typer.Option(
+        "--multirun",
+        "-m",
+        hidden=True,
+        callback=lambda given: (
+            given and _refuse("-m is not an option; normexp sweep depth=6,12 runs every combination")
+        ),
+    ),
+]
+Cfg = Annotated[
+    str,
+    typer.Option(
+        "--cfg",
+        "-c",
+        hidden=True,
+        callback=lambda given: (
+            given and _refuse("--cfg is not an option; normexp show --all prints the config of a run")
+        ),
+    ),
 ]
 Name = Annotated[str, typer.Option(help="Name of the sweep; by default it is made from the overrides.")]
 Jobs = Annotated[int, typer.Option(help="Runs at a time; 0 means one per core, or one on a GPU.", min=0)]

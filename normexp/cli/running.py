@@ -8,10 +8,12 @@ import typer
 
 from normexp.cli import completion
 from normexp.cli.options import (
+    Cfg,
     ConfigDir,
     DryRun,
     Estimate,
     Jobs,
+    Multirun,
     Name,
     Offline,
     Overrides,
@@ -27,7 +29,14 @@ if TYPE_CHECKING:
     from normexp.sweep.plan import Sweep
 
 
-def train(overrides: Overrides = None, config_dir: ConfigDir = None, name: Name = "", offline: Offline = False) -> None:
+def train(
+    overrides: Overrides = None,
+    config_dir: ConfigDir = None,
+    name: Name = "",
+    offline: Offline = False,
+    multirun: Multirun = False,
+    cfg: Cfg = "",
+) -> None:
     """Train one run: [bold]normexp train variant=pre_ln depth=12[/]."""
     set_hub(offline)
     _run("train", overrides, config_dir, name, jobs=1)
@@ -43,6 +52,8 @@ def sweep(
     estimate: Estimate = False,
     offline: Offline = False,
     yes: Yes = False,
+    multirun: Multirun = False,
+    cfg: Cfg = "",
 ) -> None:
     """Train a grid: [bold]normexp sweep depth=6,12,18 'seed=range(3)'[/].
 
@@ -63,6 +74,8 @@ def probe(
     estimate: Estimate = False,
     offline: Offline = False,
     yes: Yes = False,
+    multirun: Multirun = False,
+    cfg: Cfg = "",
 ) -> None:
     """Measure untrained models: [bold]normexp probe depth=6,18 probe=\\[stream,dependency][/].
 

@@ -15,6 +15,10 @@ def show(
     overrides: Overrides = None,
     config_dir: ConfigDir = None,
     every: Annotated[bool, typer.Option("--all", help="Print every setting, not only those that you changed.")] = False,
+    diagram: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw its layers to an SVG, PDF or PNG file instead.", show_default=False),
+    ] = None,
     offline: Offline = False,
 ) -> None:
     """Print what a config builds: its graph as equations, its constants, its size, and the settings you changed.
@@ -33,7 +37,15 @@ def show(
             return
         from normexp.sweep.plan import plan
 
-        config, default = (plan("train", given, config_dirs=config_dir or []).runs[0].config for given in (words, []))
+        # An experiment may have a grid, of which the first run is shown.
+        command = "sweep" if any(word.startswith("experiment=") for word in words) else "train"
+        config = plan(command, words, config_dirs=config_dir or []).runs[0].config
+        default = plan("train", [], config_dirs=config_dir or []).runs[0].config
+        if diagram:
+            from normexp.views.diagram import write_diagram
+
+            typer.echo(write_diagram(config, diagram))
+            return
         from normexp.views.show import describe
 
         typer.echo(describe(config, None if every else default))

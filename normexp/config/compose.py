@@ -1,6 +1,7 @@
 """From overrides to a `Config`, through Hydra's public API. No other file composes configs."""
 
 import itertools
+import json
 import math
 import os
 import re
@@ -20,7 +21,7 @@ from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from normexp.config.choice import Choice, add_to_path
@@ -42,6 +43,7 @@ from normexp.errors import ConfigError
 VERSION_BASE: dict[str, Any] = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 MOST_VALUES = 100_000  # of one swept key
 _INTEGER = re.compile(r"""['"]?\s*[+-]?[\d_]+\s*['"]?""")
+EXPERIMENT = "experiment"  # a group of the user's folders; its files set keys of the whole config and may have a grid
 _TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 
 
@@ -73,7 +75,8 @@ class Request:
         """The override with one of its values, as Hydra takes it."""
         # An option that a YAML does not list needs ++ in Hydra. Which options a class has, the class knows best.
         option = "." in self.key and self.key.partition(".")[0] in (*CLASSES, *LISTS.values())
-        return f"{'++' if option and not self.prefix else self.prefix}{self.key}={value}"
+        added = "++" if option else "+" if self.key == EXPERIMENT else ""  # no defaults list has an experiment
+        return f"{self.prefix or added}{self.key}={value}"
 
 
 class Composer:
@@ -135,7 +138,9 @@ class Composer:
         keys = [name for name, _ in iter_keys()] + [*CHOICES]
         if key == "config_dirs":
             raise ConfigError("config_dirs cannot be set as a key; use --config-dir DIR")
-        if group.partition("/")[0] != "hydra" and key not in keys and group not in (*CLASSES, *LISTS.values()):
+        if key == EXPERIMENT:
+            self._check_experiment(override, text)
+        elif group.partition("/")[0] != "hydra" and key not in keys and group not in (*CLASSES, *LISTS.values()):
             raise ConfigError(f"{key} is not a key{did_you_mean(key, keys)}")
         if key in CHOICES or "/" in key:
             values = override.sweep_iterator() if override.is_sweep_override() else [override.value()]
@@ -144,10 +149,29 @@ class Composer:
                 if value not in options:
                     raise ConfigError(unknown(key, value, options))
 
-    def defaults(self) -> dict[str, str]:
-        """What this command sweeps if the user does not set it, by key (hydra.sweeper.params in the command's YAML)."""
-        params = self._compose([]).hydra.sweeper.params
-        return {str(key): str(value) for key, value in (params or {}).items()}
+    def _check_experiment(self, override: Override, text: str) -> None:
+        names = self.options(EXPERIMENT)
+        if not names:
+            raise ConfigError(f"{text} needs --config-dir DIR, a folder with {EXPERIMENT}/NAME.yaml")
+        name = override.value()
+        if override.is_sweep_override() or not isinstance(name, str):
+            raise ConfigError(f"{EXPERIMENT} must be one name; got {text.partition('=')[2]}")
+        if name not in names:
+            raise ConfigError(unknown(EXPERIMENT, name, names))
+
+    def defaults(self, requests: Sequence[Request] = ()) -> dict[str, str]:
+        """What is swept if the user does not set it, by key: hydra.sweeper.params in the command's YAML.
+
+        If the requests name an experiment: the grid in its file instead, under grid or under hydra.sweeper.params.
+        """
+        own = self._compose([]).hydra.sweeper.params or {}
+        chosen = [request.override(request.values[0]) for request in requests if request.key == EXPERIMENT]
+        if not chosen:
+            return {str(key): str(value) for key, value in own.items()}
+        composed = self._compose(chosen)
+        swept = {key: value for key, value in (composed.hydra.sweeper.params or {}).items() if own.get(key) != value}
+        grid: Any = OmegaConf.to_container(composed.grid)
+        return {str(key): _as_values(value) for key, value in {**swept, **grid}.items()}
 
     def compose(self, overrides: Sequence[str]) -> Config:
         """One config, its values typed and resolved. Raises ConfigError where Hydra refuses."""
@@ -173,6 +197,11 @@ class Composer:
         values["config_dirs"] = self.config_dirs
         values["results"] = str(Path(values["results"] or "results").absolute())
         return from_dict(values)
+
+    @cached_property
+    def default(self) -> Config:
+        """The config without overrides."""
+        return self.compose([])
 
     def choice(self, group: str, name: str) -> Choice:
         """One entry of a group that names classes, with its default options."""
@@ -232,6 +261,13 @@ class Composer:
         return [*changes, *(text for text in overrides if text.partition("=")[0] not in wanted)]
 
 
+def _as_values(value: Any) -> str:
+    """The values of a key in a grid as the command line has them: a list, or text such as range(3) as it is."""
+    if not isinstance(value, list | ListConfig):
+        return str(value)
+    return ",".join(each if isinstance(each, str) else json.dumps(each, default=list) for each in value)
+
+
 def _chosen(group: str, overrides: Sequence[str]) -> list[str] | None:
     """What the last GROUP=[…] names, in its order; None if no override chooses."""
     for text in reversed(overrides):
@@ -264,7 +300,7 @@ def _check_truth(key: str, values: Iterable[str]) -> None:
 @cache
 def _composition_schema(section: type) -> type:
     """A section as OmegaConf needs it to compose: not frozen, lists for tuples, Any where a YAML names a class."""
-    found: list[Any] = []
+    found: list[Any] = [("grid", dict[str, Any], field(default_factory=dict))] if section is Config else []
     kinds = get_type_hints(section)
     for f in fields(section):
         kind = kinds[f.name]

@@ -52,7 +52,11 @@ class Model:
     encoder_depth: int = key("${depth}", "layers in the encoder", ge=1, tasks=("translation", "classification"))
     decoder_depth: int = key("${depth}", "layers in the decoder", ge=1, tasks=GENERATING)
     activation: str = key("relu", "feed-forward activation function", options=("relu", "gelu"))
-    positions: str = key("sinusoidal", "position encoding", options=("sinusoidal", "learned"))
+    positions: str = key(
+        "sinusoidal",
+        "position encoding: added to the embedding, or in self-attention (rotary, alibi), or none",
+        options=("sinusoidal", "learned", "rotary", "alibi", "none"),
+    )
     tied: bool = key(True, "use the embedding as the output matrix", tasks=GENERATING)
     fix_norm: bool = key(False, "use word vectors of norm 1 (FixNorm), in the embedding and in a tied output matrix")
     attention_norm: str = key(

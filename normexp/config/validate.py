@@ -28,6 +28,10 @@ def check(config: Config) -> None:
     model = config.model
     if model.width % model.heads:
         raise ConfigError(f"model.width must be a multiple of model.heads={model.heads}; got {model.width}")
+    if model.positions == "rotary" and model.width // model.heads % 2:
+        raise ConfigError(
+            f"model.width / model.heads must be even with model.positions=rotary; got {model.width // model.heads}"
+        )
     warmup_steps(config.warmup, config.steps)
     stop_step(config)
 

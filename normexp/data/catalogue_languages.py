@@ -3,11 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from datasets import ClassLabel, Features, Sequence, Value
-
-from normexp.data.baselines import class_prior
 from normexp.data.classification import fold
-from normexp.data.corpus import Corpus, build_corpus
+from normexp.data.corpus import Corpus
+from normexp.data.labelled import classified
 from normexp.data.messages import FILLED, SOURCE, messages, splits_of
 from normexp.data.packages import version_of
 from normexp.data.splits import SPLITS, fingerprint
@@ -86,17 +84,5 @@ def catalogue_languages(
     for label, texts in enumerate(kept.values()):
         for text, split in texts.items():
             rows[split].append({"text": text, "source": [*vocabulary.encode(text), EOS], "target": label})
-    prior = class_prior([row["target"] for row in rows["train"]])
-    return build_corpus(
-        "classification",
-        rows,
-        Features(text=Value("string"), source=Sequence(Value("int32")), target=ClassLabel(names=list(codes))),
-        vocabulary,
-        codes,
-        {"class_prior": prior, "blind": prior, "floor": 0.0},
-        methods={
-            "blind": "exact: the entropy of the classes in the training part",
-            "floor": "exact: no two languages share a text",
-        },
-        sources={package: version_of(package) for package in sorted(used)},
-    )
+    sources = {package: version_of(package) for package in sorted(used)}
+    return classified(rows, vocabulary, codes, "exact: no two languages share a text", sources)

@@ -1,4 +1,4 @@
-"""Examples of a classifier that are no text: rows of integers, as tokens with names, and a class each."""
+"""Examples of a classifier: rows with a class each, also such that are no text but integers, as tokens with names."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -46,6 +46,22 @@ def labelled(
     for source, target, name in zip(sources, targets, split, strict=True):
         ids = [len(SPECIAL) + index for index in source]
         rows[name].append({"text": vocabulary.decode(ids), "source": [*ids, EOS], "target": int(target)})
+    floor = "unknown: it is not known how far the classes overlap, so it is 0"
+    return classified(rows, vocabulary, classes, floor, {"scikit-learn": version_of("sklearn")})
+
+
+def classified(
+    rows: dict[str, list[dict[str, Any]]],
+    vocabulary: Vocabulary,
+    classes: tuple[str, ...],
+    floor: str,
+    sources: dict[str, str],
+) -> Corpus:
+    """A corpus of classes whose baseline is the class prior and whose floor is 0.
+
+    rows: of each split, with text, source (tokens) and target (index of a class). floor: how it is known to be 0.
+    sources: the versions of the packages that the rows come from.
+    """
     prior = class_prior([row["target"] for row in rows["train"]])
     return build_corpus(
         "classification",
@@ -54,9 +70,6 @@ def labelled(
         vocabulary,
         classes,
         {"class_prior": prior, "blind": prior, "floor": 0.0},
-        methods={
-            "blind": "exact: the entropy of the classes in the training part",
-            "floor": "unknown: it is not known how far the classes overlap, so it is 0",
-        },
-        sources={"scikit-learn": version_of("sklearn")},
+        methods={"blind": "exact: the entropy of the classes in the training part", "floor": floor},
+        sources=sources,
     )

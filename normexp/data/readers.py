@@ -22,14 +22,19 @@ Batches = Iterator[Mapping[str, Sequence[Any]]]
 
 
 @dataclass(frozen=True)
-class Lines:
-    """A file of plain text: one column, text, and a row per line."""
+class File:
+    """A file that is read as a table; `where` is what messages call it."""
 
     path: Path
 
     @property
     def where(self) -> str:
         return str(self.path)
+
+
+@dataclass(frozen=True)
+class Lines(File):
+    """A file of plain text: one column, text, and a row per line."""
 
     def iter(self, batch_size: int) -> Batches:
         rows = (line.rstrip("\r\n") for line in lines(self.path))
@@ -63,16 +68,11 @@ class Aligned:
 
 
 @dataclass(frozen=True)
-class Separated:
+class Separated(File):
     """A CSV or TSV file with a header. quotes: whether fields may be quoted, with anything inside."""
 
-    path: Path
     delimiter: str
     quotes: bool
-
-    @property
-    def where(self) -> str:
-        return str(self.path)
 
     def iter(self, batch_size: int) -> Batches:
         quoting: Any = csv.QUOTE_MINIMAL if self.quotes else csv.QUOTE_NONE
@@ -102,14 +102,8 @@ class Separated:
 
 
 @dataclass(frozen=True)
-class JsonLines:
+class JsonLines(File):
     """A file with a JSON object a line."""
-
-    path: Path
-
-    @property
-    def where(self) -> str:
-        return str(self.path)
 
     def iter(self, batch_size: int) -> Batches:
         names: dict[str, None] = {}
@@ -134,15 +128,10 @@ class JsonLines:
 
 
 @dataclass(frozen=True)
-class Parquet:
+class Parquet(File):
     """A parquet file. wanted: the columns to read, if it has them all."""
 
-    path: Path
     wanted: tuple[str, ...]
-
-    @property
-    def where(self) -> str:
-        return str(self.path)
 
     def iter(self, batch_size: int) -> Batches:
         try:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from normexp.maps.rates import Tried, best, interior, window
+from normexp.maps.rates import Tried, best, interior, usable, window
 from normexp.maps.survey import TUNING_SEED, loss_of
 from normexp.studies.verdict import LEVEL, LOSS_MARGIN, interval
 from normexp.views.runs import swept_keys
@@ -20,7 +20,7 @@ def points(runs: pd.DataFrame) -> pd.DataFrame:
 
     Columns: the keys of the point; data, floor, blind; lr, the best rate; interior, whether a rate on each side of it
     was tried; lr_fitted, the minimum of a parabola of the loss over log₂ lr through these three; window, octaves of
-    usable rates, and window_whole, whether both of its ends were found; tried, the number of rates; n, loss, low and
+    usable rates, NaN where an end of it was not found; tried, the number of rates; n, loss, low and
     high, the final seeds' mean validation loss with its 95 % interval, and outcomes; steps, all that were trained.
 
     runs: those of a map, as `load_runs` gives them. Runs that are not complete are left out.
@@ -80,9 +80,7 @@ def _point(runs: pd.DataFrame) -> dict[str, object]:
     floor, blind = float(runs["baseline.floor"].iloc[0]), float(runs["baseline.blind"].iloc[0])
     margin = LOSS_MARGIN * (blind - floor)
     k = best(tried)
-    reach = window(tried, margin)
-    low, high = min(tried), max(tried)
-    usable_ends = [tried[end].learned and tried[end].loss <= tried[k].loss + margin for end in (low, high)]
+    usable_ends = [usable(tried, end, margin) for end in (min(tried), max(tried))]
     losses = [loss_of(row) for _, row in final.sort_values("seed").iterrows()]
     at = interval(losses, -math.inf, math.inf, "difference", LEVEL) if len(losses) > 1 else None
     return {
@@ -92,8 +90,7 @@ def _point(runs: pd.DataFrame) -> dict[str, object]:
         "lr": start * 2.0**k,
         "interior": interior(tried),
         "lr_fitted": start * 2.0 ** _vertex(tried, k),
-        "window": reach,
-        "window_whole": not any(usable_ends),
+        "window": math.nan if any(usable_ends) else window(tried, margin),
         "tried": len(tried),
         "n": len(losses),
         "loss": at.estimate if at else math.nan,
@@ -133,7 +130,7 @@ def _variant(found: pd.DataFrame) -> dict[str, object]:
         "drift": fit[0],
         "drift_low": fit[1],
         "drift_high": fit[2],
-        "window": int(works["window"].min()) if len(works) else 0,
+        "window": float(works["window"].min(skipna=False)) if len(works) else 0.0,
     }
 
 

@@ -20,7 +20,7 @@ def write(asked: Survey) -> tuple[Path, list[Path]]:
     """Write map.md, points.csv, variants.csv, runs.csv and the figures from the runs on disk; return their paths."""
     folder = asked.sweep.path
     runs = load_runs(folder)
-    names = {run.name for run in asked.runs_so_far()}
+    names = {run.name for run in asked.runs()}
     runs = runs[[Path(run).name in names for run in runs["folder"]]].reset_index(drop=True)
     points, losses = numbers.points(runs), numbers.losses(runs)
     variants = numbers.variants(points)
@@ -64,9 +64,10 @@ def markdown(
             points.assign(
                 rate=[formatting.number(lr) + ("" if inside else " (edge)") for lr, inside in _pairs(points)],
                 loss=[_interval(row) for _, row in points.iterrows()],
-            ).drop(columns=["low", "high", "floor", "blind", "lr", "interior", "window_whole", "lr_fitted", "trained"])
+            ).drop(columns=["low", "high", "floor", "blind", "lr", "interior", "lr_fitted", "trained"])
         ),
-        "window: octaves of rates around the best one whose loss is at most 5 % of blind − floor higher.",
+        "window: octaves of rates around the best one whose loss is at most 5 % of blind − floor higher; – where an "
+        "end was not searched.",
         "",
         _table(variants.round(3)),
         "depth50: where the share of trained seeds passes one half, inf where every depth trains; drift: slope of the "
@@ -100,7 +101,8 @@ def _table(frame: pd.DataFrame) -> str:
 
 
 def _settings(runs: pd.DataFrame) -> str:
-    return formatting.heading(runs.drop(columns="lr"), ["variant", "depth", "seed"])
+    """What the runs share, without the number of seeds, of which the search has one and the best rate several."""
+    return formatting.heading(runs.drop(columns="lr"), ["variant", "depth", "seed"]).rpartition(" · n = ")[0]
 
 
 def _figures(folder: Path, runs: pd.DataFrame, points: pd.DataFrame, rates: pd.DataFrame) -> list[Path]:

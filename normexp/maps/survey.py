@@ -62,13 +62,13 @@ class Survey:
         """The runs of the final seeds at the best rate of a point."""
         return list(self.final[point][best(self.tried(point))])
 
-    def runs_so_far(self) -> list[PlannedRun]:
-        """Every tuning run that is complete, and the final runs of the points whose search is over."""
-        done = [run for runs in self.tuning.values() for run in runs.values() if self._is_complete(run)]
-        return done + [run for point in self.points if not self.next_runs(point) for run in self.chosen(point)]
+    def complete(self) -> list[PlannedRun]:
+        """The tuning runs that are complete."""
+        return [self.tuning[point][k] for point in self.points for k in self.tried(point)]
 
-    def _is_complete(self, run: PlannedRun) -> bool:
-        return _result(self.sweep.path / run.name, run) is not None
+    def runs(self) -> list[PlannedRun]:
+        """Every run of a map whose search is over."""
+        return self.complete() + [run for point in self.points for run in self.chosen(point)]
 
     def _reducible(self, point: Config, tried: Mapping[int, Tried]) -> float:
         """blind − floor of the point's corpus."""
@@ -132,13 +132,20 @@ def run(
     while complete and (todo := [run for point in asked.points for run in asked.next_runs(point)]):
         searching = sum(bool(asked.next_runs(point)) for point in asked.points)
         log(f"rates: {len(todo)} runs, {searching} of {len(asked.points)} points still search")
-        complete = run_sweep(asked.with_runs(todo), make_pool(asked.with_runs(todo)), say)
+        complete = _bring(asked, todo, make_pool, say)
     if complete:
-        runs = [run for point in asked.points for run in asked.chosen(point)]
-        log(f"seeds: {len(runs)} runs at the best rate of each of {len(asked.points)} points")
-        complete = run_sweep(asked.with_runs(runs), make_pool(asked.with_runs(runs)), say)
-    asked.with_runs(asked.runs_so_far()).create()  # so that sweep.json names every run of the map
+        todo = [run for point in asked.points for run in asked.chosen(point)]
+        log(f"seeds: {len(todo)} runs at the best rate of each of {len(asked.points)} points")
+        complete = _bring(asked, todo, make_pool, say)
     return complete
+
+
+def _bring(
+    asked: Survey, todo: Sequence[PlannedRun], make_pool: Callable[[Sweep], Pool], say: Callable[[str], None]
+) -> bool:
+    """Bring these runs to their end, next to those that are complete, so that sweep.json always names all of them."""
+    sweep = asked.with_runs(dict.fromkeys([*asked.complete(), *todo]))
+    return run_sweep(sweep, make_pool(sweep), say)
 
 
 def first_round(asked: Survey) -> Sweep:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from normexp.model.positions import INSIDE, linear_bias, rotate
 from normexp.model.slots import Slots
 from normexp.model.variant import Capture, Context, ignore
 from normexp.norms import Norm
@@ -22,6 +23,8 @@ class Attention(nn.Module):
     are multiplied by √head_width and values by √persistent, and are then N(0, 1) at the start, as in the authors' code
     (adaptive-span). Norms on keys and values act only on those of the tokens. Not included: adaptive span, relative
     positions.
+    positions: rotary turns queries and keys, after their norms; alibi puts a bias on the logits. Both only between the
+    tokens of one stream: not in cross-attention, and persistent keys have no position.
     Slots: input, whole_query, whole_key (before they are split into heads: batch, token, width), query, key, value,
     heads (all four: batch, head, token, head width), before_out, output.
     """
@@ -38,9 +41,11 @@ class Attention(nn.Module):
         causal: bool = False,
         cross: bool = False,
         persistent: int = 0,
+        positions: str = "",
     ) -> None:
         super().__init__()
         self.heads, self.dropout, self.causal, self.cross, self.persistent = heads, dropout, causal, cross, persistent
+        self.positions = positions if positions in INSIDE and not cross else ""
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
@@ -64,27 +69,39 @@ class Attention(nn.Module):
         if self.cross:
             assert context.memory is not None, "cross-attention needs a memory"
             memory, real = context.memory, context.memory_mask
-        query = capture("query", put("query", self.split(put("whole_query", self.query(x)))))  # batch, head, token, …
-        key = capture("key", put("key", self.split(put("whole_key", self.key(memory)))))
+        query = put("query", self.split(put("whole_query", self.query(x))))  # batch, head, token, head width
+        key = put("key", self.split(put("whole_key", self.key(memory))))
+        if self.positions == "rotary":
+            query, key = rotate(query), rotate(key)
+        query, key = capture("query", query), capture("key", key)
         value = put("value", self.split(self.value(memory)))
         seen = None if real is None else real[:, None, None, :]
+        bias = self.bias(query)
+        # is_causal counts from the first key, which need not be a token's, and excludes a bias.
+        causal = self.causal and not self.persistent and bias is None
+        if self.causal and not causal:
+            seen = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()
         if self.persistent:
             key = prepend_persistent(self.persistent_key * math.sqrt(key.shape[-1]), key)
             value = prepend_persistent(self.persistent_value * math.sqrt(self.persistent), value)
-            if self.causal:  # is_causal counts from the first key, which is not a token's here
-                seen = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()
-            if seen is not None:
-                seen = F.pad(seen, (self.persistent, 0), value=True)
+            seen = None if seen is None else F.pad(seen, (self.persistent, 0), value=True)
+            bias = None if bias is None else F.pad(bias, (self.persistent, 0))
+        if bias is not None:
+            bias = bias if seen is None else bias.masked_fill(~seen, -math.inf)
         heads = F.scaled_dot_product_attention(
             query,
             key,
             value,
-            attn_mask=seen,
+            attn_mask=seen if bias is None else bias,
             dropout_p=self.dropout if self.training else 0.0,
-            is_causal=self.causal and not self.persistent,
+            is_causal=causal,
         )
         joined = put("heads", heads).transpose(1, 2).flatten(2)  # batch, token, width
         return put("output", self.out(put("before_out", joined)))
+
+    def bias(self, query: Tensor) -> Tensor | None:
+        """What is added to the logits of tokens; None where nothing is.   head, query, key"""
+        return linear_bias(self.heads, query.shape[-2], query) if self.positions == "alibi" else None
 
     def split(self, x: Tensor) -> Tensor:
         """batch, token, width → batch, head, token, head width"""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 from normexp.config.schema import Config
@@ -12,7 +13,7 @@ from normexp.model.embedding import Embedding
 from normexp.model.initialisers import Init, initialise
 from normexp.model.stack import Stack
 from normexp.model.transformer import Classifier, LanguageModel, Translator
-from normexp.model.variant import StackShape
+from normexp.model.variant import Site, StackShape, Variant
 
 Model = Classifier | LanguageModel | Translator
 ATTENTION_NORMS = {  # slots, by model.attention_norm
@@ -36,6 +37,7 @@ def build(config: Config, corpus: Corpus) -> Model:
             StackShape(name, encoder_depth, decoder_depth, size.width, size.heads, size.feed_forward, size.persistent),
             lambda shape: make_variant(shape, make_norm),
             activation=size.activation,
+            positions=size.positions,
             dropout=size.dropout,
             attention_dropout=size.attention_dropout,
             make_add_ons=lambda shape: {choice.name: choice.build(shape) for choice in config.addon},
@@ -53,6 +55,7 @@ def build(config: Config, corpus: Corpus) -> Model:
             model = Classifier(embedding, stack("encoder"), len(corpus.classes))
     init: Init = config.init.build()
     initialise(model, init, config.seed, _gains(model, init))
+    constrain(model)
     for each in model.stacks:
         each.on_initialised()
     return model
@@ -72,13 +75,28 @@ def undrawn() -> Iterator[None]:
 def _gains(model: Model, init: Init) -> Callable[[nn.Module], float]:
     """Which factor the variants and the init's own rule of depth put on which module's initial matrix."""
     factors: dict[nn.Module, float] = {
-        matrix: stack.variant.init_scale(site, role) * init.factor(site, role, len(stack.sites))
-        for stack in model.stacks
-        for site in stack.sites
-        for role, matrix in site.sublayer.named_children()
-        if isinstance(matrix, nn.Linear)
+        module: stack.variant.init_scale(site, role) * (init.factor(site, role, len(stack.sites)) if site else 1.0)
+        for module, stack, site, role in _matrices(model)
     }
-    factors[model.embedding.words] = model.stacks[0].variant.init_scale(None, "embedding")
-    if model.head is not None:
-        factors[model.head] = model.stacks[-1].variant.init_scale(None, "head")
     return lambda module: factors.get(module, 1.0)
+
+
+@torch.no_grad()
+def constrain(model: Model) -> None:
+    """Replace every matrix by what its variant makes of it: at the start and after every update."""
+    if all(type(stack.variant).constrained is Variant.constrained for stack in model.stacks):
+        return
+    for module, stack, site, role in _matrices(model):
+        module.weight.copy_(stack.variant.constrained(module.weight, site, role))
+
+
+def _matrices(model: Model) -> Iterator[tuple[nn.Linear | nn.Embedding, Stack, Site | None, str]]:
+    """Every module with a matrix, the stack whose variant decides about it, and its site and role there."""
+    for stack in model.stacks:
+        for site in stack.sites:
+            for role, matrix in site.sublayer.named_children():
+                if isinstance(matrix, nn.Linear):
+                    yield matrix, stack, site, role
+    yield model.embedding.words, model.stacks[0], None, "embedding"
+    if model.head is not None:
+        yield model.head, model.stacks[-1], None, "head"

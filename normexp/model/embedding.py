@@ -44,7 +44,8 @@ class FixNorm(WordVectors):
 class Embedding(nn.Module):
     """√width · word vector + position, then dropout.   batch, token → batch, token, width
 
-    positions: sinusoidal (fixed) or learned. Word and learned position vectors start as N(0, 1/width).
+    positions: sinusoidal (fixed) or learned; with another name, no position is added here. Word and learned position
+    vectors start as N(0, 1/width).
     fix_norm: word vectors are used with norm 1.
     Raises ValueError for a text longer than max_length.
     """
@@ -57,7 +58,9 @@ class Embedding(nn.Module):
         self.scale = math.sqrt(width)
         self.max_length = max_length
         if positions == "learned":
-            self.positions: Tensor = nn.Parameter(torch.empty(max_length, width))
+            self.positions: Tensor | None = nn.Parameter(torch.empty(max_length, width))
+        elif positions != "sinusoidal":
+            self.positions = None
         else:
             self.register_buffer("positions", sinusoids(max_length, width), persistent=False)
         self.dropout = nn.Dropout(dropout)
@@ -67,4 +70,5 @@ class Embedding(nn.Module):
             raise ValueError(
                 f"model.max_length must be at least {tokens.shape[1]}, the tokens of a text; got {self.max_length}"
             )
-        return self.dropout(self.scale * self.words(tokens) + self.positions[: tokens.shape[1]])
+        x = self.scale * self.words(tokens)
+        return self.dropout(x if self.positions is None else x + self.positions[: tokens.shape[1]])

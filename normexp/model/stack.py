@@ -15,9 +15,10 @@ from normexp.norms import Norm
 class Stack(nn.Module):
     """An encoder or a decoder of `shape.depth` layers, joined by `variant`.
 
-    make_variant: shape → variant. dropout: on every branch's output; attention_dropout: inside the branches.
-    attention_norms: makes the norms of one attention sub-layer, by slot; a module that the variant puts into a slot
-    replaces the norm there. make_add_ons: shape → add-ons by name, in the order in which they act.
+    make_variant: shape → variant. dropout: on every branch's output; attention_dropout: inside the branches. positions:
+    what self-attention knows of them, see Attention. attention_norms: makes the norms of one attention sub-layer, by
+    slot; a module that the variant puts into a slot replaces the norm there. make_add_ons: shape → add-ons by name, in
+    the order in which they act.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class Stack(nn.Module):
         activation: str,
         dropout: float,
         attention_dropout: float,
+        positions: str = "",
         attention_norms: Callable[[], dict[str, nn.Module]] = dict,
         make_add_ons: Callable[[StackShape], dict[str, AddOn]] = lambda shape: {},
     ) -> None:
@@ -46,7 +48,11 @@ class Stack(nn.Module):
             inside = attention_norms() | inside
             persistent = 0 if cross else shape.persistent
             return Attention(
-                shape.width, shape.heads, attention_dropout, inside, causal=causal, cross=cross, persistent=persistent
+                *(shape.width, shape.heads, attention_dropout, inside),
+                causal=causal,
+                cross=cross,
+                persistent=persistent,
+                positions=positions,
             )
 
         self.layers = nn.ModuleDict()

@@ -165,6 +165,10 @@ class Variant(nn.Module):
         """
         return 1.0
 
+    def constrained(self, weight: Tensor, site: Site | None, role: str) -> Tensor:
+        """What a matrix becomes at the start, after it is drawn, and after every update. role: see init_scale."""
+        return weight
+
     # -- what is computed ---------------------------------------------------------------------------
 
     def start_stream(self, x: Tensor) -> Any:

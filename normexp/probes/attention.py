@@ -16,11 +16,12 @@ from normexp.probes.probe import Probe, Readings, site_key
 class AttentionEntropy(Probe):
     """−Σ p ln p of p = softmax(QKᵀ/√head_width), and the largest logit, at every attention and cross-attention.
 
-    Means run over heads and over the queries of real tokens. attention_entropy_share is the mean of
-    entropy / ln(visible keys) over the queries that see more than one key, and NaN where no query does.
-    attention_logit_max is a maximum over the batch, which grows with the batch: compare it at equal batch_tokens.
-    Attention dropout is applied after the softmax and does not count. Persistent keys (attention=all_attention) are
-    left out: the probe measures how queries choose among tokens. For the logits see Wortsman et al. 2023.
+    Means run over heads and over the queries of real tokens. attention_entropy_share is the mean of entropy /
+    ln(visible keys) over the queries that see more than one key, and NaN where no query does. attention_logit_max is a
+    maximum over the batch, which grows with the batch: compare it at equal batch_tokens. The bias of
+    model.positions=alibi counts for the entropy, not for the logit, because it is fixed. Attention dropout is applied
+    after the softmax and does not count. Persistent keys (attention=all_attention) are left out: the probe measures how
+    queries choose among tokens. For the logits see Wortsman et al. 2023.
     """
 
     measures = "entropy of the attention weights (nats) and the largest |logit|; entropy near 0: collapsed"
@@ -43,7 +44,9 @@ class AttentionEntropy(Probe):
         query, key = (at_least_float32(context.trace[f"{site.name}/{what}"].detach()) for what in ("query", "key"))
         logits = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])  # batch, head, query, key
         sees = visible(site, context, logits)
-        entropy = torch.special.entr(logits.masked_fill(~sees, -torch.inf).softmax(dim=-1)).sum(dim=-1)
+        bias = site.sublayer.bias(query)  # type: ignore[operator]
+        biased = logits if bias is None else logits + bias
+        entropy = torch.special.entr(biased.masked_fill(~sees, -torch.inf).softmax(dim=-1)).sum(dim=-1)
 
         asks = context.mask_of(site.shape.stack)
         count = sees.sum(dim=-1, dtype=logits.dtype)[:, 0].expand(len(logits), -1)  # batch, query

@@ -34,6 +34,8 @@ class Damaged(ValueError):
 
 def visible(text: str) -> str:
     """Text with escapes for everything that a terminal or a spreadsheet would not show as a character."""
+    if text.isprintable():  # nearly always, and quick to see
+        return text
     return _INVISIBLE.sub(lambda found: found[0].encode("unicode_escape", "backslashreplace").decode(), text)
 
 

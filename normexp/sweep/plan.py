@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from normexp.config.choice import Choice
-from normexp.config.compose import Composer, Request
+from normexp.config.compose import EXPERIMENT, Composer, Request
 from normexp.config.grid import configs
 from normexp.config.identity import run_name, slugify, sweep_name
 from normexp.config.schema import SETS, Config
@@ -82,10 +82,10 @@ def plan(
     asked = composer.parse(overrides)
     launcher = tuple(request.text for request in asked if request.key.startswith("hydra"))
     requests = [request for request in asked if not request.key.startswith("hydra")]
-    if command != "train":
-        given = {request.key for request in requests}
-        missing = [f"{key}={value}" for key, value in composer.defaults().items() if key not in given]
-        requests = composer.parse(missing) + requests
+    given = {request.key for request in requests}
+    if command != "train" or EXPERIMENT in given:
+        grid = composer.defaults(requests)
+        requests = composer.parse(f"{key}={value}" for key, value in grid.items() if key not in given) + requests
     requests = _with_task(composer, requests)
     swept = _swept(command, requests)
     _check_runs(math.prod(len(request.values) for request in requests), many)

@@ -41,7 +41,7 @@ def check_buildable(config: Config, set_keys: Collection[str]) -> None:
         _check_add_ons(config)
     if not config.model.feed_forward:
         _check_without_feed_forward(config, config.variant.cls, set_keys)
-    if "data" in groups or {"training.batch_tokens", "model.max_length"} & set(set_keys):
+    if "data" in groups or {"training.batch_tokens", "model.max_length", "experiment"} & set(set_keys):
         _check_data(config)
     if "lr" in config.optimizer.options:
         raise ConfigError("optimizer.lr is not an option; set lr")

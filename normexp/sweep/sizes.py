@@ -17,7 +17,8 @@ def parameters(config: Config) -> int:
     attention, feed_forward = 4 * size.width**2, 2 * size.width * size.feed_forward
     own = attention + feed_forward + 2 * size.persistent * size.width
     cross = attention if encoder and decoder else 0
-    positions = size.max_length * size.width * bool(encoder + decoder)
+    added = size.positions in ("sinusoidal", "learned") and bool(encoder + decoder)
+    positions = size.max_length * size.width * added
     return encoder * own + decoder * (own + cross) + positions
 
 

@@ -13,7 +13,7 @@ from normexp.config.schema import Config
 from normexp.config.validate import warmup_steps
 from normexp.data.batches import Batch, Batches
 from normexp.data.corpus import Corpus
-from normexp.model.build import Model, build
+from normexp.model.build import Model, build, constrain
 from normexp.model.initialisers import fold_in
 from normexp.model.variant import Trace
 from normexp.probes.context import ProbeContext
@@ -91,6 +91,7 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.training.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        constrain(self.model)
         self.done += 1
 
     def probe_context(self, batch: Batch) -> ProbeContext:
@@ -123,6 +124,7 @@ class Trainer:
         optimizer = build_optimizer(self.config.optimizer, model, self.config.lr)
         optimizer.load_state_dict(copy.deepcopy(self.optimizer.state_dict()))  # it would share the state's tensors
         optimizer.step()
+        constrain(model)
         return model, optimizer
 
     def _set_rates(self) -> None:

@@ -75,7 +75,7 @@ class HyperConnections(StaticHyperConnections):
 
     equation = "H ← AᵀH + b F(LN(aᵀH)), A, a, b = static + s tanh(LN(H) W), LN of H's sum at the end"
     paper = "zhu2024"
-    verified = "a public port (lucidrains); the direction of the paper's √n on output matrices is not checked"
+    verified = "hyper-connections; the direction of the paper's √n on output matrices is not checked"
 
     def build_site(self, site: Site) -> None:
         super().build_site(site)

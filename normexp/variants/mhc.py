@@ -43,7 +43,7 @@ class MHC(StaticHyperConnections):
 
     equation = "H ← Sinkhorn(A) H + 2σ(b) F(LN(σ(a)ᵀH)), A, a, b = static + s LN(vec H) W, LN of the sum"
     paper = "xie2025"
-    verified = "paper; the start of the static parts and of W is our choice"
+    verified = "paper, hyper-connections for the static parts; their start and that of W is our choice"
 
     def __init__(self, shape: StackShape, make_norm: MakeNorm, *, streams: int = 4, rounds: int = 20) -> None:
         super().__init__(shape, make_norm, streams=streams)
@@ -119,7 +119,9 @@ class IdentityHyperConnections(MHC):
 
     equation = "H ← H + 2σ(b) F(LN(σ(a)ᵀH)), a, b = static + s LN(vec H) W, LN of the sum"
     paper = "hunyuan2026"
-    verified = "public ports (marin); reading and writing are mhc's, which is our choice"
+    verified = (
+        "public ports (marin), hyper-connections for the static parts; reading and writing as in mhc are our choice"
+    )
 
     def __init__(self, shape: StackShape, make_norm: MakeNorm, *, streams: int = 4) -> None:
         super().__init__(shape, make_norm, streams=streams)

@@ -23,7 +23,7 @@ def explain(name: str, composer: Composer) -> str:
         meaning = keys[name].metadata["help"] if name in keys else _GROUPS.get(name, "")
         return "\n".join([f"{name}: {meaning}", *_choices(name, composer)])
     if name in keys:
-        return "\n".join(_key(name, keys[name].metadata, composer.compose([])))
+        return "\n".join(_key(name, keys[name].metadata, composer.default))
     if choices := list(_having(group, composer)):
         if lines := list(_option(option, choices)):
             return "\n".join([f"{name}: an option of these classes", *lines])

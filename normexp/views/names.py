@@ -21,6 +21,7 @@ VARIANTS = {
     **{"block_attention_residuals": "block attention residuals", "x0_lambdas": "x₀ lambdas"},
     **{"dense_former": "DenseFormer", "span_norm": "SpanNorm", "orthogonal_update": "orthogonal update"},
     **{"deep_delta": "Deep Delta", "value_residual": "value residual", "mhc_lite": "mHC-lite"},
+    **{"ngpt": "nGPT", "mv_split": "MV-split", "frac_connections": "Frac-Connections"},
     "identity_hyper_connections": "identity hyper-connections",
 }
 

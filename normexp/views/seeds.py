@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from scipy import stats
+from scipy.special import stdtrit
 
 FEW = 5  # up to so many seeds every seed is drawn; with more, the interval of the mean
 MANY_POINTS = 24  # above so many points a line has no markers, which would hide it
@@ -44,7 +44,7 @@ class SeedTable(NamedTuple):
         count = values.notna().sum(axis=1)
         mean = values.mean(axis=1).where(self.values[self.dropped].notna().all(axis=1))
         error = values.std(axis=1, ddof=1) / np.sqrt(count)
-        half = error * stats.t.ppf(0.975, (count - 1).clip(lower=1))
+        half = error * stdtrit((count - 1).clip(lower=1), 0.975)  # Student's t
         middle, low, high = (np.exp(each) if geometric else each for each in (mean, mean - half, mean + half))
         return middle, low, high
 

@@ -321,6 +321,11 @@ def test_a_matrix_that_starts_at_zero_stays_as_it_is():
     assert scaled == {"query": True, "key": True, "value": True, "out": False}
 
 
+def test_matrices_without_biases_stay_without():
+    model = model_of("t5", addon=add_ons("sigma_reparam"))
+    assert not [name for name, _ in model.encoder.named_parameters() if name.endswith("bias")]
+
+
 # -- under every variant ----------------------------------------------------------------------------------------------
 
 

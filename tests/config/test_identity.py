@@ -68,6 +68,7 @@ def test_identity_ignores_what_cannot_change_the_result(word):
 OTHERS = (
     "depth=2", "lr=2e-3", "warmup=0", "seed=1", "steps=21", "model.width=32", "model.heads=4", "model.feed_forward=64",
     "model.encoder_depth=2", "model.decoder_depth=2", "model.activation=gelu", "model.positions=learned",
+    "model.positions=rotary", "model.positions=alibi", "model.positions=none",
     "model.tied=false", "model.dropout=0.1", "model.attention_dropout=0.1", "model.max_length=200", "variant=pre_ln",
     "norm=rms_norm", "norm.eps=0.01", "init=normal", "init.gain=2", "data=cldr_mixed", "data.seed=1", "optimizer=adamw",
     "optimizer.eps=1e-6", "schedule=cosine", "training.batch_tokens=500", "training.label_smoothing=0.1",

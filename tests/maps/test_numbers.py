@@ -42,8 +42,15 @@ def test_a_point_has_its_best_rate_and_the_interval_of_fresh_seeds(runs):
     assert (point["interior"], point["n"]) == (True, 5)
     assert (point["lr"], point["lr_fitted"]) == pytest.approx((1.5e-3, 1.5e-3))
     assert (point["loss"], point["low"], point["high"]) == pytest.approx((np.mean(losses), low, high))
-    assert (point["window"], point["outcomes"], point["steps"]) == (3, "trained 5", 800)
-    assert not point["window_whole"]
+    assert (point["outcomes"], point["steps"]) == ("trained 5", 800)
+
+
+def test_a_window_has_a_width_only_where_both_ends_are_worse(runs):
+    assert numbers.points(runs).set_index(["variant", "depth"]).loc["easy", "window"].isna().all()
+    runs.loc[(runs["seed"] == 100) & (runs["valid_loss"] > 2.05), "valid_loss"] = 2.5
+    windows = numbers.points(runs).set_index(["variant", "depth"])["window"]
+    assert windows["easy"].tolist() == [1, 1, 1]
+    assert windows["hard"].tolist()[2] == 0
 
 
 def test_the_tuning_seed_is_in_no_reported_loss(runs):

@@ -58,6 +58,8 @@ def by_hand(call, rows):
         ("variant=hybrid_norm",),
         ("variant=b2t", "task=language_modelling"),
         ("variant=deep_norm", "task=classification"),
+        ("variant=pre_ln", "model.positions=rotary"),
+        ("variant=pre_ln", "model.positions=alibi"),
     ],
 )
 def test_numbers_are_those_of_every_query_by_hand(line, monkeypatch):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from normexp.config.choice import Choice
 from normexp.config.compose import Composer
 from normexp.config.schema import Config, from_dict, to_dict
 from normexp.sweep.plan import plan
@@ -21,9 +22,14 @@ def _composer() -> Composer:
     return Composer("train")
 
 
+def choice_of(group: str, name: str) -> Choice:
+    """An entry of a group, with the options that its YAML gives it."""
+    return _composer().choice(group, name)
+
+
 def node_of(group: str, name: str, **options: Any) -> dict[str, Any]:
     """What the YAML of a group's entry says, with other options, as plain values."""
-    choice = _composer().choice(group, name)
+    choice = choice_of(group, name)
     return {"name": name, "_target_": choice.target, **choice.options, **options}
 
 

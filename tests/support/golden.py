@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -21,10 +22,11 @@ from normexp.data.corpus import Corpus
 from normexp.data.vocabulary import EOS, SPECIAL, Vocabulary
 from normexp.errors import ConfigError
 from normexp.training.trainer import Trainer
-from tests.support.configs import config_of, with_values
+from tests.support.configs import choice_of, config_of, with_values
 from tests.support.steps import take_step
 
 FOLDER = Path(__file__).parents[1] / "golden"
+DEFAULT = "post_ln"
 STEPS = 4
 RUN = {"seed": 0, "lr": 3e-3, "warmup": "2", "steps": STEPS}
 # Depths apart, so that a constant made from the wrong one shows.
@@ -43,8 +45,13 @@ def command(variant: str) -> str:
 
 @cache
 def resolved(variant: str, task: str, config_dirs: tuple[str, ...], more: tuple[str, ...]) -> Config:
-    """What Hydra composes, once for all tests in a process, because it takes longer than the training."""
-    return config_of(f"variant={variant}", f"task={task}", *more, config_dirs=config_dirs)
+    """What Hydra composes, once for all tests in a process, because it takes longer than the training.
+
+    The YAMLs of the package's variants set no other key, so they share a composition.
+    """
+    if config_dirs or variant == DEFAULT:
+        return config_of(f"variant={variant}", f"task={task}", *more, config_dirs=config_dirs)
+    return replace(resolved(DEFAULT, task, (), more), variant=choice_of("variant", variant))
 
 
 def tiny_run(variant: str, task: str, *more: str, config_dirs: Sequence[str] = ()) -> Config:

@@ -11,6 +11,9 @@ from typing import Any
 
 from normexp.config.schema import Config
 from normexp.records.folder import RunFolder
+from normexp.sweep.executor import run_sweep
+from normexp.sweep.plan import plan
+from normexp.sweep.pools import make_pool
 from tests.support.configs import config_of
 
 TINY = (
@@ -41,6 +44,15 @@ def started(*words: str, cwd: Path) -> subprocess.Popen[str]:
     """The same without waiting for its end, in a session of its own."""
     return subprocess.Popen([sys.executable, "-m", "normexp", *words], cwd=cwd, env=environment(), text=True,
                             start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)  # fmt: skip
+
+
+def swept(*overrides: str, cwd: Path, jobs: int = 2, config_dirs: Sequence[str] = ()) -> bool:
+    """A sweep with worker processes, brought to its end without the table and the figures of the command line.
+
+    Results land in cwd/results. True if all runs completed.
+    """
+    sweep = plan("sweep", [*overrides, f"results={cwd / 'results'}"], config_dirs=config_dirs)
+    return run_sweep(sweep, make_pool("", sweep, jobs))
 
 
 def environment() -> dict[str, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.runs import TINY, normexp, runs
+from tests.support.runs import TINY, normexp, runs, swept
 
 pytestmark = pytest.mark.slow
 SUICIDE = '''
@@ -81,9 +81,7 @@ def test_run_that_raises_fails_alone(tmp_path):
 
 def test_killed_workers_are_tried_again(tmp_path):
     mine = config_dir(tmp_path / "mine", "suicide", SUICIDE, once="Once", always="Always")
-    line = ["variant=once,post_ln,always,pre_ln", f"--config-dir={mine}", "--jobs=2"]
-    done = normexp("sweep", *TINY, *line, cwd=tmp_path)
-    assert done.returncode == 1
+    assert not swept(*TINY, "variant=once,post_ln,always,pre_ln", cwd=tmp_path, config_dirs=[str(mine)])
     found = runs(tmp_path / "results")
     assert {name: run.status["state"] for name, run in found.items()} == {
         "once": "completed",
@@ -97,19 +95,17 @@ def test_killed_workers_are_tried_again(tmp_path):
 
 
 def test_editing_a_users_variant_gives_new_runs(tmp_path):
-    mine = config_dir(tmp_path / "mine", "half", HALF, half="Half")
+    mine = config_dir(tmp_path / "mine", "halved", HALF, half="Half")
     assert sum(len(path.read_text().splitlines()) for path in mine.rglob("*.*")) <= 20
-    line = ["sweep", *TINY, "variant=half", "seed=range(4)", f"--config-dir={mine}", "--jobs=2"]
-    done = normexp(*line, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    line = [*TINY, "variant=half", "seed=range(4)"]
+    assert swept(*line, cwd=tmp_path, config_dirs=[str(mine)])
     results = tmp_path / "results"
     old = {path: json.loads(path.read_text()) for path in results.glob("*/*/status.json")}
     assert len(old) == 4
     assert len({status["pid"] for status in old.values()}) == 2
 
-    (mine / "half.py").write_text(HALF.replace("site.branch(x) / 2", "site.branch(x) / 3"))
-    done = normexp(*line, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    (mine / "halved.py").write_text(HALF.replace("site.branch(x) / 2", "site.branch(x) / 3"))
+    assert swept(*line, cwd=tmp_path, config_dirs=[str(mine)], jobs=1)
     everything = {path: json.loads(path.read_text()) for path in results.glob("*/*/status.json")}
     assert len(everything) == 8
     assert {path: everything[path] for path in old} == old

@@ -18,7 +18,14 @@ from normexp.views.runs import load_runs
 from tests.support.runs import TINY, alive, descendants, environment, runs, started, status, tiny_config, wait_until
 
 pytestmark = pytest.mark.slow
-LONG = ("sweep", *TINY, "steps=100000", "variant=post_ln", "seed=0,1", "--jobs=2")
+LONG = ("sweep", *TINY, "steps=100000", "record.checkpoint_every=100000", "variant=post_ln", "seed=0,1")
+
+
+def training(cwd, jobs=1):
+    """A sweep of two runs of which so many are being trained, and all of its processes."""
+    sweep = started(*LONG, f"--jobs={jobs}", cwd=cwd)
+    wait_until(lambda: sum("step" in status(run) for run in runs(cwd / "results").values()) == jobs)
+    return sweep, descendants(sweep.pid)
 
 
 def end_of(sweep, family) -> str:
@@ -37,22 +44,20 @@ def end_of(sweep, family) -> str:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_a_checkpoint_of_the_last_step(number, tmp_path):
-    sweep = started(*LONG, "record.checkpoint_every=100000", cwd=tmp_path)
-    wait_until(lambda: all("step" in status(run) for run in runs(tmp_path / "results").values()) and
-               len(runs(tmp_path / "results")) == 2)  # fmt: skip
-    family = descendants(sweep.pid)
+    """Of the run that is being trained; the other one is still to come."""
+    sweep, family = training(tmp_path)
     sweep.send_signal(number)
     end_of(sweep, family)
-    for run in runs(tmp_path / "results").values():
-        assert run.status["state"] == "interrupted"
-        assert run.checkpoint.is_file()
-        assert not list(run.path.glob(".*"))
+    stopped, waiting = sorted(runs(tmp_path / "results").values(), key=lambda run: run.status["state"])
+    assert (stopped.status["state"], waiting.status["state"]) == ("interrupted", "pending")
+    assert stopped.checkpoint.is_file()
+    assert not list(stopped.path.glob(".*"))
 
 
 def test_ctrl_c_on_a_terminal_reaches_the_sweep_alone(tmp_path):
     """The terminal interrupts the whole process group in front: the workers must be in others, of the same session."""
     terminal, ours = pty.openpty()
-    command = [sys.executable, "-m", "normexp", *LONG, "record.checkpoint_every=100000"]
+    command = [sys.executable, "-m", "normexp", *LONG, "--jobs=2"]
     sweep = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdin=ours, stdout=ours, stderr=subprocess.PIPE,
                              text=True, start_new_session=True,
                              preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))  # fmt: skip
@@ -71,7 +76,7 @@ def test_ctrl_c_on_a_terminal_reaches_the_sweep_alone(tmp_path):
 @pytest.mark.parametrize("delay", [0.5, 1.5, 3.0])
 def test_a_signal_before_the_first_step_ends_it_too(delay, tmp_path):
     """While it imports, plans, and starts its workers, whichever it is on this machine."""
-    sweep = started(*LONG, cwd=tmp_path)
+    sweep = started(*LONG, "--jobs=2", cwd=tmp_path)
     time.sleep(delay)
     family = descendants(sweep.pid)
     sweep.send_signal(signal.SIGINT)
@@ -79,9 +84,7 @@ def test_a_signal_before_the_first_step_ends_it_too(delay, tmp_path):
 
 
 def test_a_second_signal_does_not_wait_for_a_stopped_worker(tmp_path):
-    sweep = started(*LONG, cwd=tmp_path)
-    wait_until(lambda: sum("step" in status(run) for run in runs(tmp_path / "results").values()) == 2)
-    family = descendants(sweep.pid)
+    sweep, family = training(tmp_path, jobs=2)
     workers = [pid for pid in family if pid != sweep.pid]
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)
@@ -92,10 +95,8 @@ def test_a_second_signal_does_not_wait_for_a_stopped_worker(tmp_path):
 
 
 def test_a_stopped_worker_is_named(tmp_path):
-    sweep = started(*LONG, cwd=tmp_path)
-    wait_until(lambda: sum("step" in status(run) for run in runs(tmp_path / "results").values()) == 2)
-    family = descendants(sweep.pid)
-    run = next(iter(runs(tmp_path / "results").values()))
+    sweep, family = training(tmp_path)
+    run = next(run for run in runs(tmp_path / "results").values() if "step" in status(run))
     os.kill(run.status["pid"], signal.SIGSTOP)
     wait_until(lambda: load_runs(run.path).iloc[0]["state"] == "stopped")  # what `normexp results` shows
     assert load_runs(run.path).iloc[0]["error"].startswith(f"its process {run.status['pid']} was stopped; kill -CONT")

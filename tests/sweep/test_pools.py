@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
-from normexp.errors import LaunchError
-from normexp.sweep.pools import local
+from normexp.errors import ConfigError, LaunchError
+from normexp.sweep.plan import plan
+from normexp.sweep.pools import local, make_pool
 from normexp.sweep.pools.local import LocalPool
-from tests.support.runs import TINY, alive, descendants, normexp, runs, started, status, wait_until
+from tests.support.runs import TINY, alive, descendants, runs, started, status, swept, wait_until
 
 
 @pytest.mark.slow
@@ -31,8 +32,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_hydras_launchers_are_a_pool(launcher, tmp_path):
-    done = normexp("sweep", *TINY, "variant=post_ln,pre_ln", f"hydra/launcher={launcher}", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert swept(*TINY, "variant=post_ln,pre_ln", f"hydra/launcher={launcher}", cwd=tmp_path)
     found = runs(tmp_path / "results")
     assert {name: run.status["state"] for name, run in found.items()} == {"post_ln": "completed", "pre_ln": "completed"}
     (sweep,) = (tmp_path / "results").iterdir()
@@ -46,6 +46,6 @@ def test_pool_that_starts_nothing_says_why(monkeypatch, tmp_path):
 
 
 def test_unknown_pool_is_refused(tmp_path):
-    done = normexp("sweep", *TINY, "--pool=slrm", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: --pool must be one of local, hydra; got slrm\n"
+    sweep = plan("sweep", [*TINY, f"results={tmp_path}"])
+    with pytest.raises(ConfigError, match=r"^--pool must be one of local, hydra; got slrm$"):
+        make_pool("slrm", sweep, jobs=2)

@@ -187,6 +187,12 @@ TABLE = {
         queries="yes",
         opens="stack",
     ),
+    "frac_connections": Row(
+        f"mix sum, {HC_WEIGHTS} mix sum, {HC_WEIGHTS} unsqueeze scale sum",
+        "mix norm F, mix tanh scale shift mix norm F",
+        "1",
+        **PRE_LN,
+    ),
     "attention_residuals": Row(
         "cat",
         {"*": f"{READ} norm F stack, {SHARES} mix norm F stack", "*.01.attention": "mean norm F stack"},
@@ -226,6 +232,21 @@ TABLE = {
         "F scale, F scale sum shift sqrt scale",
         "1",
         **PRE_LN,
+    ),
+    "mv_split": Row(
+        "sum sum norm, tokenmean sub scale sum norm",
+        "F sub scale, F tokenmean, F tokenmean sub scale",
+        "normed",
+        opens="norm",
+    ),
+    # On a sphere.
+    "ngpt": Row(
+        "sum unitnorm, sub scale sum unitnorm",
+        {"*": "F[query queries key keys value out] unitnorm", "*.feed_forward": "F[fc1 hiddengain fc2] unitnorm"},
+        "normed",
+        opens="unitnorm",
+        closes="nothing / scale",
+        scaled="embedding≠ query≠ key≠ value≠ out≠ fc1≠ fc2≠ head≠",  # each column or row by its own norm
     ),
     # Values of attention from another layer.
     "value_residual": Row(

@@ -5,6 +5,8 @@ import torch
 
 from normexp.errors import ConfigError
 from normexp.probes.graph import graph
+from tests.support import golden
+from tests.support.configs import config_of
 from tests.support.models import model_of, node
 from tests.support.references.comparison import REFERENCES, close, outputs
 from tests.support.runs import tiny_config
@@ -19,6 +21,7 @@ ATTENTION_RESIDUALS = ["attention_residuals", "block_attention_residuals"]
         ("block_attention_residuals", {"blocks": 1}),
         ("mhc_lite", {"streams": 3}),
         ("identity_hyper_connections", {"streams": 2}),
+        ("frac_connections", {"parts": 2}),
     ],
 )
 def test_options_do_what_the_reference_does(name, options):
@@ -32,6 +35,7 @@ def test_options_do_what_the_reference_does(name, options):
         ("dense_former", {}),
         ("x0_lambdas", {"first_stream": 1.0, "last_stream": 1.0, "first_embedding": 0.0, "last_embedding": 0.0}),
         ("value_residual", {"share": 0.0}),
+        ("frac_connections", {}),
     ],
 )
 def test_where_it_starts_as_pre_ln(name, options, tokens):
@@ -203,3 +207,87 @@ def test_mhc_lite_has_no_more_streams_than_it_can_permute():
     with pytest.raises(ConfigError, match=r"^variant.streams must be at most 6; got 7$"):
         tiny_config("variant=mhc_lite", "variant.streams=7")
     assert len(model_of("mhc_lite", 1, 1, options={"streams": 6}).encoder.variant.all_permutations) == 720
+
+
+# -- nGPT -------------------------------------------------------------------------------------------------------------
+
+
+def norms_along_the_width(model):
+    """Of every matrix: rows where it reads vectors of the stream or holds words, columns where it writes them."""
+    found = {}
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 2:
+            found[name] = parameter.norm(dim=0 if name.endswith(("out.weight", "fc2.weight")) else 1)
+    return found
+
+
+@pytest.mark.parametrize("task", ["translation", "classification"])
+def test_matrices_of_ngpt_have_norm_1_at_the_start_and_after_updates(task):
+    trainer = golden.trainer_of(golden.tiny_run("ngpt", task))
+    data = trainer.data()
+    start = {name: parameter.clone() for name, parameter in trainer.model.named_parameters()}
+    for _ in range(3):
+        for name, norms in norms_along_the_width(trainer.model).items():
+            assert torch.allclose(norms, torch.ones_like(norms), atol=1e-6), name
+        batch = next(data)
+        trainer.backward(batch)
+        coming = trainer.probe_context(batch).updated_model()
+        trainer.update()
+        for (name, ours), theirs in zip(trainer.model.named_parameters(), coming.parameters(), strict=True):
+            assert torch.allclose(ours, theirs, atol=1e-6), name
+    moved = {n for n, p in trainer.model.named_parameters() if not torch.equal(p, start[n])}
+    assert moved == set(start)
+    assert not [name for name in start if ".sublayer." in name and name.endswith("bias")]
+
+
+def test_what_predicts_has_a_scale_and_a_memory_has_not(tokens):
+    model = model_of("ngpt")
+    memory, trace = traced(model, tokens)
+    assert torch.allclose(memory.norm(dim=-1), torch.ones(memory.shape[:2]), atol=1e-5)
+    assert all(torch.allclose(x.norm(dim=-1), torch.ones(x.shape[:2]), atol=1e-5) for x in streams_of(trace))
+    assert not hasattr(model.encoder.variant, "output_scale")
+    model.decoder.variant.output_scale.data *= 3
+    assert torch.allclose(model(**tokens), 3 * model_of("ngpt")(**tokens), rtol=1e-4, atol=1e-6)
+    assert hasattr(model_of("ngpt", task="classification").encoder.variant, "output_scale")
+
+
+def streams_of(trace):
+    return [value for name, value in trace.items() if name.endswith("/stream")]
+
+
+# -- MV-split ---------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_share_of_the_mean_the_stream_keeps_its_own(tokens):
+    """The mean over the real tokens before the norm; padding has no part in it."""
+    model = model_of("mv_split").double()
+    read = {}
+    for site in model.encoder.sites:
+        site.norm.register_forward_pre_hook(lambda _, args, name=site.name: read.update({name: args[0]}))
+    (out, trace), mask = traced(model, tokens), tokens["source_mask"]
+    streams = streams_of(trace)
+    assert torch.equal(streams[-1], out)
+    for before, summed in zip(streams, read.values(), strict=False):
+        for one, other, real in zip(before, summed, mask, strict=True):
+            assert torch.allclose(one[real].mean(0), other[real].mean(0), atol=1e-12)
+            assert not torch.allclose(one[real], other[real], atol=1e-3)
+
+
+def test_a_decoder_of_mv_split_sees_no_later_token():
+    decoder = model_of("mv_split", task="language_modelling", options={"mean": 0.5}).decoder
+    x = torch.randn(2, 6, 16)
+    changed = x.clone()
+    changed[:, 4:] *= -1
+    one, other = decoder(x), decoder(changed)
+    assert torch.allclose(one[:, :4], other[:, :4], atol=1e-6)
+    assert not torch.allclose(one[:, 4:], other[:, 4:], atol=1e-2)
+
+
+# -- Frac-Connections -------------------------------------------------------------------------------------------------
+
+
+def test_parts_must_divide_the_width():
+    with pytest.raises(ConfigError, match=r"^variant\.parts must divide model\.width = 16; got 3$"):
+        model_of("frac_connections", options={"parts": 3})
+    with pytest.raises(ConfigError, match=r"^variant\.parts must divide model\.width = 64; got 5$"):
+        config_of("variant=frac_connections", "variant.parts=5")

@@ -60,6 +60,8 @@ def test_results_name_a_damaged_run(damage, file, damaged):
 
 @pytest.mark.parametrize(("damage", "file"), [("random_bytes", "status.json"), ("cut_in_half", "curves.parquet"),
                                               ("fifo", "config.yaml"), ("empty", "layers.parquet")])  # fmt: skip
+@pytest.mark.slow
+@pytest.mark.usefixtures("svg_alone")
 def test_figures_are_drawn_of_the_others(damage, file, damaged):
     DAMAGES[damage](first(damaged) / file)
     done = normexp("figures", str(damaged))

@@ -13,6 +13,9 @@ from normexp.views.runs import load_runs
 pytestmark = pytest.mark.filterwarnings("error")
 
 
+alone = pytest.mark.usefixtures("svg_alone")
+
+
 def names(files: list[Path]) -> list[str]:
     return [path.name for path in files]
 
@@ -44,11 +47,14 @@ def test_figures_have_settings_seeds_and_baselines(drawn: dict[str, Path]) -> No
     assert "Open markers" in gradients
 
 
+@pytest.mark.slow
 def test_drawn_twice_the_bytes_are_the_same(sweep: Path, drawn: dict[str, Path], tmp_path: Path) -> None:
     for path in draw(sweep, tmp_path):
         assert path.read_bytes() == drawn[path.name].read_bytes(), path.name
 
 
+@pytest.mark.slow
+@alone
 def test_further_keys_become_rows_lines_and_files(make_sweep: Callable[..., Path]) -> None:
     folder = make_sweep(
         variant=["post_ln", "pre_ln"],
@@ -60,63 +66,73 @@ def test_further_keys_become_rows_lines_and_files(make_sweep: Callable[..., Path
     assert assign_axes(load_runs(folder)) == ("depth", "variant", ["lr", "warmup", "init"])
     files = draw(folder)
     assert files[0].parent == folder / "figures"
-    curves = [path for path in files if path.name.startswith("loss_curves") and path.suffix == ".svg"]
+    curves = [path for path in files if path.name.startswith("loss_curves")]
     assert names(curves) == ["loss_curves-init=xavier_uniform.svg", "loss_curves-init=normal.svg"]
     text = curves[0].read_text()
     assert all(f"<!-- {word} -->" in text for word in ("lr 1e-3", "lr 2e-3", "no warm-up", "warm-up 10 %"))
-    assert "gradient_norms-lr=1e-3,warmup=10pct,init=normal.png" in names(files)
+    assert "gradient_norms-lr=1e-3,warmup=10pct,init=normal.svg" in names(files)
 
 
+@pytest.mark.slow
+@alone
 def test_without_a_depth_sweep_another_key_makes_the_columns(make_sweep: Callable[..., Path]) -> None:
     folder = make_sweep(variant=["post_ln", "pre_ln"], depth=[6], warmup=[0, "10%"], lr=[1e-3, 2e-3])
     assert assign_axes(load_runs(folder)) == ("warmup", "variant", ["lr"])
-    text = draw(folder)[1].read_text()
+    text = draw(folder)[0].read_text()
     assert all(f"<!-- {word} -->" in text for word in ("lr 1e-3", "no warm-up", "warm-up 10 %"))
 
 
+@alone
 def test_another_key_takes_the_colours_where_no_variant_varies(make_sweep: Callable[..., Path]) -> None:
     folder = make_sweep(variant=["post_ln"], depth=[6], lr=[1e-3, 5e-4])
     assert assign_axes(load_runs(folder)).colour == "lr"
-    text = draw(folder)[1].read_text()
+    text = draw(folder)[0].read_text()
     assert text.index("<!-- lr 5e-4 -->") < text.index("<!-- lr 1e-3 -->")
 
 
+@alone
 def test_a_key_may_be_missing_in_some_runs(make_sweep: Callable[..., Path]) -> None:
     folder = make_sweep(variant=["post_ln", "pre_ln"], depth=[6], label_smoothing=[None, 0.1])
-    text = draw(folder)[1].read_text()
+    text = draw(folder)[0].read_text()
     assert "<!-- label_smoothing none -->" in text
     assert "<!-- label_smoothing 0.1 -->" in text
 
 
+@alone
 def test_a_classifier_has_no_decoder_row(make_sweep: Callable[..., Path]) -> None:
     files = draw(make_sweep(task=["classification"], depth=[6], variant=["pre_ln"]))
-    text = files[-2].read_text()
+    text = files[-1].read_text()
     assert "<!-- encoder -->" in text
     assert "<!-- decoder -->" not in text
-    assert "<!-- loss (nats) -->" in files[1].read_text()
+    assert "<!-- loss (nats) -->" in files[0].read_text()
 
 
+@pytest.mark.slow
+@alone
 def test_attention_replaces_a_missing_feed_forward(make_run: Callable[..., Path], tmp_path: Path) -> None:
     for number, sites in enumerate((["attention"], ["attention", "feed_forward"])):
         make_run(tmp_path / "try" / str(number), depth=6, variant="post_ln", seed=number, sites=sites)
-    assert "of a feed-forward or an attention sub-layer" in draw(tmp_path / "try")[-2].read_text()
-    assert "of an attention sub-layer" in draw(tmp_path / "try" / "0")[-2].read_text()
-    assert "of a feed-forward sub-layer" in draw(tmp_path / "try" / "1")[-2].read_text()
+    assert "of a feed-forward or an attention sub-layer" in draw(tmp_path / "try")[-1].read_text()
+    assert "of an attention sub-layer" in draw(tmp_path / "try" / "0")[-1].read_text()
+    assert "of a feed-forward sub-layer" in draw(tmp_path / "try" / "1")[-1].read_text()
 
 
+@alone
 def test_an_unfinished_sweep_draws_what_is_there(make_sweep: Callable[..., Path]) -> None:
     folder = make_sweep(depth=[6, 12], variant=["post_ln"])
     done, pending = (folder / f"depth={depth},variant=post_ln-1a2b3c4d" for depth in ("06", "12"))
     for name in ("curves", "layers"):
         (pending / f"{name}.parquet").unlink()
     (pending / "status.json").write_text(json.dumps({"state": "pending"}))
-    assert len(draw(folder)) == 6
+    assert len(draw(folder)) == 2
     for name in ("curves", "layers"):
         (done / f"{name}.parquet").unlink()
     with pytest.raises(ValueError, match="nothing to draw in"):
         draw(folder)
 
 
+@pytest.mark.slow
+@alone
 def test_several_sweeps_are_drawn_apart(make_sweep: Callable[..., Path]) -> None:
     one = make_sweep("one", depth=[6], variant=["post_ln"])
     two = make_sweep("two", depth=[6], variant=["pre_ln"])

@@ -1,5 +1,6 @@
 """The report: one page that is valid, complete without network and scripts, and says what the tables say."""
 
+import base64
 import json
 import re
 import shutil
@@ -14,6 +15,7 @@ from PIL import Image
 
 from normexp.errors import ConfigError
 from normexp.records.samples import GRAPH, Sample, write_samples
+from normexp.views.figures import draw
 from normexp.views.report import write
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -35,6 +37,12 @@ def swept(write_sweep_once: Callable[..., Path], tmp_path_factory: pytest.TempPa
     return folder
 
 
+@pytest.fixture(scope="module")
+def report(swept: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of the sweep."""
+    return write(swept, tmp_path_factory.mktemp("report") / "page.html")
+
+
 def page(path: Path) -> str:
     """The page, parsed without forgiving anything."""
     text = path.read_text("utf-8")
@@ -42,8 +50,8 @@ def page(path: Path) -> str:
     return text
 
 
-def test_a_sweep_is_one_valid_page(swept: Path, tmp_path: Path) -> None:
-    text = page(write(swept, tmp_path / "page.html"))
+def test_a_sweep_is_one_valid_page(report: Path) -> None:
+    text = page(report)
     for expected in (
         "How do post_ln and pre_ln train at depth 6 and 12 on translation (cldr_dates), within 100 steps?",
         "With all seeds trained: post_ln at depth 6; pre_ln at every depth.",
@@ -59,8 +67,8 @@ def test_a_sweep_is_one_valid_page(swept: Path, tmp_path: Path) -> None:
     assert text.count("<figure>") == 2
 
 
-def test_nothing_is_loaded_and_nothing_is_run(swept: Path, tmp_path: Path) -> None:
-    text = page(write(swept, tmp_path / "page.html"))
+def test_nothing_is_loaded_and_nothing_is_run(report: Path) -> None:
+    text = page(report)
     loaded = re.findall(r"""(?:src|srcset|data|poster|action)=["']([^"']{0,40})""", text)
     assert loaded
     assert all(url.startswith("data:image/") for url in loaded)
@@ -77,6 +85,17 @@ def test_a_study_has_its_claims_with_intervals(tmp_path: Path) -> None:
     assert "normexp probe" in text
 
 
+def test_one_run_of_several_has_a_report_with_its_own_figures(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    """They are the files that were drawn of it, not new ones of all runs beside it."""
+    one, _ = (make_run(tmp_path / "train" / name, depth=6, variant=name, seed=0) for name in ("post_ln", "pre_ln"))
+    drawn = [base64.b64encode(path.read_bytes()).decode() for path in draw(one) if path.stem == "loss_curves"]
+    text = page(write(one))
+    assert any(each in text for each in drawn)
+    assert "<title>post_ln · normexp</title>" in text
+    assert "pre_ln" not in text
+
+
+@pytest.mark.usefixtures("no_pdf")
 def test_several_sweeps_have_a_table_of_contents(make_sweep: Callable[..., Path]) -> None:
     for name in ("one", "two"):
         folder = make_sweep(name, depth=[6], variant=["post_ln"])
@@ -85,6 +104,7 @@ def test_several_sweeps_have_a_table_of_contents(make_sweep: Callable[..., Path]
     assert '<section id="s-two">' in text
 
 
+@pytest.mark.usefixtures("no_pdf")
 def test_runs_that_are_not_finished_are_a_page_too(make_sweep: Callable[..., Path]) -> None:
     folder = make_sweep("early", depth=[6], variant=["post_ln"], state=["running"])
     assert "interrupted" in page(write(folder))
@@ -103,9 +123,9 @@ def test_a_page_that_cannot_be_written_is_an_error(swept: Path, tmp_path: Path) 
 
 @pytest.mark.browser
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
-def test_it_is_not_wider_than_a_phone(swept: Path, tmp_path: Path) -> None:
+def test_it_is_not_wider_than_a_phone(report: Path, tmp_path: Path) -> None:
     """Rendered at 500 pixels, the right edge is free: wide tables and figures scroll inside the page."""
-    path, shot = write(swept, tmp_path / "page.html"), tmp_path / "shot.png"
+    shot = tmp_path / "shot.png"
     command = [
         str(BROWSER),
         "--headless",
@@ -114,7 +134,7 @@ def test_it_is_not_wider_than_a_phone(swept: Path, tmp_path: Path) -> None:
         "--window-size=500,5000",
         "--hide-scrollbars",
     ]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={shot}", path.as_uri()]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={shot}", report.as_uri()]
     subprocess.run(command, capture_output=True, timeout=60, check=True)
     with Image.open(shot) as image:
         edge = image.convert("RGB").crop((image.width - 12, 0, image.width, image.height))

@@ -48,12 +48,15 @@ def test_many_seeds_of_which_some_diverged_have_a_median() -> None:
 
 def test_what_the_table_says(sweep: Path) -> None:
     text = printed(load_runs(sweep))
-    assert "try: xavier_uniform init · layer_norm · tiny · translation" in text
-    assert "100 steps · lr 1e-3 · warm-up 10 % · n = 1–2 seeds" in text
-    assert "unigram 2.93 · position-only 1.89 · target bigram 2.12; outcomes within 100 steps" in text
-    assert "stuck 2/2" in text
-    assert "failed: depth=18,variant=pre_ln,seed=1-1a2b3c4d: ValueError: no such thing; log: " in text
-    assert "at step 70, first to go: decoder.12.feed_forward" in text
+    for said in (
+        "try: xavier_uniform init · layer_norm · tiny · translation",
+        "100 steps · lr 1e-3 · warm-up 10 % · n = 1–2 seeds",
+        "unigram 2.93 · position-only 1.89 · target bigram 2.12; outcomes within 100 steps",
+        "stuck 2/2",
+        "failed: depth=18,variant=pre_ln,seed=1-1a2b3c4d: ValueError: no such thing; log: ",
+        "at step 70, first to go: decoder.12.feed_forward",
+    ):
+        assert said in text
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])

@@ -60,9 +60,11 @@ def sections(folder: Path, spare: Path) -> list[tuple[Path, Section]]:
         if not studies:
             raise
         sweeps = {}
+    # The report of one run, whose sweep is above it, is about the run, with the figures in its own folder.
+    about = {folder if sweep in folder.parents else sweep: runs for sweep, runs in sweeps.items()}
     return [
         *((study, study_section(study)) for study in studies),
-        *((sweep, sweep_section(sweep, runs, spare / str(at))) for at, (sweep, runs) in enumerate(sweeps.items())),
+        *((each, sweep_section(each, runs, spare / str(at))) for at, (each, runs) in enumerate(about.items())),
     ]
 
 

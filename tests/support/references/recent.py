@@ -196,6 +196,102 @@ def value_residual_of_the_layer_below(x: Tensor, w: Weights) -> Tensor:
     return value_residual(x, w, of_the_layer_below=True)
 
 
+# -- on a sphere ------------------------------------------------------------------------------------------------------
+
+
+def unit(x: Tensor) -> Tensor:
+    return x / x.norm(dim=-1, keepdim=True)
+
+
+def ngpt(x: Tensor, w: Weights, gains: int = 2) -> Tensor:
+    """Loshchilov et al. 2024, a plain feed-forward: h ← N(h + |α| (N(F(h)) − h)), q and k normed by head, times s."""
+    width, root = x.shape[-1], math.sqrt(x.shape[-1])
+    x = unit(x)
+    for layer, site in sites_of(w):
+        matrix = lambda name, layer=layer, site=site: w.get(layer, site, f"sublayer.{name}.weight").T  # noqa: E731
+        if site == "feed_forward":
+            hidden = root * w.get(layer, site, "sublayer.inside.hidden.gain") * (x @ matrix("fc1"))
+            f = hidden.clamp(min=0) @ matrix("fc2")
+        else:
+            source = w.memory if site.startswith("cross") else x
+            assert source is not None
+            q, k, v = (
+                heads_of(y @ matrix(name), w.heads) for y, name in ((x, "query"), (source, "key"), (source, "value"))
+            )
+            s = w.get(layer, site, "sublayer.inside.query.gain") * root
+            scores = s**gains * unit(q) @ unit(k).transpose(-1, -2) * math.sqrt(width / w.heads)
+            if (hidden_keys := not_seen(w, site, x.shape[1])) is not None:
+                scores = scores.masked_fill(hidden_keys, -math.inf)
+            f = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2) @ matrix("out")
+        alpha = (w.get(layer, site, "step") * 0.05 * root).abs()
+        x = unit(x + alpha * (unit(f) - x))
+    name = f"{w.stack}.variant.output_scale"
+    return w.tensors[name] * root * x if name in w.tensors else x
+
+
+def ngpt_with_one_gain(x: Tensor, w: Weights) -> Tensor:
+    """s on the queries only, in place of on both."""
+    return ngpt(x, w, gains=1)
+
+
+# -- parts of one stream ----------------------------------------------------------------------------------------------
+
+
+def frac_connections(x: Tensor, w: Weights, unmixed: bool = False) -> Tensor:
+    """Zhu et al. 2025: H ← AᵀH + Bᵀ T(YᵀH) over the m parts of each vector, the weights of each from its own norm."""
+    m = int(str(w.options["parts"]))
+    for layer, site in sites_of(w):
+        get = lambda name, layer=layer, site=site: w.get(layer, site, name)  # noqa: E731
+        h = list(x.chunk(m, dim=-1))
+        normed = [layer_norm(part, w, layer, site, "part_norm") for part in h]
+        y, a = (
+            [get("read_scale") * torch.tanh(n @ get(f"{name}_of")) + get(name)[i] for i, n in enumerate(normed)]
+            for name in ("read", "mix")
+        )
+        b = [get("write_scale") * torch.tanh(n @ get("write_of")) + get("write")[i] for i, n in enumerate(normed)]
+
+        def weighted(by: list[Tensor], h: list[Tensor] = h) -> list[Tensor]:
+            return [sum(by[i][..., j, None] * h[i] for i in range(m)) for j in range(m)]
+
+        read = torch.cat(weighted(y), dim=-1)
+        f = branch(layer_norm(read, w, layer, site), w, layer, site).chunk(m, dim=-1)
+        kept = h if unmixed else weighted(a)
+        x = torch.cat([kept[j] + b[j][..., None] * f[j] for j in range(m)], dim=-1)
+    return own_norm(x, w)
+
+
+def frac_connections_without_mixing(x: Tensor, w: Weights) -> Tensor:
+    return frac_connections(x, w, unmixed=True)
+
+
+# -- mean and rest ----------------------------------------------------------------------------------------------------
+
+
+def token_mean(x: Tensor, w: Weights) -> Tensor:
+    """Over the real tokens of each text; in a decoder over each token and those before it."""
+    if w.stack == "decoder":
+        return torch.stack([x[:, : t + 1].mean(1) for t in range(x.shape[1])], dim=1)
+    assert w.mask is not None
+    return torch.stack([text[real].mean(0) for text, real in zip(x, w.mask, strict=True)])[:, None]
+
+
+def mv_split(x: Tensor, w: Weights, exchanged: bool = True) -> Tensor:
+    """Lu 2026: RMSNorm(R + β V(T) + α (M(T) − M(R))), the run's norm for RMSNorm."""
+    x = own_norm(x, w, "first_norm")
+    for layer, site in sites_of(w):
+        f = branch(x, w, layer, site)
+        mean = token_mean(f, w)
+        difference = mean - token_mean(x, w) if exchanged else mean
+        x = x + w.get(layer, site, "of_rest") * (f - mean) + w.get(layer, site, "of_mean") * difference
+        x = layer_norm(x, w, layer, site)
+    return x
+
+
+def mv_split_adding_the_mean(x: Tensor, w: Weights) -> Tensor:
+    """The branch's mean is added, and that of the stream stays."""
+    return mv_split(x, w, exchanged=False)
+
+
 # -- streams with constrained mixing ----------------------------------------------------------------------------------
 
 
@@ -258,6 +354,9 @@ REFERENCES = {
     "value_residual": value_residual,
     "mhc_lite": mhc_lite,
     "identity_hyper_connections": identity_hyper_connections,
+    "ngpt": ngpt,
+    "mv_split": mv_split,
+    "frac_connections": frac_connections,
 }
 MUTATIONS = {
     "attention_residuals": attention_residuals_over_running_sums,
@@ -270,4 +369,7 @@ MUTATIONS = {
     "value_residual": value_residual_of_the_layer_below,
     "mhc_lite": mhc_lite_transposed,
     "identity_hyper_connections": identity_hyper_connections_reading_the_mean,
+    "ngpt": ngpt_with_one_gain,
+    "mv_split": mv_split_adding_the_mean,
+    "frac_connections": frac_connections_without_mixing,
 }
