@@ -45,7 +45,8 @@ def _points(name: str, points: pd.DataFrame) -> Iterator[list[str]]:
     for place, part in points.groupby(keys, sort=False, dropna=False) if keys else [((), points)]:
         at = ", ".join(f"{key} {number(value)}" for key, value in zip(keys, place, strict=True))
         regret = part.assign(**{each: part[each] - part["floor"] for each in ("loss", "low", "high")})
-        yield from _row(name, "regret at its best rate", at, regret, "loss", best=1, ends=("low", "high"))
+        kind = "regret" if part["floor"].max() > 0 else "loss"  # a floor of 0 is one that is not known
+        yield from _row(name, f"{kind} at its best rate", at, regret, "loss", best=1, ends=("low", "high"))
         yield from _row(name, "best rate", at, part, "lr")
         yield from _row(name, "usable rates, octaves", at, part, "window", best=-1)
 
