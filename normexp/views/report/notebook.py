@@ -1,4 +1,4 @@
-"""The report as a notebook: the same texts, and cells that compute its tables and figures anew."""
+"""The report as a notebook: the same texts, and cells that compute its tables and figures again."""
 
 import base64
 import os
