@@ -10,7 +10,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
 DOCUMENTS = [
-    *(ROOT / "README.md", ROOT / ".github" / "CONTRIBUTING.md", *sorted(REFERENCE.rglob("*.md"))),
+    *(
+        ROOT / "README.md",
+        ROOT / ".github" / "CONTRIBUTING.md",
+        ROOT / "configs" / "TUTORIAL.md",
+        *sorted(REFERENCE.rglob("*.md")),
+    ),
     *sorted(path for folder in ("normexp", "configs", "tests") for path in (ROOT / folder).rglob("README.md")),
 ]
 

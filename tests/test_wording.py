@@ -44,7 +44,12 @@ FILES = sorted(
     [ROOT / "README.md", *(ROOT / "configs").rglob("*.yaml")]
     + [path for folder in ("normexp", "scripts") for path in (ROOT / folder).rglob("*.py")]
     + [path for folder in ("normexp", "configs", ".github", "tests") for path in (ROOT / folder).rglob("README.md")]
-    + [ROOT / ".github" / "CONTRIBUTING.md", ROOT / "pyproject.toml", ROOT / "scripts" / "reference"]
+    + [
+        ROOT / ".github" / "CONTRIBUTING.md",
+        ROOT / "configs" / "TUTORIAL.md",
+        ROOT / "pyproject.toml",
+        ROOT / "scripts" / "reference",
+    ]
 )
 QUOTED = re.compile(r"""^[a-zA-Z]{0,2}("{3}|'{3}|"|')(.*)\1$""", re.DOTALL)
 TEXT = (tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING))
