@@ -51,14 +51,13 @@ class Outcome:
         kills = ", ".join(f"{count} {kind}" for kind, count in self.kills.items())
         done = sum(self.kills.values()), kills, sum(self.damages.values()), self.commands, self.sweeps
         faults = len(self.lost), len(self.different), len(self.tracebacks), len(self.left)
-        return (
-            "{} kills ({}) and {} damages in {} commands, {} sweeps completed: ".format(*done)
-            + "{} runs lost, {} tables different, {} tracebacks, {} processes left".format(*faults)
-        )
+        return "{} kills ({}) and {} damages in {} commands, {} sweeps completed: ".format(
+            *done
+        ) + "{} runs lost, {} tables different, {} tracebacks, {} processes left".format(*faults)
 
 
 class Chaos:
-    """Sweeps of two runs for each seed in folders of their own below `folder`, each compared with one that nothing disturbs."""
+    """Sweeps of two runs for each seed, in folders of their own; each is compared with one that nothing disturbs."""
 
     def __init__(self, folder: Path, seeds: int = 2, seed: int = 0) -> None:
         self.folder, self.random, self.outcome = folder, random.Random(seed), Outcome()

@@ -48,4 +48,4 @@ def test_pool_that_starts_nothing_says_why(monkeypatch, tmp_path):
 def test_unknown_pool_is_refused(tmp_path):
     done = normexp("sweep", *TINY, "--pool=slrm", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: --pool must be one of local, hydra; got slrm\n"
+    assert done.stderr == "error: --pool must be one of local, slurm, hydra; got slrm\n"
