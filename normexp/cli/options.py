@@ -87,7 +87,11 @@ Cfg = Annotated[
 Name = Annotated[str, typer.Option(help="Name of the sweep; by default it is made from the overrides.")]
 Jobs = Annotated[int, typer.Option(help="Runs at a time; 0 means one per core, or one on a GPU.", min=0)]
 PoolName = Annotated[
-    str, typer.Option("--pool", help="Where runs go: local, or hydra with hydra/launcher=NAME.", show_default="local")
+    str,
+    typer.Option("--pool", help="Where runs go: local, slurm, hydra (with hydra/launcher=NAME).", show_default="local"),
+]
+Submit = Annotated[
+    bool, typer.Option("--submit", help="With --pool slurm: return at once; normexp status tells how the runs do.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the runs and what each would cost.")]
 Estimate = Annotated[

@@ -20,6 +20,7 @@ from normexp.cli.options import (
     PoolName,
     Style,
     StyleName,
+    Submit,
     Yes,
 )
 from normexp.cli.shell import bad_input, interruptible, print_out, results_folder, set_hub
@@ -27,6 +28,7 @@ from normexp.errors import ConfigError
 
 if TYPE_CHECKING:
     from normexp.sweep.plan import Sweep
+    from normexp.sweep.pools import Pool
 
 
 def train(
@@ -48,6 +50,7 @@ def sweep(
     name: Name = "",
     jobs: Jobs = 0,
     pool: PoolName = "",
+    submit: Submit = False,
     dry_run: DryRun = False,
     estimate: Estimate = False,
     offline: Offline = False,
@@ -61,7 +64,7 @@ def sweep(
     The same command again skips runs that are complete and resumes those that were interrupted.
     """
     set_hub(offline)
-    _run("sweep", overrides, config_dir, name, jobs, pool, dry_run, estimate, yes)
+    _run("sweep", overrides, config_dir, name, jobs, pool, dry_run, estimate, yes, submit)
 
 
 def probe(
@@ -70,6 +73,7 @@ def probe(
     name: Name = "",
     jobs: Jobs = 0,
     pool: PoolName = "",
+    submit: Submit = False,
     dry_run: DryRun = False,
     estimate: Estimate = False,
     offline: Offline = False,
@@ -83,7 +87,7 @@ def probe(
     [bold]probe.every[/] steps: [bold]normexp sweep depth=6 probe=\\[gradient_norm,stream][/].
     """
     set_hub(offline)
-    _run("probe", overrides, config_dir, name, jobs, pool, dry_run, estimate, yes)
+    _run("probe", overrides, config_dir, name, jobs, pool, dry_run, estimate, yes, submit)
 
 
 def reproduce(
@@ -176,12 +180,15 @@ def _run(
     dry_run: bool = False,
     estimate: bool = False,
     yes: bool = False,
+    submit: bool = False,
 ) -> None:
     with bad_input():
         from normexp.sweep.plan import default_jobs, plan
+        from normexp.sweep.pools import ELSEWHERE, make_pool
         from normexp.sweep.progress import count_of
 
-        sweep = plan(command, overrides or [], config_dirs=config_dir or [], name=name, many=yes)
+        remote = pool in ELSEWHERE
+        sweep = plan(command, overrides or [], config_dirs=config_dir or [], name=name, many=yes, elsewhere=remote)
         if dry_run or estimate:
             from normexp.sweep import estimate as costs
 
@@ -189,15 +196,36 @@ def _run(
             return
         from normexp.records.folder import ensure_writable_dir
         from normexp.sweep.executor import run_sweep
-        from normexp.sweep.pools import make_pool
 
+        if submit and pool != "slurm":
+            raise ConfigError("--submit needs --pool slurm")
         workers = make_pool(pool, sweep, jobs)
         ensure_writable_dir(sweep.results, "results")
         typer.echo(f"{count_of(len(sweep.runs))} in {sweep.path}", err=True)
+        if submit:
+            with interruptible():
+                _submit(sweep, workers)
+            return
         with interruptible():
             complete = run_sweep(sweep, workers, lambda text: typer.echo(text, err=True))
         _report(sweep)
         raise typer.Exit(0 if complete else 1)
+
+
+def _submit(sweep: "Sweep", pool: "Pool") -> None:
+    """Hand the runs that are to do to the cluster and return; those that are in a job already stay there."""
+    from normexp.sweep.executor import prepare
+    from normexp.sweep.pools.slurm import SlurmPool
+    from normexp.sweep.progress import count_of
+
+    assert isinstance(pool, SlurmPool)
+    queued = pool.queued()
+    todo = prepare(sweep, lambda text: typer.echo(text, err=True), leave=queued)
+    jobs = pool.submit([folder.path for folder in todo]) if todo else {}
+    already = f", {count_of(len(queued))} in a job already" if queued else ""
+    numbers = ", ".join(sorted({job.partition("_")[0] for job in jobs.values()}))
+    typer.echo(f"{count_of(len(todo))} submitted" + (f" as job {numbers}" if jobs else "") + already)
+    typer.echo(f"normexp status {sweep.path} tells how they do", err=True)
 
 
 def _report(sweep: "Sweep") -> None:

@@ -108,6 +108,15 @@ def results(
             print_out(table.table(runs))
 
 
+def status(folder: Folder = None) -> None:
+    """Print how the runs of a sweep are doing, on this machine or in a Slurm queue: states, jobs, logs, what failed."""
+    with bad_input():
+        from normexp.sweep.status import describe
+        from normexp.views.runs import in_order
+
+        print_out(describe(in_order(existing(folder))))
+
+
 def repair_runs(folder: Path) -> None:
     """Repair the damaged runs in a folder and say what was done, on stderr."""
     from normexp.sweep.repair import repair

@@ -97,6 +97,19 @@ class ProbeSchedule:
 
 
 @dataclass(frozen=True)
+class Slurm:
+    minutes: int = key(0, "time that a job asks for; 0: three times the estimate, and ten minutes", ge=0)
+    gigabytes: float = key(0.0, "memory that a job asks for; 0: from the estimate", ge=0)
+    cpus: int = key(1, "CPUs of a job", ge=1)
+    gpus: int = key(0, "GPUs of a job", ge=0)
+    runs: int = key(1, "runs that share a job, and its GPU", ge=1)
+    at_once: int = key(256, "jobs of a sweep that may run at the same time", ge=1)
+    partition: str = key("", "partition; empty: the cluster's default")
+    account: str = key("", "account; empty: the user's default")
+    setup: str = key("", "a shell command that every job starts with, such as module load python")
+
+
+@dataclass(frozen=True)
 class Config:
     """All settings of one run, resolved and checked."""
 
@@ -118,6 +131,7 @@ class Config:
     record: Record = field(default_factory=Record)
     probe: ProbeSchedule = key(ProbeSchedule(), "when probes measure", identity=False)
     probes: tuple[Choice, ...] = key((), "what is measured, with its options; probe=[…] chooses", identity=False)
+    slurm: Slurm = key(Slurm(), "what --pool slurm asks the cluster for", identity=False)
     name: str = key("", "name of the sweep; empty: made from the overrides", identity=False)
     results: str = key("${oc.env:NORMEXP_RESULTS,results}", "output directory for runs", identity=False)
     config_dirs: tuple[str, ...] = key((), "folders with your own configs and classes (--config-dir)", identity=False)

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import math
 import os
 import shutil
 import socket
@@ -172,6 +173,19 @@ class RunFolder:
         """What the tables of the earlier attempts measure, see `measurements`."""
         from_status = self.status.get("measured")
         return from_status or next((each.get("measured") for each in self.provenance[::-1]), None)
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the run's process last touched the lock; infinite if none ever did."""
+        try:
+            return time.time() - os.lstat(self.path / "lock").st_mtime
+        except OSError:
+            return math.inf
+
+    def beat(self) -> None:
+        """Say that the run's process lives."""
+        with suppress(OSError):
+            os.utime(self.path / "lock", follow_symlinks=False)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -92,6 +92,13 @@ def duration(seconds: float) -> str:
     return f"{max(1.0, seconds / 60):.0f} minute{'s' * (seconds >= 90)}"
 
 
+def longest(sweep: Sweep) -> float:
+    """About how many seconds the costliest run takes on one core of this machine, which a GPU will not exceed."""
+    config = max((run.config for run in sweep.runs), key=relative_cost)
+    config = replace(config, training=replace(config.training, device="cpu", amp="none", compile=False))
+    return _seconds(config) if config.steps else _seconds_untrained(config)
+
+
 def _done(run: PlannedRun, folder: RunFolder) -> bool:
     return folder.path.is_dir() and folder.finished_as(run.config)
 

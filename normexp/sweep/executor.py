@@ -1,6 +1,6 @@
 """Run a sweep: give all runs to a pool, then give the runs whose worker died a second and a third try."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from normexp.config.schema import Config
@@ -31,17 +31,27 @@ def run_sweep(sweep: Sweep, pool: Pool, say: Callable[[str], None] = lambda text
         raise DiskError(what) from error
 
 
-def _run_sweep(sweep: Sweep, pool: Pool, say: Callable[[str], None]) -> bool:
+def prepare(sweep: Sweep, say: Callable[[str], None], leave: Collection[str] = ()) -> list[RunFolder]:
+    """Write what the sweep has not written yet; the folders of the runs to do, pending, the longest first.
+
+    leave: the runs that are left as they are.
+    """
     for line in repairs(sweep):
         say(line)
     sweep.create()
-    configs = {folder.path: run.config for run, folder in zip(sweep.runs, sweep.folders, strict=True)}
-    costs = {path: relative_cost(config) for path, config in configs.items()}
-    todo = [folder for folder in sweep.folders if not folder.finished_as(configs[folder.path])]
-    todo.sort(key=lambda folder: -costs[folder.path])  # the longest first, so that no core idles at the end
-    for folder in todo:
+    pairs = [(run, folder) for run, folder in zip(sweep.runs, sweep.folders, strict=True) if run.name not in leave]
+    todo = [(run, folder) for run, folder in pairs if not folder.finished_as(run.config)]
+    todo.sort(key=lambda pair: -relative_cost(pair[0].config))  # so that no core idles at the end
+    for _, folder in todo:
         if not folder.locked:  # else another command is running it, and ours will wait for it
             folder.update(state="pending", error=None)
+    return [folder for _, folder in todo]
+
+
+def _run_sweep(sweep: Sweep, pool: Pool, say: Callable[[str], None]) -> bool:
+    todo = prepare(sweep, say)
+    configs = {folder.path: run.config for run, folder in zip(sweep.runs, sweep.folders, strict=True)}
+    costs = {path: relative_cost(config) for path, config in configs.items()}
     before = {folder.path: folder.status["attempts"] for folder in todo}
 
     with Progress(sweep.folders, list(costs.values()), [config.steps for config in configs.values()]):

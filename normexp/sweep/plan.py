@@ -70,12 +70,19 @@ class Sweep:
 
 
 def plan(
-    command: str, overrides: Sequence[str], *, config_dirs: Sequence[str] = (), name: str = "", many: bool = False
+    command: str,
+    overrides: Sequence[str],
+    *,
+    config_dirs: Sequence[str] = (),
+    name: str = "",
+    many: bool = False,
+    elsewhere: bool = False,
 ) -> Sweep:
     """The runs of a command, in the order of its overrides.
 
     command: sweep, probe, or train, which is a sweep of one run. name: of the sweep; empty means one made from the
-    overrides. many: more than MOST_RUNS runs are meant.
+    overrides. many: more than MOST_RUNS runs are meant. elsewhere: they run on other machines, so a device that the
+    user names is taken as given, and the size of this machine does not count.
     Raises ConfigError, with nothing written, if any run cannot be built.
     """
     composer = Composer(command, config_dirs)
@@ -97,12 +104,13 @@ def plan(
         check(config)
         check_read(config, set_keys)
         check_buildable(config, set_keys)
-        config = replace(config, training=replace(config.training, device=device_of(config.training.device)))
+        if not elsewhere or config.training.device == "auto":
+            config = replace(config, training=replace(config.training, device=device_of(config.training.device)))
         if config.data.fingerprint:
             if config.data not in pinned:
                 pinned[config.data] = config.data.planned()
             config = replace(config, data=pinned[config.data])
-        if not launcher:
+        if not (launcher or elsewhere):
             check_size(config)
         run = PlannedRun(config, run_name(config, swept))
         runs.setdefault(run.name, run)

@@ -14,7 +14,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from normexp.config.choice import add_to_path
@@ -25,11 +26,29 @@ from normexp.records.atomic import remove_leftovers
 from normexp.records.folder import RunFolder, is_current, measurements
 
 log = logging.getLogger("normexp")
+BEAT = 10.0  # seconds between signs of life
 
 
 def never() -> bool:
     """Go on until the run has ended."""
     return False
+
+
+@contextmanager
+def beating(folder: RunFolder) -> Iterator[None]:
+    """Touch the run's lock now and every BEAT seconds, for those who cannot see the process or its lock."""
+    over = threading.Event()
+
+    def beat() -> None:
+        folder.beat()
+        while not over.wait(BEAT):
+            folder.beat()
+
+    threading.Thread(target=beat, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def execute(path: Path, stop: Callable[[], bool] = never) -> None:
@@ -39,7 +58,7 @@ def execute(path: Path, stop: Callable[[], bool] = never) -> None:
     stop: whether to end after the current step; then a checkpoint is left and StoppedError raised.
     """
     folder = RunFolder(path)
-    with folder.lock():
+    with folder.lock(), beating(folder):
         remove_leftovers(path)
         removed = folder.discard_foreign()
         config = folder.config

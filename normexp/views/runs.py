@@ -19,6 +19,7 @@ from normexp.records.tables import SCHEMAS, read_table
 # Keys that do not change what a run computes.
 HOUSEKEEPING = (
     *("name", "results", "config_dirs", "launcher", "jobs", "console", "hydra", "threads", "device"),
+    "slurm",
     *("probe", "probes"),
 )
 STATUS = (
@@ -44,19 +45,22 @@ def load_runs(folder: Path | str) -> pd.DataFrame:
     Of a sweep, these are the runs of its last command. Runs from before a variant or a default was edited stay on
     disk, but are left out: they would look like another seed of the new ones.
     """
-    folder = Path(folder)
+    frame = pd.DataFrame([_row(run) for run in in_order(Path(folder))])
+    for column in STATUS:
+        if column not in frame:
+            frame[column] = None
+    return frame
+
+
+def in_order(folder: Path) -> list[Path]:
+    """The run folders at or below a folder, in the order of their sweeps. Raises ConfigError if there is none."""
     found = list(find_runs(folder))
     if not found:
         raise ConfigError(f"no run in {folder}: a run is a folder with config.yaml and status.json")
     by_sweep: dict[Path, list[Path]] = {}
     for run in sorted(found):
         by_sweep.setdefault(run.parent, []).append(run)
-    ordered = [run for sweep, runs in by_sweep.items() for run in _in_order(sweep, runs)]
-    frame = pd.DataFrame([_row(run) for run in ordered])
-    for column in STATUS:
-        if column not in frame:
-            frame[column] = None
-    return frame
+    return [run for sweep, runs in by_sweep.items() for run in _in_order(sweep, runs)]
 
 
 def find_runs(folder: Path, depth: int = 0) -> Iterator[Path]:

@@ -105,4 +105,4 @@ def test_groups_are_the_keys_with_choices(config):
 
 
 def test_keys_without_identity_are_listed_once():
-    assert set(ignored_keys()) == {"name", "results", "config_dirs", "probe", "probes", "training.threads"}
+    assert set(ignored_keys()) == {"name", "results", "config_dirs", "probe", "probes", "slurm", "training.threads"}

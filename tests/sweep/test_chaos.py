@@ -1,4 +1,4 @@
-"""Whatever is killed or damaged, and when: every run completes, to the same bytes. In full: scripts/chaos.py."""
+"""Whatever is killed or damaged, all runs complete, to the same bytes. In full: scripts/chaos.py."""
 
 import pytest
 

@@ -6,7 +6,7 @@ from normexp.errors import ConfigError
 from normexp.sweep.plan import Sweep, default_jobs
 from normexp.sweep.pools.pool import Pool
 
-__all__ = ["POOLS", "Pool", "make_pool"]
+__all__ = ["ELSEWHERE", "POOLS", "Pool", "make_pool"]
 
 
 def _local(sweep: Sweep, jobs: int) -> Pool:
@@ -23,7 +23,16 @@ def _hydra(sweep: Sweep, jobs: int) -> Pool:
     return HydraPool(sweep.path, sweep.launcher)
 
 
-POOLS: dict[str, Callable[[Sweep, int], Pool]] = {"local": _local, "hydra": _hydra}
+def _slurm(sweep: Sweep, jobs: int) -> Pool:
+    from normexp.sweep.pools.slurm import SlurmPool
+
+    if jobs:
+        raise ConfigError("--jobs is not used by --pool slurm; set slurm.at_once")
+    return SlurmPool(sweep)
+
+
+POOLS: dict[str, Callable[[Sweep, int], Pool]] = {"local": _local, "slurm": _slurm, "hydra": _hydra}
+ELSEWHERE = ("slurm",)  # pools whose workers are on other machines
 
 
 def make_pool(name: str, sweep: Sweep, jobs: int) -> Pool:
@@ -36,4 +45,7 @@ def make_pool(name: str, sweep: Sweep, jobs: int) -> Pool:
         raise ConfigError(f"--pool must be one of {', '.join(POOLS)}; got {name}")
     if sweep.launcher and name != "hydra":
         raise ConfigError(f"{sweep.launcher[0]} is only used by --pool hydra; remove it")
+    asked = next((text for text in sweep.overrides if text.lstrip("+").startswith("slurm.")), "")
+    if asked and name != "slurm":
+        raise ConfigError(f"{asked} is only used by --pool slurm; remove it")
     return POOLS[name](sweep, jobs)

@@ -1,0 +1,179 @@
+"""--pool slurm: killed and requeued jobs continue, with equal tables; -m cluster runs it on a real Slurm."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from normexp.config.identity import identity
+from normexp.errors import ConfigError
+from normexp.records.folder import RunFolder
+from normexp.sweep.plan import plan
+from normexp.sweep.pools import make_pool, queue
+from normexp.sweep.pools.slurm import end_of
+from normexp.sweep.worker import beating
+from tests.support import slurm
+from tests.support.runs import TINY, alive, environment, normexp, runs, status, tiny_config, wait_until
+
+KEYS = ("steps=60", "record.checkpoint_every=2", "record.flush_every=2", "model.dropout=0.1")
+LINE = ("sweep", "--name=try", *TINY, *KEYS, "variant=post_ln,pre_ln,no_residual", "seed=range(4)")
+TABLES = ("curves.parquet", "layers.parquet")
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_a_cluster_does_what_this_machine_does(tmp_path, monkeypatch):
+    """Twelve runs are submitted; one is killed, one requeued, a third stopped for good; all complete."""
+    if reason := slurm.missing():
+        pytest.skip(reason)
+    for name in ("slurm", "here", "there"):
+        (tmp_path / name).mkdir()
+    here = normexp(*LINE, cwd=tmp_path / "here")
+    assert here.returncode == 0, here.stderr
+    with slurm.cluster(tmp_path / "slurm") as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        submitted = normexp(*LINE, "--pool=slurm", "--submit", cwd=tmp_path / "there")
+        assert submitted.returncode == 0, submitted.stderr
+        assert submitted.stdout == "12 runs submitted as job 1\n"
+        assert environment()["SLURM_CONF"] == variables["SLURM_CONF"]
+        again = normexp(*LINE, "--pool=slurm", "--submit", cwd=tmp_path / "there")
+        assert again.stdout == "0 runs submitted, 12 runs in a job already\n"
+
+        sweep = tmp_path / "there" / "results" / "try"
+        killed, requeued = wait_for_two(tmp_path / "there" / "results")
+        os.kill(status(killed)["pid"], signal.SIGKILL)
+        job = queue.jobs_of(sweep)[requeued.name]
+        subprocess.run(["scontrol", "requeue", job], check=True)
+        wait_until(lambda: not alive(status(killed)["pid"]))
+        told = normexp("status", str(sweep), cwd=tmp_path)
+        assert "12 runs: " in told.stdout
+        assert f"{killed.name}: its job ended (" in told.stdout or "lost" not in told.stdout, told.stdout
+
+        done = normexp(*LINE, "--pool=slurm", cwd=tmp_path / "there")
+        assert done.returncode == 0, done.stderr
+        told = normexp("status", str(sweep), cwd=tmp_path)
+        assert "12 runs: 12 completed" in told.stdout
+    assert "resumed after step" in killed.log.read_text()
+    assert "resumed after step" in requeued.log.read_text()
+    assert equal(tmp_path / "here", tmp_path / "there")
+
+
+def wait_for_two(results: Path) -> list[RunFolder]:
+    """Two runs that have a checkpoint and are being trained."""
+    found: list[RunFolder] = []
+
+    def seen() -> bool:
+        running = [run for run in runs(results).values() if run.status["state"] == "running"]
+        found[:] = [run for run in running if run.checkpoint.exists()]
+        return len(found) == 2
+
+    wait_until(seen, 600)
+    return found
+
+
+def equal(one: Path, other: Path) -> bool:
+    """Whether all runs of two folders have tables of the same bytes."""
+    found = [list(runs(each / "results").values()) for each in (one, other)]
+    tables = [{(run.name, name): (run.path / name).read_bytes() for run in each for name in TABLES} for each in found]
+    assert len(tables[0]) == 24
+    return tables[0] == tables[1]
+
+
+@pytest.mark.parametrize(
+    ("state", "running", "silence", "reason"),
+    [
+        ("PENDING", 0, 1e9, ""),
+        ("RUNNING", 5, 1e9, ""),  # it has just started
+        ("RUNNING", 500, 5, ""),
+        ("RUNNING", 500, 61, "no sign of life for 60 s"),
+        ("SUSPENDED", 0, 1e9, ""),
+        ("NODE_FAIL", 0, 1, "NODE_FAIL"),
+        ("gone", 0, 1, "gone"),
+        (None, 0, 5, ""),  # Slurm does not answer
+        (None, 500, 61, "no sign of life for 60 s"),
+    ],
+)
+def test_a_job_counts_as_dead(state, running, silence, reason):
+    assert end_of(state, running, silence) == reason
+
+
+def test_a_worker_gives_signs_of_life(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.create(tiny_config())
+    assert folder.silence == float("inf")
+    with folder.lock():
+        os.utime(folder.path / "lock", (0, 0))
+        assert folder.silence > 1e9
+        with beating(folder):
+            wait_until(lambda: folder.silence < 60)
+
+
+def test_what_a_job_asks_for_is_no_part_of_a_run():
+    assert identity(tiny_config("slurm.minutes=5", "slurm.partition=big")) == identity(tiny_config())
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch) -> Path:
+    """A machine with Slurm's commands, of which squeue prints what the file `queue` holds."""
+    (tmp_path / "bin").mkdir()
+    for name, line in {"sbatch": "", "srun": "", "scancel": "", "squeue": f"cat {tmp_path}/queue"}.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    return tmp_path
+
+
+def planned(tmp_path, *more, **options):
+    return plan("sweep", [*TINY, "seed=0,1", "variant=post_ln", f"results={tmp_path}/results", *more], **options)
+
+
+def test_a_job_asks_for_what_the_keys_say(programs):
+    keys = ("slurm.minutes=7", "slurm.gigabytes=1.5", "slurm.partition=big", "slurm.gpus=1", "slurm.runs=2")
+    asked = make_pool("slurm", planned(programs, *keys), 0).parameters
+    assert {key: asked[key] for key in ("time", "mem", "partition", "gpus_per_node", "cpus_per_task")} == {
+        "time": 7,
+        "mem": "1536MB",
+        "partition": "big",
+        "gpus_per_node": 1,
+        "cpus_per_task": 2,
+    }
+
+
+def test_a_job_asks_for_what_the_estimate_says(programs):
+    asked = make_pool("slurm", planned(programs), 0).parameters
+    assert 11 <= asked["time"] <= 20
+    assert asked["mem"] == "2048MB"
+    assert "partition" not in asked
+
+
+def test_the_queue_is_read_without_accounting(programs):
+    (programs / "queue").write_text("7_0 RUNNING\n7_1 PENDING\n8 COMPLETED\n")
+    sweep = programs / "sweep"
+    (sweep / "jobs").mkdir(parents=True)
+    queue.record(sweep, {"a": "7_0", "b": "7_1"})
+    queue.record(sweep, {"a": "8"})
+    assert queue.jobs_of(sweep) == {"a": "8", "b": "7_1"}
+    assert queue.states(["7_0"]) == {"7_0": "RUNNING", "7_1": "PENDING", "8": "COMPLETED"}
+
+
+def test_a_device_of_another_machine_is_taken_as_given(tmp_path):
+    with pytest.raises(ConfigError, match=r"training\.device must be auto, cpu or a device of this machine"):
+        planned(tmp_path, "training.device=cuda:7")
+    assert planned(tmp_path, "training.device=cuda:7", elsewhere=True).runs[0].config.training.device == "cuda:7"
+
+
+@pytest.mark.parametrize(
+    ("pool", "more", "jobs", "sentence"),
+    [
+        ("slurm", (), 0, "--pool slurm needs sbatch and srun; run it on a machine of the cluster"),
+        ("slurm", (), 2, "--jobs is not used by --pool slurm; set slurm.at_once"),
+        ("local", ("slurm.minutes=5",), 0, "slurm.minutes=5 is only used by --pool slurm; remove it"),
+    ],
+)
+def test_what_does_not_fit_is_refused(pool, more, jobs, sentence, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match=f"^{sentence}$"):
+        make_pool(pool, planned(tmp_path, *more), jobs)
