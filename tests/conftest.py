@@ -1,7 +1,9 @@
 """What many tests need: tokens for a small model, one thread, the same random examples."""
 
 import signal
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -47,6 +49,18 @@ def no_pdf(monkeypatch: pytest.MonkeyPatch) -> None:
 def svg_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures as SVG, whose words can be read, which takes a quarter of the time."""
     monkeypatch.setitem(SHEETS, "default", SHEETS["default"]._replace(kinds=("svg",)))
+
+
+@pytest.fixture
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working directory outside the repository, whose modules are forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NORMEXP_RESULTS", raising=False)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield tmp_path
+    for name, module in [*sys.modules.items()]:
+        if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
@@ -28,18 +27,6 @@ def commands_of(guide: str) -> list[list[str]]:
     text = (ROOT / guide / "README.md").read_text()
     found = re.findall(r"(?:^|`)(normexp [^`\n]*--config-dir lab[^`\n]*)", text, flags=re.MULTILINE)
     return [shlex.split(command)[1:] for command in found]
-
-
-@pytest.fixture
-def outside(tmp_path, monkeypatch):
-    """A working directory outside the repository, whose modules are forgotten afterwards."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("NORMEXP_RESULTS", raising=False)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    yield tmp_path
-    for name, module in [*sys.modules.items()]:
-        if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
-            del sys.modules[name]
 
 
 @pytest.mark.slow

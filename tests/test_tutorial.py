@@ -42,27 +42,25 @@ def test_the_notebook_has_ten_lines():
 
 
 @pytest.mark.slow
-def test_every_command_works_in_its_turn(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("NORMEXP_RESULTS", raising=False)
+def test_every_command_works_in_its_turn(outside):
     for name, text in re.findall(r"`(lab/[\w/.]+)`:\n\n```(?:python|yaml)\n(.*?)```", TUTORIAL, re.DOTALL):
-        path = tmp_path / name
+        path = outside / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     for command in commands():
         done = in_process(*in_short(command))
         assert done.exit_code == 0, (command, done.stderr)
         assert done.stdout.strip(), command
-    assert (tmp_path / "no_residual.svg").is_file()
-    figures = {path.name for path in tmp_path.glob("results/*/figures/*.png")}
+    assert (outside / "no_residual.svg").is_file()
+    figures = {path.name for path in outside.glob("results/*/figures/*.png")}
     assert {"loss_curves.png", "gradient_norms.png"} <= figures
     assert any(re.fullmatch(r"probe_position_r2(-.*)?\.png", name) for name in figures)
 
     (code,) = re.findall(r"```python\n(import normexp\n.*?)```", TUTORIAL, re.DOTALL)
     book = nbformat.v4.new_notebook()
     book.cells = [nbformat.v4.new_code_cell(part) for part in code.splitlines()]
-    nbformat.write(book, tmp_path / "stranger.ipynb")
-    shown = [outputs_of(cell) for cell in executed(tmp_path / "stranger.ipynb").cells]
+    nbformat.write(book, outside / "stranger.ipynb")
+    shown = [outputs_of(cell) for cell in executed(outside / "stranger.ipynb").cells]
     printed = "".join(each.get("printed", "") for each in shown)
     assert "no_residual" in printed
     assert r"\toprule" in printed

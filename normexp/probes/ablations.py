@@ -31,6 +31,7 @@ class SkipLayer(Probe):
     """
 
     measures = "what leaving out a layer does: rise of the loss (nats), and relative change of what later layers do"
+    good = "neither high nor low in itself; 0: the layer is not used"
     statistics: ClassVar[dict[str, str]] = {
         "skip_rise": "rise of the loss when the layer is left out (nats); 0: it is not used",
         "skip_effect": "mean relative change of what later layers do when this one is left out; 0: none builds on it",
@@ -70,7 +71,8 @@ class SwapLayers(Probe):
     makes no difference. What belongs to the place stays there (`interventions.exchanged`). One forward per pair.
     """
 
-    measures = "rise of the loss when a layer and the next exchange their weights (nats); 0: their order is not used"
+    measures = "rise of the loss when a layer and the next exchange their weights (nats)"
+    good = "neither high nor low in itself; 0: their order is not used"
     statistics: ClassVar[dict[str, str]] = {
         "swap_rise": "rise of the loss when this layer and the next exchange their weights (nats); 0: no use of order",
     }
@@ -98,6 +100,7 @@ class FirstLayers(Probe):
     """
 
     measures = "what a stack predicts after its first k layers: rise of the loss, distance from the whole (nats)"
+    good = "neither high nor low in itself; a fall to the end: all layers are used"
     statistics: ClassVar[dict[str, str]] = {
         "cut_rise": "rise of the loss when the stack ends after this layer (nats)",
         "cut_kl": "KL divergence of the prediction after this layer from that of the whole model (nats)",

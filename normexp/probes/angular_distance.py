@@ -21,6 +21,7 @@ class AngularDistance(Probe):
     """
 
     measures = "angle between the streams after two layers over π, 0 to 1; 0: the layers between do not turn it"
+    good = "neither high nor low in itself; 0: the layer does not turn the stream"
     statistics: ClassVar[dict[str, str]] = {
         "angular_distance": "mean angle between the stream before and after the layer, over π; 0: it is not turned",
         "angular_map": "mean angle between the streams after layer l and after layer j below it, over π",

@@ -23,6 +23,7 @@ class RelativeContribution(Probe):
     """
 
     measures = "size of every branch, and of every layer's change, over that of the stream; small: little is added"
+    good = "neither high nor low in itself; even over depth: no layer is idle"
     statistics: ClassVar[dict[str, str]] = {
         "relative_contribution": "mean ratio of a branch output's norm to that of the stream before it",
         "layer_change": "mean norm of a layer's change of the stream over that of the stream before it",

@@ -14,14 +14,13 @@ FILE = re.compile(r"`lab/([\w/]+\.\w+)`:\n\n```\w+\n(.*?)```", re.DOTALL)
 
 
 @pytest.fixture
-def lab(tmp_path, monkeypatch):
+def lab(outside):
     """The files of the README, written to a folder."""
     for name, text in FILE.findall(README):
-        path = tmp_path / name
+        path = outside / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    return str(tmp_path)
+    return str(outside)
 
 
 def test_examples_are_short():
