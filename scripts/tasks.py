@@ -88,7 +88,7 @@ def draw() -> None:
         figure = line_plot(
             rows,
             "depth",
-            title="The effect of depth on four tasks, every variant at its best rate",
+            title="The effect of depth, every variant at its best rate",
             settings="tiny · rates tuned per variant, depth and task on seed 100 · n = 5 fresh seeds",
             caption="Validation loss − floor, as a share of that of a model that reads nothing (1).",
             label=LEFT,
