@@ -31,7 +31,7 @@ TASKS = {
     "grammar": ("task=translation", "data=grammar", "steps=300"),
     "catalogues": ("task=translation", "data=catalogues", "steps=300"),
 }
-LEFT = "share of the reducible loss that is left"
+LEFT = "share of the loss left"
 
 
 def make(jobs: int) -> None:
