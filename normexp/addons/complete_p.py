@@ -20,7 +20,6 @@ class CompleteP(AddOn):
     equation = "f ← m^(−α) f, m = L/base, α = 1; in the layers learning rate × m^(α−1), Adam's ε × m^(−α)"
     paper = "dey2025"
     verified = "public ports of the authors' code; encoder-decoders, each stack by its own depth, are our choice"
-    scales_options = True
     limits: ClassVar[dict[str, Limit]] = {"exponent": Limit(ge=0, le=1), "base": Limit(ge=1)}
 
     def __init__(self, shape: StackShape, *, exponent: float = 1.0, base: int = 2) -> None:

@@ -19,7 +19,6 @@ class GPAS(AddOn):
     equation = "y ← y − SiLU(g) sg(y), one g per layer, g = 0 at the start"
     paper = "chen2025"
     verified = "authors' code under Pre-LN; under other variants it is our choice"
-    changes_sums = True
 
     def __init__(self, shape: StackShape) -> None:
         super().__init__(shape)

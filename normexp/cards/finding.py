@@ -13,6 +13,9 @@ class State(StrEnum):
     SKIPPED = "not checked"
 
 
+STATE_COLOURS: dict[str, str] = {State.PASSES: "green", State.FAILS: "bold red", State.SKIPPED: "yellow"}
+
+
 @dataclass(frozen=True)
 class Found:
     """What a check found in one model. where: it fails there; empty if it passes. note: what is worth knowing."""

@@ -6,9 +6,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from normexp.cards.finding import STATE_COLOURS
+from normexp.views.markdown import escaped
+from normexp.views.markdown import table as markdown_table
 from normexp.views.report.parts import Section, Table
-
-COLOURS = {"passes": "green", "fails": "bold red", "not checked": "yellow"}
 
 
 def markdown(title: str, sections: Sequence[Section]) -> str:
@@ -22,7 +23,7 @@ def _lines(section: Section) -> Iterator[str]:
         yield from (f"{section.settings}", "")
     for caption, table in section.tables:
         yield from filter(None, (caption,))
-        yield from ("", *_rows(table), "")
+        yield from ("", markdown_table(table.columns, ([*map(escaped, row)] for row in table.rows)))
     yield from (f"- {each}" for each in (*section.sentences, *section.notes))
     yield ""
     for graph in section.graphs:
@@ -34,11 +35,6 @@ def _lines(section: Section) -> Iterator[str]:
         yield from (f"![{picture.sentence}](figures/{picture.name}.png)", "")
     if section.commands:
         yield from ("```sh", *section.commands, "```", "")
-
-
-def _rows(table: Table) -> Iterator[str]:
-    for row in (table.columns, ["---"] * len(table.columns), *table.rows):
-        yield f"| {' | '.join(cell.replace('|', '∣') for cell in row)} |"
 
 
 def terminal(sections: Sequence[Section]) -> RenderableType:
@@ -61,5 +57,5 @@ def _drawn(table: Table) -> RichTable:
     for column in table.columns:
         drawn.add_column(column)
     for row in table.rows:
-        drawn.add_row(*(Text(cell, COLOURS.get(cell, "")) for cell in row))
+        drawn.add_row(*(Text(cell, STATE_COLOURS.get(cell, "")) for cell in row))
     return drawn

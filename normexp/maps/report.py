@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from normexp.maps import numbers
-from normexp.maps.survey import TUNING_SEED, Survey
+from normexp.maps.survey import EXPONENTS, TUNING_SEED, Survey
 from normexp.records.provenance import origins
 from normexp.views import formatting, style
+from normexp.views.markdown import table as markdown_table
 from normexp.views.rate_map import ranking, rate_map
 from normexp.views.runs import load_runs
 
@@ -47,18 +48,18 @@ def markdown(
     """The page: the command, both tables, the figures."""
     cost = int(points["steps"].sum())
     steps = int(runs["steps"].iloc[0])
-    grid = len(points) * (2 * 5 + 1) * steps + int(points["n"].sum()) * steps
+    grid = (len(points) * len(EXPONENTS) + int(points["n"].sum())) * steps
     lines = [
         f"# {TITLE}",
         "",
         f"`normexp map {' '.join(asked.sweep.overrides)}`",
         "",
         f"{_settings(runs)}. Losses are those on the validation part after the last step, in {formatting.unit(runs)}. "
-        "Rates are a factor 2 apart and were chosen on seed 100; losses are means over fresh seeds with 95 % "
+        "Rates are a factor 2 apart and were chosen on seed {TUNING_SEED}; losses are means over fresh seeds with 95 % "
         f"intervals.{_stopped(runs)}",
         "",
-        f"It took {len(runs)} runs and {cost:,} steps; the full grid of 11 rates would have taken {grid:,} "
-        f"({cost / grid:.0%}).",
+        f"It took {len(runs)} runs and {cost:,} steps, {cost / grid:.0%} of the {grid:,} of the full grid of "
+        f"{len(EXPONENTS)} rates.",
         "",
         _table(
             points.assign(
@@ -95,9 +96,8 @@ def _interval(row: pd.Series) -> str:
 
 
 def _table(frame: pd.DataFrame) -> str:
-    lines = [list(map(str, frame.columns)), ["---"] * len(frame.columns)]
-    lines += [["–" if cell != cell else str(cell) for cell in row] for row in frame.itertuples(index=False)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    rows = (["–" if cell != cell else str(cell) for cell in row] for row in frame.itertuples(index=False))
+    return markdown_table([*map(str, frame.columns)], rows)
 
 
 def _settings(runs: pd.DataFrame) -> str:

@@ -3,13 +3,16 @@
 A point is one combination of all swept keys but the learning rate and the seed, such as a variant at a depth.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from normexp.config.compose import Composer
+from normexp.config.identity import run_name
 from normexp.config.schema import Config
 from normexp.errors import ConfigError
 from normexp.maps.rates import FARTHEST, FIRST, Tried, best, next_rates
@@ -20,7 +23,6 @@ from normexp.sweep.plan import PlannedRun, Sweep, plan
 from normexp.sweep.pools import Pool
 
 TUNING_SEED = 100  # which no reported number uses
-TO_THE_END = "training.stop_stuck=''"  # of the runs whose loss is reported
 EXPONENTS = range(-FARTHEST, FARTHEST + 1)
 
 
@@ -29,13 +31,12 @@ class Survey:
     """Every run that a map may need.
 
     tuning: by point and exponent of the rate. final: by point, exponent and seed. sweep: all of them.
-    start: the rate of exponent 0. whole_window: whether the window of usable rates is searched, too.
+    whole_window: whether the window of usable rates is searched, too.
     """
 
     sweep: Sweep
     tuning: Mapping[Config, Mapping[int, PlannedRun]]
     final: Mapping[Config, Mapping[int, Sequence[PlannedRun]]]
-    start: float
     whole_window: bool
 
     @property
@@ -98,27 +99,22 @@ def survey(
             raise ConfigError(f"seed is chosen by the map: {TUNING_SEED} for the rates; --seeds N at the best one")
         if request.key == "lr" and request.swept:
             raise ConfigError("lr must be one rate for `normexp map`, from which it searches in factors of 2")
-    first = plan("map", overrides, config_dirs=config_dirs, name=name).runs[0].config
-    rates = {k: first.lr * 2.0**k for k in EXPONENTS}
-    lrs = f"lr={','.join(f'{rate:.6g}' for rate in rates.values())}"
+    start = plan("map", overrides, config_dirs=config_dirs, name=name).runs[0].config.lr
+    exponents = {float(f"{start * 2.0**k:.6g}"): k for k in EXPONENTS}
     kept = [text for request, text in zip(requests, overrides, strict=True) if request.key != "lr"]
-
-    def planned(*more: str) -> Sweep:
-        own = {text.partition("=")[0] for text in more}
-        words = [text for text in kept if text.partition("=")[0] not in own]
-        return plan("map", [*words, lrs, *more], config_dirs=config_dirs, name=name, many=True)
-
-    tuned, finals = planned(f"seed={TUNING_SEED},{TUNING_SEED + 1}"), planned(f"seed=range({seeds})", TO_THE_END)
-    exponents = {float(f"{rate:.6g}"): k for k, rate in rates.items()}
+    numbers = ",".join(map(str, (TUNING_SEED, *range(seeds))))
+    grid = [*kept, f"lr={','.join(map(str, exponents))}", f"seed={numbers}"]
+    sweep = plan("map", grid, config_dirs=config_dirs, name=name, many=True)
     tuning: dict[Config, dict[int, PlannedRun]] = {}
     final: dict[Config, dict[int, list[PlannedRun]]] = {}
-    for run in tuned.runs:
+    for run in sweep.runs:
+        whole = replace(run.config, training=replace(run.config.training, stop_stuck=""))  # its loss is reported
+        point, k = replace(whole, lr=start, seed=TUNING_SEED), exponents[run.config.lr]
         if run.config.seed == TUNING_SEED:
-            tuning.setdefault(_point(run.config, first.lr), {})[exponents[run.config.lr]] = run
-    for run in finals.runs:
-        final.setdefault(_point(run.config, first.lr), {}).setdefault(exponents[run.config.lr], []).append(run)
-    sweep = replace(tuned, overrides=tuple(overrides), name=name or f"map-{tuned.name}")
-    return Survey(sweep, tuning, final, first.lr, window)
+            tuning.setdefault(point, {})[k] = run
+        else:
+            final.setdefault(point, {}).setdefault(k, []).append(PlannedRun(whole, run_name(whole, sweep.swept)))
+    return Survey(replace(sweep, overrides=tuple(overrides), name=name or f"map-{sweep.name}"), tuning, final, window)
 
 
 def run(
@@ -153,10 +149,6 @@ def first_round(asked: Survey) -> Sweep:
     return asked.with_runs(asked.tuning[point][k] for point in asked.points for k in FIRST)
 
 
-def _point(config: Config, start: float) -> Config:
-    return replace(config, lr=start, seed=TUNING_SEED, training=replace(config.training, stop_stuck=""))
-
-
 def _result(folder: Path, run: PlannedRun) -> Tried | None:
     """How the run ended; None where it is not complete."""
     at = RunFolder(folder)
@@ -166,7 +158,7 @@ def _result(folder: Path, run: PlannedRun) -> Tried | None:
     return Tried(loss_of(status), status["outcome"] in ("trained", "partial"))
 
 
-def loss_of(result: Mapping[str, object] | pd.Series) -> float:
+def loss_of(result: Mapping[str, Any] | pd.Series) -> float:
     """The validation loss after the last step; infinite where the run diverged."""
     loss = result["valid_loss"]
-    return float("inf") if result["outcome"] == "diverged" or loss is None or loss != loss else float(str(loss))
+    return math.inf if result["outcome"] == "diverged" or loss is None or loss != loss else float(loss)

@@ -12,15 +12,13 @@ class AddOn(nn.Module):
     """What one stack does to its branches in addition to its variant. Every method does nothing by default.
 
     equation, with f = F(x) for a branch and y for the stream after it; paper, keys of normexp.papers; verified: see
-    Variant. changes_sums: it overrides after_join, so it needs a variant with one stream that is joined site by site.
-    scales_options: it overrides option_scales, so it needs an optimizer of torch.optim, which takes groups.
+    Variant. One that overrides after_join needs a variant with one stream that is joined site by site; one that
+    overrides option_scales needs an optimizer of torch.optim, which takes groups.
     """
 
     equation: str = ""
     paper: str | tuple[str, ...] = ""
     verified: str = ""
-    changes_sums = False
-    scales_options = False
 
     def __init__(self, shape: StackShape) -> None:
         super().__init__()

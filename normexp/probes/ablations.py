@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from normexp.data.batches import IGNORE
 from normexp.model.stack import Stack
 from normexp.model.variant import Trace
 from normexp.norms.norm import at_least_float32
@@ -129,7 +130,7 @@ class FirstLayers(Probe):
 
 def predictions(scores: Tensor, labels: Tensor) -> Tensor:
     """Logarithms of the predicted probabilities wherever there is a label.   prediction, class or word"""
-    return at_least_float32(scores)[labels != -100].log_softmax(dim=-1)
+    return at_least_float32(scores)[labels != IGNORE].log_softmax(dim=-1)
 
 
 def work(context: ProbeContext, trace: Trace) -> dict[Layer, Tensor]:

@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 
-from normexp.probes.context import ProbeContext, valid_tokens
+from normexp.probes.context import ProbeContext
 from normexp.probes.probe import Probe, Readings, site_key
 
 
@@ -26,11 +26,7 @@ class Alignment(Probe):
 
     @torch.no_grad()
     def measure(self, context: ProbeContext) -> Readings:
-        found = []
-        for site in context.sites:
-            before, branch = context.stream_before(site), context.trace.get(f"{site.name}/branch")
-            if before is not None and branch is not None:
-                mask = context.mask_of(site.shape.stack)
-                cosines = F.cosine_similarity(valid_tokens(branch, mask), valid_tokens(before, mask), dim=-1)
-                found.append((site_key(site, "branch_cosine"), cosines.mean()))
-        return Readings.of(found)
+        return Readings.of(
+            (site_key(site, "branch_cosine"), F.cosine_similarity(branch, before, dim=-1).mean())
+            for site, branch, before in context.branches()
+        )

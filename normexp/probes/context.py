@@ -81,6 +81,14 @@ class ProbeContext:
         names = {other.index: other.name for other in self.sites if other.shape.stack == site.shape.stack}
         return self.trace.get(f"{names.get(site.index - 1, site.shape.stack)}/stream")
 
+    def branches(self) -> Iterator[tuple[Site, Tensor, Tensor]]:
+        """Every site with its branch output and the stream before it, at the real tokens.   token, width"""
+        for site in self.sites:
+            branch, before = self.trace.get(f"{site.name}/branch"), self.stream_before(site)
+            if branch is not None and before is not None:
+                mask = self.mask_of(site.shape.stack)
+                yield site, valid_tokens(branch, mask), valid_tokens(before, mask)
+
     def streams(self, stack: Stack) -> dict[Site | None, Tensor]:
         """A stack's stream after every site that records it and, at None, before the first.   batch, token, width"""
         names = {None: stack.shape.stack} | {site: site.name for site in stack.sites}

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from normexp.model.stack import Stack
-from normexp.probes.context import ProbeContext, valid_tokens
+from normexp.probes.context import ProbeContext
 from normexp.probes.probe import Probe, Readings, layer_key, site_key
 
 
@@ -33,13 +33,10 @@ class RelativeContribution(Probe):
 
     @torch.no_grad()
     def measure(self, context: ProbeContext) -> Readings:
-        found = []
-        for site in context.sites:
-            before, branch = context.stream_before(site), context.trace.get(f"{site.name}/branch")
-            if before is not None and branch is not None:
-                mask = context.mask_of(site.shape.stack)
-                ratio = relative(valid_tokens(branch, mask), valid_tokens(before, mask))
-                found.append((site_key(site, "relative_contribution"), ratio))
+        found = [
+            (site_key(site, "relative_contribution"), relative(branch, before))
+            for site, branch, before in context.branches()
+        ]
         for stack in context.model.stacks:
             found += self._layers(context, stack)
         return Readings.of(found)

@@ -48,6 +48,9 @@ def ensure_writable_dir(path: Path, key: str) -> Path:
     return path
 
 
+SILENT = 60.0  # seconds without a sign of life after which a running run is not believed
+
+
 class RunFolder:
     """One run on disk. What the folder says about a run is the truth, never what a process returned.
 

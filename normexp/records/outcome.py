@@ -38,6 +38,13 @@ def final_loss(losses: Sequence[float]) -> float:
     return sum(last) / len(last)
 
 
+def train_losses(curves: pd.DataFrame) -> list[float]:
+    """The unsmoothed training loss of every step, from the table `curves`.   nats per token or per text"""
+    rows = curves[(curves["split"] == "train") & (curves["statistic"] == "nll")].sort_values("step")
+    losses: list[float] = rows["value"].tolist()
+    return losses
+
+
 def is_stuck(task: str, final: float, baselines: Mapping[str, float]) -> bool:
     """Whether a loss is no lower than what a model reaches that reads nothing, within 2 %."""
     return final >= STUCK_SHARE * baselines[STUCK_AT[task]]
@@ -94,8 +101,8 @@ def judge_tables(task: str, curves: pd.DataFrame, baselines: Mapping[str, float]
 
     The validation that counts is the one after the last training step; a run that diverged before has none.
     """
-    train = curves[(curves["split"] == "train") & (curves["statistic"] == "nll")].sort_values("step")
-    last = curves[(curves["split"] == "valid") & (curves["step"] == train["step"].max())]
+    losses = train_losses(curves)
+    last = curves[(curves["split"] == "valid") & (curves["step"] == len(losses))]
     valid = dict(zip(last["statistic"], last["value"], strict=True))
     gap = valid["permuted_nll"] - valid["nll"] if "permuted_nll" in valid else None
-    return judge(task, train["value"].tolist(), baselines, outputs, gap, valid.get("nll"))
+    return judge(task, losses, baselines, outputs, gap, valid.get("nll"))

@@ -17,11 +17,11 @@ from normexp.config.compose import Composer
 from normexp.config.grid import configs
 from normexp.config.schema import Config
 from normexp.records.reading import Damaged, read_json
-from normexp.studies.runner import load, read, studies
+from normexp.studies.runner import load, read, studies, sweep_of
 from normexp.studies.seeds import Seeds, seeds_of, with_seeds
 from normexp.studies.study import SIZES, Part, Study, parts_of
 from normexp.sweep.estimate import duration, forecast, measured
-from normexp.sweep.plan import plan, relative_cost
+from normexp.sweep.plan import relative_cost
 
 # Seconds per unit of relative_cost, on one core: the median of the reference runs, of which three quarters are within a
 # factor of 2. A look at an untrained model takes as long as so many training steps.
@@ -67,8 +67,7 @@ def dry_run(name: str, size: str, results: Path, config_dirs: Sequence[str], job
         out.add_column(column, justify="left" if column == "part" else "right")
     sweeps = []
     for part in (with_seeds(each, seeds.looks[0], seeds, study) for each in study.parts.values()):
-        overrides = [*part.line, f"results={(results / 'parts').absolute()}"]
-        sweeps.append(plan(part.command, overrides, config_dirs=config_dirs, name=part.folder, many=True))
+        sweeps.append(sweep_of(part, (results / "parts").absolute(), config_dirs))
         count, seconds = measured(sweeps[-1:], jobs)
         out.add_row(part.name, str(len(sweeps[-1].runs)), str(count), duration(seconds) if count else "–")
     total = forecast(sweeps, jobs) or "nothing to do"

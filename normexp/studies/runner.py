@@ -127,6 +127,12 @@ def reproduce(
     return Reproduced(title, folder, drawn, found.claims, notes, [])
 
 
+def sweep_of(part: Part, results: Path, config_dirs: Sequence[str]) -> Sweep:
+    """The sweep of a part. results: the folder in which parts are."""
+    overrides = [*part.line, f"results={results}"]
+    return plan_sweep(part.command, overrides, config_dirs=config_dirs, name=part.folder, many=True)
+
+
 def _bring(
     study: Study, name: str, results: Path, config_dirs: Sequence[str], jobs: int, log: Callable[[str], None]
 ) -> tuple[dict[str, Part], dict[str, Runs]]:
@@ -137,18 +143,14 @@ def _bring(
     parts, runs = dict[str, Part](), dict[str, Runs]()
     said = False
 
-    def sweep_of(part: Part) -> Sweep:
-        overrides = [*part.line, f"results={results}"]
-        return plan_sweep(part.command, overrides, config_dirs=config_dirs, name=part.folder, many=True)
-
     def run_part(part: Part) -> Runs:
         nonlocal said
-        sweep = sweep_of(part)
+        sweep = sweep_of(part, results, config_dirs)
         todo = len(unfinished(sweep))
         parts[part.name] = part
         if todo and not said:
             seen = {one.grid for one in parts.values()}
-            rest = [sweep_of(other) for grid, other in study.parts.items() if grid not in seen]
+            rest = [sweep_of(other, results, config_dirs) for grid, other in study.parts.items() if grid not in seen]
             log(f"{name} {study.size}: {forecast([sweep, *rest], jobs)}; the same command resumes")
             said = True
         log(f"{name} {study.size}, {part.name}: {count_of(len(sweep.runs))}, {todo} to do")

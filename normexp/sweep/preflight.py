@@ -72,6 +72,13 @@ def _check_norm(config: Config, chosen: bool) -> None:
         )
 
 
+def _overrides(cls: Any, method: str) -> bool:
+    """Whether an add-on does something of its own in one of the methods of AddOn."""
+    from normexp.model.add_on import AddOn
+
+    return getattr(cls, method) is not getattr(AddOn, method)
+
+
 def _check_add_ons(config: Config) -> None:
     """Build each of them once, for its values, and ask whether it goes together with the variant."""
     from normexp.model.variant import StackShape, Variant
@@ -80,12 +87,12 @@ def _check_add_ons(config: Config) -> None:
     for choice in config.addon:
         choice.build(StackShape("encoder", 1, 0, config.model.width, config.model.heads, config.model.feed_forward))
         one_stream = variant.main_stream is Variant.main_stream and variant.layer is Variant.layer
-        if getattr(choice.cls, "changes_sums", False) and not one_stream:
+        if _overrides(choice.cls, "after_join") and not one_stream:
             raise ConfigError(
                 f"addon={choice.name} needs a variant with one stream, joined site by site;"
                 f" variant={config.variant.name} is not one"
             )
-        if getattr(choice.cls, "scales_options", False) and not config.optimizer.target.startswith("torch.optim."):
+        if _overrides(choice.cls, "option_scales") and not config.optimizer.target.startswith("torch.optim."):
             raise ConfigError(
                 f"addon={choice.name} needs an optimizer of torch.optim; optimizer={config.optimizer.name} is not one"
             )

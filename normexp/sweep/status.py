@@ -8,20 +8,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from normexp.records.folder import RunFolder
+from normexp.records.folder import SILENT, RunFolder
 from normexp.records.process import is_stopped, what_continues
 from normexp.records.reading import visible
-from normexp.sweep.pools import queue
+from normexp.sweep.pools import slurm_queue
 from normexp.sweep.progress import count_of
-
-SILENT = 60.0  # seconds without a sign of life after which a running run is not believed
 
 
 def describe(runs: Sequence[Path]) -> RenderableType:
     """A table of these runs, the counts of their states, and a line for each that failed or was lost."""
-    jobs = {sweep: queue.jobs_of(sweep) for sweep in dict.fromkeys(run.parent for run in runs)}
+    jobs = {sweep: slurm_queue.jobs_of(sweep) for sweep in dict.fromkeys(run.parent for run in runs)}
     asked = [job for found in jobs.values() for job in found.values()]
-    known = queue.states(asked) if asked else {}
+    known = slurm_queue.states(asked) if asked else {}
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column in ("run", "state", "step", *(("job", "Slurm says") if asked else ()), "log"):
         table.add_column(column, no_wrap=True)
@@ -44,7 +42,7 @@ def describe(runs: Sequence[Path]) -> RenderableType:
 def _state(folder: RunFolder, status: dict[str, Any], said: str) -> tuple[str, str]:
     """The state of a run, and what there is to say about it. said: by Slurm, of the run's job; empty if it has none."""
     state = str(status["state"])
-    queued = said in queue.ALIVE
+    queued = said in slurm_queue.ALIVE
     if state in ("failed", "damaged"):
         return state, f"{state}: {status.get('error') or 'no message'}"
     if is_stopped(status):
@@ -60,4 +58,4 @@ def _state(folder: RunFolder, status: dict[str, Any], said: str) -> tuple[str, s
 
 def _output(sweep: Path, job: str) -> Path | None:
     """Where the output of a job is, if there is any yet."""
-    return next(iter(sorted((sweep / queue.FOLDER).glob(f"{job}_*_log.out"))), None) if job else None
+    return next(iter(sorted((sweep / slurm_queue.FOLDER).glob(f"{job}_*_log.out"))), None) if job else None

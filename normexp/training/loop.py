@@ -4,8 +4,6 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import pandas as pd
-
 from normexp.config.schema import Config
 from normexp.config.validate import stop_step
 from normexp.data.batches import Batch, Batches
@@ -16,7 +14,7 @@ from normexp.probes import graph
 from normexp.probes.probe_set import ProbeSet
 from normexp.records.atomic import replacing
 from normexp.records.folder import RunFolder
-from normexp.records.outcome import final_loss, is_stuck, judge
+from normexp.records.outcome import final_loss, is_stuck, judge, train_losses
 from normexp.records.samples import GRAPH, write_samples
 from normexp.training import evaluate
 from normexp.training.recorder import Recorder
@@ -113,13 +111,6 @@ def _stuck(trainer: Trainer, recorder: Recorder) -> bool:
     recorder.flush()
     task = trainer.config.task.name
     return is_stuck(task, final_loss(train_losses(recorder.curves.frame())), trainer.corpus.baselines_for(task))
-
-
-def train_losses(curves: pd.DataFrame) -> list[float]:
-    """The unsmoothed training loss of every step, in nats per token or per text."""
-    rows = curves[(curves["split"] == "train") & (curves["statistic"] == "nll")]
-    losses: list[float] = rows["value"].tolist()
-    return losses
 
 
 def result(trainer: Trainer, recorder: Recorder, corpus: Corpus) -> dict[str, Any]:

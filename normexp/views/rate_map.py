@@ -45,7 +45,7 @@ def rate_map(rates: pd.DataFrame, points: pd.DataFrame, *, title: str, settings:
     label = f"validation loss ({unit})"
     figure.colorbar(matplotlib.cm.ScalarMappable(norm, "viridis_r"), ax=grid, aspect=30, pad=0.02, label=label)
     caption = (
-        "One run per field, seed 100. Frame: the best rate. Line: the highest rate that trains, made monotone in "
+        "One run per field. Frame: the best rate. Line: the highest rate that trains, made monotone in "
         "depth. Grey: stuck, no better than a model that reads nothing; hatched: diverged. White: not tried."
     )
     add_titles_and_legend(figure, title, settings, caption, [])
@@ -109,7 +109,7 @@ def ranking(points: pd.DataFrame, *, title: str, settings: str, unit: str) -> Fi
         axis.set_title(f"depth {depth}", loc="left")
         axis.grid(axis="y", color="0.92", lw=0.6)
     caption = (
-        "Validation loss at the best rate of each variant and depth, which was chosen on seed 100: mean over fresh "
+        "Validation loss at the best rate of each variant and depth, which was chosen on another seed: mean over fresh "
         "seeds with its 95 % t-interval. Intervals that overlap are no order. Open: most seeds are not trained; "
         "cross: a seed diverged; dashed: a model that reads nothing."
     )

@@ -1,6 +1,5 @@
 """The results table: one row per configuration, with mean ± standard deviation over its seeds if all have a value."""
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,8 @@ from rich.text import Text
 from normexp.records.reading import visible
 from normexp.views import formatting
 from normexp.views.levels import BASELINES
+from normexp.views.markdown import escaped
+from normexp.views.markdown import table as markdown_table
 from normexp.views.probe_table import ProbeTable, probe_cost, tables
 from normexp.views.runs import split_sweeps, swept_keys
 from normexp.views.seeds import FEW
@@ -83,20 +84,14 @@ def markdown(frame: pd.DataFrame) -> str:
         else:
             shown = "\n".join(f"{each.title}:\n\n{_pipes(each.columns, each.rows)}" for each in tables(part))
         parts.append(
-            f"**{_escaped(visible(folder.resolve().name))}**: {formatting.heading(part, swept_keys(part))}\n\n{shown}"
+            f"**{escaped(visible(folder.resolve().name))}**: {formatting.heading(part, swept_keys(part))}\n\n{shown}"
             + "".join(f"\n- {note}" for note in notes(part))
         )
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
 def _pipes(columns: list[str], rows: Iterable[list[str]]) -> str:
-    lines = ([_escaped(cell) for cell in line] for line in (columns, ["---"] * len(columns), *rows))
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _escaped(text: str) -> str:
-    """Text as Markdown shows it: no table, link, tag or entity of its own."""
-    return re.sub(r"([|\\`\[\]<&])", r"\\\1", text)
+    return markdown_table([*map(escaped, columns)], ([*map(escaped, row)] for row in rows))
 
 
 def _trained(frame: pd.DataFrame) -> bool:

@@ -7,8 +7,7 @@ from normexp.errors import ConfigError
 from normexp.model.build import build
 from normexp.probes.output_shift import OutputShift
 from normexp.probes.parameters import matrices
-from tests.support.probes import nothing_changes, rows_of, trainer_of
-from tests.support.steps import take_step
+from tests.support.probes import rows_of, trainer_of
 
 MATRICES = ("query", "key", "value", "out", "fc1", "fc2")
 
@@ -97,15 +96,6 @@ def test_other_tasks_have_one_stack(task):
     stack = "encoder" if task == "classification" else "decoder"
     assert set(rows.index.get_level_values("stack")) == {stack}
     assert (rows > 0).all()
-
-
-def test_measuring_changes_nothing():
-    trainer = trainer_of("norm=batch_norm")
-    batch = next(trainer.data())
-    take_step(trainer, batch)
-    trainer.backward(batch)
-    with nothing_changes(trainer):
-        rows_of(OutputShift(), trainer.probe_context(batch))
 
 
 def test_noise_must_be_something():

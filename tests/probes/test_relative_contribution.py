@@ -6,8 +6,7 @@ import pytest
 from normexp.config.compose import Composer
 from normexp.probes.relative_contribution import RelativeContribution
 from tests.support import golden
-from tests.support.probes import measured, nothing_changes, padded, real_rows, streams_by_hand, trainer_of
-from tests.support.steps import take_step
+from tests.support.probes import measured, padded, real_rows, streams_by_hand, trainer_of
 
 TASKS = Composer("train").options("task")
 
@@ -63,12 +62,3 @@ def test_a_branch_that_halves_the_stream():
     assert rows.xs("relative_contribution", level="statistic").tolist() == pytest.approx([0.5] * 6)
     assert rows.xs("layer_change", level="statistic").tolist() == pytest.approx([0.75] * 3)
     assert rows.xs("layer_cosine", level="statistic").tolist() == pytest.approx([-1] * 3)
-
-
-@pytest.mark.parametrize("norm", ["batch_norm", "power_norm"])
-def test_measuring_changes_nothing(norm):
-    trainer = trainer_of("variant=post_ln", f"norm={norm}", "model.dropout=0.1")
-    batch = padded(trainer)
-    take_step(trainer, batch)
-    with nothing_changes(trainer):
-        measured(RelativeContribution(), trainer.probe_context(batch))

@@ -7,8 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from normexp.probes.source_use import SourceUse
-from tests.support.probes import measured, nothing_changes, padded, trainer_of
-from tests.support.steps import take_step
+from tests.support.probes import measured, padded, trainer_of
 
 
 def of_model(trainer, batch):
@@ -69,12 +68,3 @@ def test_one_text_has_no_other_source():
 def test_models_of_one_stack_have_no_rows(task):
     trainer = trainer_of(task)
     assert SourceUse().measure(trainer.probe_context(padded(trainer))).frame(1).empty
-
-
-@pytest.mark.parametrize("norm", ["batch_norm", "power_norm"])
-def test_measuring_changes_nothing(norm):
-    trainer = trainer_of("variant=post_ln", f"norm={norm}", "model.dropout=0.1")
-    batch = padded(trainer)
-    take_step(trainer, batch)
-    with nothing_changes(trainer):
-        of_model(trainer, batch)

@@ -1,8 +1,9 @@
-"""--pool slurm: killed and requeued jobs continue, with equal tables; -m cluster runs it on a real Slurm."""
+"""--pool slurm: killed and requeued jobs continue on a real Slurm, with equal tables."""
 
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,23 +12,21 @@ from normexp.config.identity import identity
 from normexp.errors import ConfigError
 from normexp.records.folder import RunFolder
 from normexp.sweep.plan import plan
-from normexp.sweep.pools import make_pool, queue
+from normexp.sweep.pools import make_pool, slurm_queue
 from normexp.sweep.pools.slurm import end_of
 from normexp.sweep.worker import beating
 from tests.support import slurm
 from tests.support.runs import TINY, alive, environment, normexp, runs, status, tiny_config, wait_until
 
-KEYS = ("steps=60", "record.checkpoint_every=2", "record.flush_every=2", "model.dropout=0.1")
+KEYS = ("steps=150", "record.checkpoint_every=20", "model.dropout=0.1")
 LINE = ("sweep", "--name=try", *TINY, *KEYS, "variant=post_ln,pre_ln,no_residual", "seed=range(4)")
 TABLES = ("curves.parquet", "layers.parquet")
 
 
-@pytest.mark.cluster
 @pytest.mark.slow
+@pytest.mark.skipif(bool(slurm.missing()), reason=slurm.missing())
 def test_a_cluster_does_what_this_machine_does(tmp_path, monkeypatch):
-    """Twelve runs are submitted; one is killed, one requeued, a third stopped for good; all complete."""
-    if reason := slurm.missing():
-        pytest.skip(reason)
+    """Twelve runs are submitted; one is killed, one is requeued; all complete, with equal tables."""
     for name in ("slurm", "here", "there"):
         (tmp_path / name).mkdir()
     here = normexp(*LINE, cwd=tmp_path / "here")
@@ -43,35 +42,45 @@ def test_a_cluster_does_what_this_machine_does(tmp_path, monkeypatch):
         assert again.stdout == "0 runs submitted, 12 runs in a job already\n"
 
         sweep = tmp_path / "there" / "results" / "try"
-        killed, requeued = wait_for_two(tmp_path / "there" / "results")
+        killed, requeued = two_held_still(tmp_path / "there" / "results")
+        assert all(run.checkpoint.exists() for run in (killed, requeued))
         os.kill(status(killed)["pid"], signal.SIGKILL)
-        job = queue.jobs_of(sweep)[requeued.name]
+        job = slurm_queue.jobs_of(sweep)[requeued.name]
+        pid = status(requeued)["pid"]
         subprocess.run(["scontrol", "requeue", job], check=True)
-        wait_until(lambda: not alive(status(killed)["pid"]))
-        told = normexp("status", str(sweep), cwd=tmp_path)
-        assert "12 runs: " in told.stdout
-        assert f"{killed.name}: its job ended (" in told.stdout or "lost" not in told.stdout, told.stdout
+        wait_until(lambda: not alive(status(killed)["pid"]) and not held(pid))
+        lost = f"{killed.name}: its job ended ("
+        wait_until(lambda: lost in normexp("status", str(sweep), cwd=tmp_path).stdout)
 
         done = normexp(*LINE, "--pool=slurm", cwd=tmp_path / "there")
         assert done.returncode == 0, done.stderr
-        told = normexp("status", str(sweep), cwd=tmp_path)
-        assert "12 runs: 12 completed" in told.stdout
+        assert "12 runs: 12 completed" in normexp("status", str(sweep), cwd=tmp_path).stdout
     assert "resumed after step" in killed.log.read_text()
     assert "resumed after step" in requeued.log.read_text()
     assert equal(tmp_path / "here", tmp_path / "there")
 
 
-def wait_for_two(results: Path) -> list[RunFolder]:
-    """Two runs that have a checkpoint and are being trained."""
-    found: list[RunFolder] = []
+def two_held_still(results: Path) -> list[RunFolder]:
+    """Two runs in the middle of their training, whose processes are stopped, so that neither ends by itself."""
+    still: dict[str, RunFolder] = {}
 
     def seen() -> bool:
-        running = [run for run in runs(results).values() if run.status["state"] == "running"]
-        found[:] = [run for run in running if run.checkpoint.exists()]
-        return len(found) == 2
+        for name, run in runs(results).items():
+            now = run.status
+            if name not in still and now["state"] == "running" and run.checkpoint.exists() and len(still) < 2:
+                os.kill(now["pid"], signal.SIGSTOP)
+                still[name] = run
+        return len(still) == 2
 
     wait_until(seen, 600)
-    return found
+    return list(still.values())
+
+
+def held(pid: int) -> bool:
+    """Stop a process again, for Slurm continues a job that it is about to kill; whether there was one."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+    return alive(pid)
 
 
 def equal(one: Path, other: Path) -> bool:
@@ -153,10 +162,10 @@ def test_the_queue_is_read_without_accounting(programs):
     (programs / "queue").write_text("7_0 RUNNING\n7_1 PENDING\n8 COMPLETED\n")
     sweep = programs / "sweep"
     (sweep / "jobs").mkdir(parents=True)
-    queue.record(sweep, {"a": "7_0", "b": "7_1"})
-    queue.record(sweep, {"a": "8"})
-    assert queue.jobs_of(sweep) == {"a": "8", "b": "7_1"}
-    assert queue.states(["7_0"]) == {"7_0": "RUNNING", "7_1": "PENDING", "8": "COMPLETED"}
+    slurm_queue.record(sweep, {"a": "7_0", "b": "7_1"})
+    slurm_queue.record(sweep, {"a": "8"})
+    assert slurm_queue.jobs_of(sweep) == {"a": "8", "b": "7_1"}
+    assert slurm_queue.states(["7_0"]) == {"7_0": "RUNNING", "7_1": "PENDING", "8": "COMPLETED"}
 
 
 def test_a_device_of_another_machine_is_taken_as_given(tmp_path):

@@ -1,12 +1,12 @@
 """Every variant states its equation and its source, and every citation of the project is in normexp.papers."""
 
-import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from normexp import papers
 from normexp.config.choice import Choice
 from normexp.config.compose import Composer
 from normexp.norms import Norm
@@ -58,7 +58,6 @@ def test_every_citation_is_in_papers():
 
 
 def test_keys_and_citations_are_unique():
-    assert len(PAPERS) == len(papers._ALL)
     assert len({paper.citation for paper in PAPERS.values()}) == len(PAPERS)
     assert len({paper.title for paper in PAPERS.values()}) == len(PAPERS)
     assert all(key.partition("_")[0].endswith(str(paper.year)) for key, paper in PAPERS.items())
@@ -75,5 +74,5 @@ def test_citations():
 
 
 def test_papers_imports_nothing_heavy():
-    imported = [node for node in ast.walk(ast.parse(Path(papers.__file__).read_text())) if hasattr(node, "names")]
-    assert [node.module for node in imported] == ["dataclasses"]
+    code = "import sys, normexp.papers; print('torch' in sys.modules, 'hydra' in sys.modules, 'pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split() == ["False"] * 3

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from normexp.errors import ConfigError, LaunchError
-from normexp.records.folder import RunFolder
+from normexp.records.folder import SILENT, RunFolder
 from normexp.sweep.plan import Sweep
-from normexp.sweep.pools import queue
+from normexp.sweep.pools import slurm_queue
 from normexp.sweep.pools.pool import Pool
 from normexp.sweep.progress import ENDED
 from normexp.sweep.sizes import memory
 
 POLL = 3.0  # seconds between questions to Slurm
-SILENT = 60.0  # seconds without a sign of life after which a job counts as dead
 TIMEOUTS = 1000  # times that a job may reach its limit of time and go on after a requeue
 OVERHEAD = 1.5  # gigabytes of a process that has imported torch
 
@@ -49,31 +48,31 @@ class SlurmPool(Pool):
 
         count = self.asked.runs
         parts = [[str(folder) for folder in folders[i : i + count]] for i in range(0, len(folders), count)]
-        executor = submitit.SlurmExecutor(self.sweep.path / queue.FOLDER, max_num_timeout=TIMEOUTS)
+        executor = submitit.SlurmExecutor(self.sweep.path / slurm_queue.FOLDER, max_num_timeout=TIMEOUTS)
         executor.update_parameters(**self.parameters)
         try:
             jobs = executor.map_array(RunFolders(), parts)  # type: ignore[no-untyped-call]  # of submitit
         except Exception as error:
             raise LaunchError(f"Slurm refused the jobs: {_last_line(error)}") from error
         found = {Path(folder): job.job_id for part, job in zip(parts, jobs, strict=True) for folder in part}
-        queue.record(self.sweep.path, {folder.name: job for folder, job in found.items()})
+        slurm_queue.record(self.sweep.path, {folder.name: job for folder, job in found.items()})
         self._submitted |= set(found.values())
         return found
 
     def queued(self) -> set[str]:
         """The runs of the sweep that are in a job which waits or runs."""
-        jobs = queue.jobs_of(self.sweep.path)
-        known = queue.states(jobs.values()) if jobs else {}
+        jobs = slurm_queue.jobs_of(self.sweep.path)
+        known = slurm_queue.states(jobs.values()) if jobs else {}
         if known is None:
             raise LaunchError("Slurm does not answer")
-        return {run for run, job in jobs.items() if known.get(job) in queue.ALIVE}
+        return {run for run, job in jobs.items() if known.get(job) in slurm_queue.ALIVE}
 
     def run(self, folders: Sequence[Path]) -> None:
         jobs = self.submit(folders)
         self._running.clear()
         while jobs:
             time.sleep(POLL)
-            known = queue.states(jobs.values())
+            known = slurm_queue.states(jobs.values())
             for folder, job in list(jobs.items()):
                 if self._over(folder, job, known):
                     del jobs[folder]
@@ -133,7 +132,7 @@ def end_of(state: str | None, running: float, silence: float) -> str:
     state: of its job, as Slurm says, None if it does not answer. running: seconds since it said RUNNING.
     silence: seconds since the run's last sign of life.
     """
-    if state is not None and state not in queue.ALIVE:
+    if state is not None and state not in slurm_queue.ALIVE:
         return state
     if state in (None, "RUNNING") and min(running, silence) >= SILENT:
         return f"no sign of life for {SILENT:.0f} s"
