@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from normexp.studies.claims_table import ORDER, windows
 from normexp.studies.runner import read, studies
-from normexp.studies.verdict import ERROR, Verdict, q_values
+from normexp.studies.verdict import ERROR, Verdict, in_family, q_values
 
 REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference"
 
@@ -23,10 +23,14 @@ def main(folder: Path) -> None:
     earlier = [name for name, table in tables.items() if "kind" not in table]
     parts = [table.assign(study=name) for name, table in tables.items() if name not in earlier]
     claims = pd.concat(parts, ignore_index=True).fillna({"note": ""})
-    controls, claims = claims[claims["kind"] == "control"], claims[claims["kind"] != "control"].copy()
+    claims["q"], claims["alone"] = float("nan"), claims["verdict"]
+    control = claims["kind"] == "control"
+    for family in (control, ~control & ~claims["exploratory"].astype(bool)):
+        claims.loc[family, "q"] = q_values(list(claims.loc[family, "p"]))
+        claims.loc[family, "verdict"] = in_family(list(claims.loc[family, "alone"]), list(claims.loc[family, "q"]))
+    controls, claims = claims[control], claims[~control]
     confirmatory = ~claims["exploratory"].astype(bool)
-    claims["q"] = float("nan")
-    claims.loc[confirmatory, "q"] = q_values(list(claims.loc[confirmatory, "p"]))
+    changed = claims[claims["verdict"] != claims["alone"]]
     number = {verdict: int((claims["verdict"] == verdict).sum()) for verdict in ORDER}
     papers = claims.loc[~claims["own"], "place"].str.partition(",")[0].nunique()
     print("# Claims\n")
@@ -41,18 +45,24 @@ def main(folder: Path) -> None:
         f"{number[Verdict.HOLDS]} hold, {number[Verdict.FAILS]} do not, {number[Verdict.UNTESTED]} cannot be tested at "
         f"this size, and for {number[Verdict.UNDECIDED]} the runs cannot tell. "
         f"{int((~claims['own']).sum())} are statements of {papers} papers, the others our own; "
-        f"{int(claims['training'].sum())} needed training; {int((~confirmatory).sum())} are exploratory. q: Benjamini "
-        "and Hochberg's false discovery rate over the confirmatory claims.\n"
+        f"{int(claims['training'].sum())} needed training; {int((~confirmatory).sum())} are exploratory. "
+        f"{_decided(claims[confirmatory])} confirmatory claims hold or do not hold, "
+        f"{_decided(claims[confirmatory & claims['training']])} of them after training.\n"
+    )
+    print(
+        "q is Benjamini and Hochberg's false discovery rate over the confirmatory claims. A verdict with a q above "
+        f"{ERROR:.0%} becomes *cannot tell* here: {len(changed)} of them.\n"
     )
     if len(controls):
-        false = controls[controls["verdict"] != Verdict.UNDECIDED]
-        by_chance = 1 - (1 - ERROR) ** len(controls)
-        agreed = len(controls) - len(false)
+        undecided = (controls["verdict"] == Verdict.UNDECIDED).sum()
         print(
-            f"In {agreed} of {len(controls)} controls (a variant against itself on other seeds) the runs cannot tell, "
-            f"as it should be. Each control is wrong in at most {ERROR:.0%} of its repetitions, so at least one of "
-            f"{len(controls)} is wrong in at most {by_chance:.0%}."
-            + "".join(f" Wrong: {row.study}, {row.measured} ({row.verdict})." for row in false.itertuples())
+            f"In {undecided} of {len(controls)} controls (a variant against itself on other seeds) the runs cannot tell, "
+            "as it should be. The controls are a family of their own."
+            + "".join(
+                f" Alone, the control of {row.study} *{row.alone}* ({row.measured}; q {row.q:.2g}); one of {len(controls)}"
+                f" does so by chance with a probability of {1 - (1 - ERROR) ** len(controls):.0%}."
+                for row in controls[controls["alone"] != Verdict.UNDECIDED].itertuples()
+            )
             + "\n"
         )
     for verdict in ORDER:
@@ -74,6 +84,10 @@ def main(folder: Path) -> None:
                 f"| {row.note} |"
             )
         print()
+
+
+def _decided(claims: pd.DataFrame) -> int:
+    return int(claims["verdict"].isin([Verdict.HOLDS, Verdict.FAILS]).sum())
 
 
 def print_windows() -> None:

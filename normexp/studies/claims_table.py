@@ -89,7 +89,7 @@ def csv(claims: Sequence[Claim], notes: Mapping[str, str], size: str) -> str:
         {
             **{"claim": claim.name, "verdict": str(claim.verdict), "text": claim.text, "place": claim.place},
             **{"statistic": claim.statistic, "kind": claim.kind, "estimate": at.estimate, "interval_low": at.low},
-            **{"interval_high": at.high, "level": claim.level, "looks": claim.looks, "p": min(1.0, at.p * claim.looks)},
+            **{"interval_high": at.high, "level": claim.level, "looks": claim.looks, "p": min(at.p * claim.looks, 1.0)},
             **{"n": len(claim.values), "low": claim.low, "high": claim.high},
             **{"source": claim.source, "agreeing": claim.agreeing, "precondition": claim.precondition},
             **{"met": claim.met, "exploratory": claim.exploratory, "training": claim.training, "own": claim.own},

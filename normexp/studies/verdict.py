@@ -169,3 +169,15 @@ def q_values(p: Sequence[float]) -> list[float]:
     known = [value for value in p if not math.isnan(value)]
     adjusted = iter(stats.false_discovery_control(known) if known else ())
     return [math.nan if math.isnan(value) else float(next(adjusted)) for value in p]
+
+
+def in_family(verdicts: Sequence[str], q: Sequence[float]) -> list[str]:
+    """The verdicts of a family of claims: one that *holds* or *does not hold* needs a q of at most 5 %.
+
+    Then at most 5 % of the verdicts of the family are expected to be false. A claim without a q keeps its verdict.
+    """
+    decided = (Verdict.HOLDS, Verdict.FAILS)
+    return [
+        Verdict.UNDECIDED if verdict in decided and value > ERROR else verdict
+        for verdict, value in zip(verdicts, q, strict=True)
+    ]

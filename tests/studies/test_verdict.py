@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from normexp.studies.verdict import interval, judge, q_values
+from normexp.studies.verdict import Verdict, in_family, interval, judge, q_values
 
 INF = math.inf
 
@@ -113,6 +113,22 @@ def test_no_effect_in_normal_noise_has_five_per_cent():
     """With Student's interval alone the rate is 5 % exactly, so a thousand studies scatter around it."""
     wrong = 1 - verdicts(0, 5, normal)["cannot tell"]
     assert 1000 * wrong <= stats.binom.ppf(0.999, 1000, 0.05)
+
+
+def test_a_family_of_true_nulls_has_no_verdict_in_95_per_cent():
+    """Eight controls, of which each alone is wrong in 5 %: together they must be wrong in at most 5 %."""
+    draws = np.random.default_rng(1).normal(size=(400, 8, 5))
+    wrong = 0
+    for study in draws:
+        verdicts = [judge(list(seeds), 0, math.inf, "control") for seeds in study]
+        q = q_values([interval(seeds, 0, math.inf, "control").p for seeds in study])
+        wrong += any(verdict is not Verdict.UNDECIDED for verdict in in_family(verdicts, q))
+    assert wrong / 400 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 400)
+
+
+def test_a_family_takes_back_only_what_may_be_chance():
+    verdicts = [Verdict.HOLDS, Verdict.FAILS, Verdict.UNTESTED, Verdict.HOLDS]
+    assert in_family(verdicts, [0.06, 0.04, 0.9, math.nan]) == [Verdict.UNDECIDED, *verdicts[1:]]
 
 
 def test_q_values_leave_out_what_has_no_p():
