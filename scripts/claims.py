@@ -55,12 +55,13 @@ def main(folder: Path) -> None:
     )
     if len(controls):
         undecided = (controls["verdict"] == Verdict.UNDECIDED).sum()
+        chance = 1 - (1 - ERROR) ** len(controls)
         print(
-            f"In {undecided} of {len(controls)} controls (a variant against itself on other seeds) the runs cannot tell, "
-            "as it should be. The controls are a family of their own."
+            f"In {undecided} of {len(controls)} controls (a variant against itself on other seeds) the runs cannot "
+            "tell, as it should be. The controls are a family of their own."
             + "".join(
-                f" Alone, the control of {row.study} *{row.alone}* ({row.measured}; q {row.q:.2g}); one of {len(controls)}"
-                f" does so by chance with a probability of {1 - (1 - ERROR) ** len(controls):.0%}."
+                f" Alone, the control of {row.study} *{row.alone}* ({row.measured}; q {row.q:.2g}); one of "
+                f"{len(controls)} does so by chance with a probability of {chance:.0%}."
                 for row in controls[controls["alone"] != Verdict.UNDECIDED].itertuples()
             )
             + "\n"

@@ -33,6 +33,7 @@ app.command()(viewing.sample)
 app.command()(viewing.compare)
 app.command()(viewing.report)
 app.command()(viewing.tensorboard)
+app.command()(viewing.export)
 app.command()(upkeep.clean)
 app.command()(upkeep.doctor)
 

@@ -1,0 +1,1 @@
+"""Finished runs in the experiment trackers of others: Weights & Biases, MLflow, Trackio."""

@@ -1,0 +1,116 @@
+"""`normexp export`: the trackers' own packages write the runs and read them back."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from normexp.cli import app
+from normexp.errors import ConfigError
+from normexp.records.tables import read_table
+from normexp.trackers import tracker
+from normexp.trackers.measured import measured
+from normexp.views.runs import load_runs
+from tests.support.runs import TINY, swept
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory) -> Path:
+    """A sweep of two runs."""
+    folder = tmp_path_factory.mktemp("exported")
+    assert swept(*TINY, "name=try", "variant=post_ln,pre_ln", cwd=folder)
+    return folder / "results"
+
+
+def exported(name: str, results: Path) -> str:
+    done = CliRunner().invoke(app, ["export", name, str(results)], catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
+    return done.stdout
+
+
+def test_a_run_has_its_settings_results_and_curves(results):
+    first, second = measured(load_runs(results))
+    assert first.label.startswith("try/post_ln")
+    assert first.id != second.id
+    assert first.config["variant"] == "post_ln"
+    assert first.config["training.batch_tokens"] == 400
+    curves = read_table(results / "try" / first.name / "curves.parquet")
+    last = curves[(curves["statistic"] == "nll") & (curves["split"] == "train")].iloc[-1]
+    assert first.metrics[int(last["step"])]["curves/nll/train"] == last["value"]
+    assert first.metrics[20]["layers_grad_norm/decoder.01.feed_forward"] > 0
+    assert first.results["final_loss"] == load_runs(results)["final_loss"].iloc[0]
+
+
+def test_mlflow_has_what_the_tables_have(results, tmp_path, monkeypatch):
+    pytest.importorskip("mlflow")
+    from mlflow.tracking import MlflowClient
+
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # the small package has no database
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "store").as_uri())
+    assert exported("mlflow", results).count(": written") == 2
+    assert exported("mlflow", results).count(": in mlflow already") == 2
+    client = MlflowClient()
+    runs = client.search_runs([client.get_experiment_by_name("normexp").experiment_id])
+    found = {run.info.run_name: run for run in runs}
+    assert len(runs) == 2
+    for each in measured(load_runs(results)):
+        run = found[each.label]
+        assert run.data.params["variant"] == each.config["variant"]
+        assert run.data.tags["outcome"] == each.results["outcome"]
+        assert run.data.metrics["result/final_loss"] == each.results["final_loss"]
+        history = client.get_metric_history(run.info.run_id, "curves/nll/train")
+        steps = {step: at["curves/nll/train"] for step, at in each.metrics.items() if "curves/nll/train" in at}
+        assert {point.step: point.value for point in history} == steps
+
+
+def test_wandb_writes_a_folder_for_each_run(results, tmp_path):
+    """Its offline files are read by `wandb sync` alone, which needs their server: the files and a second export."""
+    pytest.importorskip("wandb")
+    environment = {**os.environ, "WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-m", "normexp", "export", "wandb", str(results), "--project", "mine"]
+    first, second = (subprocess.run(command, env=environment, capture_output=True, text=True) for _ in range(2))
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.count(": written") == 2
+    assert second.stdout.count(": in wandb already") == 2
+    files = {each.id: [*(tmp_path / "wandb").glob(f"offline-run-*-{each.id}/*.wandb")] for each in _all(results)}
+    assert [len(found) for found in files.values()] == [1, 1]
+    for each in _all(results):
+        (file,) = files[each.id]
+        assert b"curves/nll/train" in file.read_bytes()
+        assert each.name.encode() in file.read_bytes()
+
+
+def test_trackio_has_what_the_tables_have(results, tmp_path, monkeypatch):
+    trackio = pytest.importorskip("trackio")
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path))
+    assert exported("trackio", results).count(": written") == 2
+    assert exported("trackio", results).count(": in trackio already") == 2
+    runs = {run.name: run for run in trackio.Api().runs("normexp")}
+    assert {each.label: runs[each.label].config["variant"] for each in _all(results)} == {
+        each.label: each.config["variant"] for each in _all(results)
+    }
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setattr(tracker, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"^export wandb needs wandb; pip install 'normexp\[wandb\]'$"):
+        list(tracker.export("wandb", "normexp", []))
+
+
+def test_a_server_that_does_not_answer_is_one_sentence(results, monkeypatch):
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    done = CliRunner().invoke(app, ["export", "mlflow", str(results)])
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: mlflow refused the run: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def _all(results: Path) -> list:
+    return list(measured(load_runs(results)))
