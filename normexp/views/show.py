@@ -30,8 +30,9 @@ def describe(config: Config, default: Config | None = None) -> str:
     corpus = load_corpus(config.data)
     model = build(config, corpus)
     stack, lines = model.stacks[0], []
-    for name, owner in ((config.variant.name, stack.variant), *stack.add_ons.items()):
-        lines += [*_source(name, type(owner)), ""]
+    add_ons = {name: type(add_on) for name, add_on in stack.add_ons.items()}
+    for name, owner in ((config.variant.name, config.variant.cls), *add_ons.items()):
+        lines += [*_source(name, owner), ""]
     letters = ", ".join(f"{letter} {kind.replace('_', '-')}" for kind, letter in BRANCHES.items())
     lines += [f"The graph, with {letters}:"]
     parts = graph(model)

@@ -94,7 +94,14 @@ TABLE = {
         scaled="attention.value attention.out fc1 fc2",
         **PRE_LN,
     ),
-    # Sites that differ.
+    # Stacks that differ, and sites that do.
+    "per_stack": Row(
+        {"encoder.*": "sum norm", "decoder.*": "sum"},
+        {"encoder.*": "F", "decoder.*": "norm F"},
+        "normed / 1",
+        closes="nothing / norm",
+        queries="yes",
+    ),
     "mix_ln": Row(  # ⌊3/4⌋ = 0 Post-LN layers in the encoder, ⌊4/4⌋ = 1 in the decoder
         {"*": "sum", "decoder.01.*": "sum norm"},
         {"*": "norm F", "decoder.01.*": "F"},

@@ -1,8 +1,9 @@
-"""Mix-LN, LayerNorm scaling, HybridNorm, NormFormer, Sub-LN: constants by depth, identity paths, slots, options."""
+"""Mix-LN, HybridNorm, NormFormer, Sub-LN, per_stack: constants by depth, identity paths, slots, options."""
 
 import pytest
 import torch
 
+from normexp.errors import ConfigError
 from normexp.model.variant import Context, Site, StackShape
 from normexp.norms import LayerNorm
 from normexp.probes.graph import graph
@@ -189,3 +190,22 @@ def test_sub_ln_norms_inside_all_but_cross_attention():
         ["before_fc2"],
     ]
     assert feed_forward.sublayer.inside["before_fc2"].weight.shape == (32,)
+
+
+@pytest.mark.parametrize(("encoder", "decoder"), [("post_ln", "pre_ln"), ("b2t", "admin"), ("ngpt", "post_ln")])
+def test_per_stack_is_its_two_variants(encoder, decoder, tokens):
+    """The same weights give the same stacks as the two variants by themselves."""
+    both = model_of("per_stack", 3, 3, options={"encoder": encoder, "decoder": decoder})
+    first, second = model_of(encoder, 3, 3), model_of(decoder, 3, 3)
+    assert type(both.encoder.variant) is type(first.encoder.variant)
+    assert type(both.decoder.variant) is type(second.decoder.variant)
+    assert lines_of(both, "encoder") == lines_of(first, "encoder")
+    assert lines_of(both, "decoder") == lines_of(second, "decoder")
+    x = torch.randn(2, 5, both.encoder.shape.width)
+    assert torch.equal(both.encoder(x), first.encoder(x))
+    assert torch.equal(both.decoder(x, memory=x), second.decoder(x, memory=x))
+
+
+def test_per_stack_has_names_of_the_package_only():
+    with pytest.raises(ConfigError, match=r"^variant\.decoder must be one of admin, .*; got half$"):
+        model_of("per_stack", options={"decoder": "half"})
