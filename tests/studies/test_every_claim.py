@@ -19,7 +19,7 @@ def claims(study, **changes):
 
 
 def test_every_study_that_claims_something_has_its_tables():
-    assert set(WORLDS) == set(studies()) - {"side_by_side"}
+    assert set(WORLDS) == set(studies())
 
 
 @pytest.mark.parametrize("study", WORLDS)
