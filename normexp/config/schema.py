@@ -14,6 +14,7 @@ from normexp.config.choice import Choice
 
 GENERATING = ("translation", "language_modelling")  # tasks with a decoder
 TASKS = (*GENERATING, "classification")
+GATED = ("swiglu",)  # activations of a feed-forward that has a gate, its third matrix
 
 
 def key(
@@ -51,7 +52,8 @@ class Model:
     persistent: int = key(0, "learned key-value pairs per head of every self-attention (all-attention)", ge=0)
     encoder_depth: int = key("${depth}", "layers in the encoder", ge=1, tasks=("translation", "classification"))
     decoder_depth: int = key("${depth}", "layers in the decoder", ge=1, tasks=GENERATING)
-    activation: str = key("relu", "feed-forward activation function", options=("relu", "gelu"))
+    activation: str = key("relu", "feed-forward activation; swiglu has a gate", options=("relu", "gelu", *GATED))
+    biases: bool = key(True, "biases in the matrices of attention and feed-forward")
     positions: str = key(
         "sinusoidal",
         "position encoding: added to the embedding, or in self-attention (rotary, alibi), or none",
@@ -120,6 +122,7 @@ class Config:
     steps: int = key(400, "training steps; 0 only measures the untrained model", ge=0)
     task: Task = field(default_factory=Task)
     model: Model = field(default_factory=Model)
+    block: str = key("transformer", "preset of a layer's parts: norm, positions, activation, biases, tied")
     variant: Choice = key(None, "how a branch joins the residual stream")
     addon: tuple[Choice, ...] = key((), "what changes every branch under any variant; addon=[…] chooses")
     norm: Choice = key(None, "the normaliser that the variant places")
@@ -141,8 +144,9 @@ CLASSES = tuple(name for name, kind in get_type_hints(Config).items() if kind is
 GROUPS = ("task", "model", *CLASSES)
 # Groups that set keys of another section; a sweep over one of them varies these keys.
 SETS = {"attention": ("model.feed_forward", "model.persistent")}
+PRESETS = ("block",)  # groups that set keys anywhere, and the keys that hold the name of the choice
 LISTS = {"addon": "addon", "probe": "probes"}  # groups of which a run has several choices, and the keys that hold them
-CHOICES = (*GROUPS, *SETS, *LISTS)
+CHOICES = (*GROUPS, *PRESETS, *SETS, *LISTS)
 
 
 def configs_folder() -> Path:

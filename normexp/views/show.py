@@ -19,7 +19,7 @@ from normexp.views.data import describe_data
 
 LOCAL = ("name", "results", "config_dirs")  # where a run goes, not what it is
 FOLLOW = ("model.encoder_depth", "model.decoder_depth")  # the depth, unless they are set
-ROLES = ("query", "key", "value", "out", "fc1", "fc2")
+ROLES = ("query", "key", "value", "out", "fc1", "gate", "fc2")
 
 
 def describe(config: Config, default: Config | None = None) -> str:
