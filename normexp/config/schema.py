@@ -46,6 +46,12 @@ class Task:
 @dataclass(frozen=True)
 class Model:
     name: str = key("", "name of the preset in configs/model")
+    parameters: int = key(
+        0,
+        "parameters in the matrices of all layers, from which width and hidden width follow at any depth; 0: as set",
+        ge=0,
+        identity=False,  # the sizes that follow are
+    )
     width: int = key(64, "width of the residual stream (d_model)", ge=1)
     heads: int = key(4, "attention heads", ge=1)
     feed_forward: int = key(256, "hidden width of the feed-forward sub-layer; 0 removes it", ge=0)
@@ -120,6 +126,10 @@ class Config:
     warmup: str = key("10%", "linear warm-up: a number of steps (0 is off) or a share of all steps (10%)")
     seed: int = key(0, "seed for weights, data order and dropout, which have separate generators", ge=0)
     steps: int = key(400, "training steps; 0 only measures the untrained model", ge=0)
+    tokens: float = key(
+        0.0, "train for so many tokens, padding included, in place of steps", ge=0, lt=1e30, identity=False
+    )
+    flops: float = key(0.0, "train for so many FLOPs in place of steps", ge=0, lt=1e30, identity=False)
     task: Task = field(default_factory=Task)
     model: Model = field(default_factory=Model)
     block: str = key("transformer", "preset of a layer's parts: norm, positions, activation, biases, tied")
