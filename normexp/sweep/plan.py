@@ -113,10 +113,10 @@ def plan(
             if config.data not in pinned:
                 pinned[config.data] = config.data.planned()
             config = replace(config, data=pinned[config.data])
-        config = budgeted(config, set_keys)
-        check_times(config)
         if not (launcher or elsewhere):
             check_size(config)
+        config = budgeted(config, set_keys)  # builds the model, so its size is checked before
+        check_times(config)
         run = PlannedRun(config, run_name(config, swept))
         runs.setdefault(run.name, run)
     first = next(iter(runs.values())).config
