@@ -14,7 +14,7 @@ from normexp.config.schema import Config
 from normexp.errors import ConfigError
 
 if TYPE_CHECKING:
-    from normexp.training.flops import Cost
+    from normexp.model.flops import Cost
 
 BUDGETS = ("tokens", "flops")
 MOST_STEPS = LARGEST
@@ -51,7 +51,7 @@ def _as_counted(config: Config) -> Config:
 @cache
 def _cost(config: Config) -> "Cost":
     from normexp.data.corpus import load_corpus
-    from normexp.training.flops import cost
+    from normexp.model.flops import cost
 
     try:
         return cost(config, load_corpus(config.data))

@@ -9,6 +9,7 @@ from normexp.config.validate import stop_step
 from normexp.data.batches import Batch, Batches
 from normexp.data.corpus import Corpus
 from normexp.errors import DivergedError, StoppedError
+from normexp.model.flops import cost
 from normexp.model.transformer import Translator
 from normexp.probes import graph
 from normexp.probes.probe_set import ProbeSet
@@ -17,7 +18,6 @@ from normexp.records.folder import RunFolder
 from normexp.records.outcome import final_loss, is_stuck, judge, train_losses
 from normexp.records.samples import GRAPH, write_samples
 from normexp.training import evaluate
-from normexp.training.flops import cost
 from normexp.training.recorder import Recorder
 from normexp.training.samples import samples
 from normexp.training.trainer import Trainer

@@ -11,13 +11,13 @@ from normexp.config.schema import Config, to_dict
 from normexp.config.shape import layer_parameters
 from normexp.data.corpus import Corpus, load_corpus
 from normexp.model.build import Model, build
+from normexp.model.flops import cost
 from normexp.model.initialisers import Init
 from normexp.model.stack import Stack
 from normexp.model.variant import Site, Variant
 from normexp.norms import Norm
 from normexp.papers import papers_of
 from normexp.probes.graph import BRANCHES, graph
-from normexp.training.flops import cost
 from normexp.views.data import describe_data
 
 LOCAL = ("name", "results", "config_dirs")  # where a run goes, not what it is

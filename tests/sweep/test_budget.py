@@ -5,8 +5,8 @@ import pytest
 from normexp.config.identity import identity
 from normexp.data.corpus import load_corpus
 from normexp.errors import ConfigError
+from normexp.model.flops import cost
 from normexp.sweep.plan import plan
-from normexp.training.flops import cost
 from tests.support.runs import TINY, tiny_config
 
 BASE = tuple(word for word in TINY if not word.startswith("steps"))

@@ -9,7 +9,6 @@ from normexp.config.schema import Config
 from normexp.data.batches import Batches
 from normexp.data.corpus import Corpus
 from normexp.model.build import build
-from normexp.training.evaluate import logits
 
 
 class Cost(NamedTuple):
@@ -31,9 +30,10 @@ def cost(config: Config, corpus: Corpus) -> Cost:
     Raises whatever the code of a variant raises where it needs numbers.
     """
     batches = Batches(corpus.examples("train", config.task.name), config.training.batch_tokens)
-    batch = batches.epoch(None)[len(batches) // 2]
+    middle = batches.epoch(None)[len(batches) // 2]
+    batch = middle.to("meta")
     with torch.device("meta"):
         model = build(config, corpus).train()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        logits(model, batch.to("meta"))
+        model(batch.source, batch.source_mask, batch.target, target_mask=batch.target_mask)
     return Cost(batches.tokens_per_batch, 3 * counter.get_total_flops() / batch.size)

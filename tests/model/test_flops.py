@@ -7,9 +7,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from normexp.config.compose import Composer
 from normexp.data.corpus import load_corpus
+from normexp.model.flops import cost
 from normexp.records.folder import RunFolder
 from normexp.training.evaluate import cross_entropy, logits
-from normexp.training.flops import cost
 from normexp.training.loop import train
 from tests.support import golden
 from tests.support.configs import with_values
