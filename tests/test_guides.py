@@ -8,12 +8,14 @@ import pytest
 from typer.testing import CliRunner
 
 from normexp.cli import app
+from normexp.sweep.plan import plan
 
 ROOT = Path(__file__).parents[1]
 GUIDES = ["normexp/variants", "normexp/probes", "normexp/studies", "configs"]
 SMALL = ["steps=4", "model.width=16", "model.feed_forward=16", "training.batch_tokens=400", "record.sentences=4"]
 QUICK = ["--quick", "model.width=16", "model.feed_forward=16", "training.batch_tokens=400"]
 LONGEST = 20  # lines of one file
+SECTIONS = ["Blocks", "Equal size, equal cost"]  # of configs
 
 
 def files_of(guide: str) -> dict[str, str]:
@@ -46,6 +48,17 @@ def test_examples_work_as_written(guide, outside):
         done = CliRunner().invoke(app, [*command, *more], catch_exceptions=False)
         assert done.exit_code == 0, (command, done.stderr)
         assert done.stdout.strip(), command
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("section", SECTIONS)
+def test_commands_of_a_section_plan_as_written(section, outside):
+    """What would take hours to train is planned only; its runs have different identities."""
+    text = (ROOT / "configs" / "README.md").read_text().partition(f"## {section}\n")[2].partition("\n## ")[0]
+    commands = re.findall(r"^normexp (sweep .*)$", text, flags=re.MULTILINE)
+    assert commands
+    for command, *overrides in map(shlex.split, commands):
+        assert len(plan(command, overrides).runs) > 1
 
 
 def test_every_guide_is_linked_from_the_readme():

@@ -79,8 +79,8 @@ def test_a_variant_takes_three_steps_and_three_files(checkout):
     assert written.stdout == "half: new\n", written.stderr
     passed = run(*tests, *chosen, cwd=checkout)
     assert passed.returncode == 0, passed.stdout
-    # One under the norms and one under the attentions; its golden numbers; the rule that papers want references.
-    assert "4 passed" in passed.stdout
+    # Under the norms, the attentions and the block; its golden numbers; the rule that papers want references.
+    assert "5 passed" in passed.stdout
     after = contents(checkout)
     assert {name for name in after if after[name] != before.get(name)} == {*files, "tests/golden/half.json"}
     assert "`tests/golden/half.json`" in SECTION

@@ -31,6 +31,7 @@ from normexp.config.schema import (
     CLASSES,
     GROUPS,
     LISTS,
+    PRESETS,
     Config,
     configs_folder,
     from_dict,
@@ -186,6 +187,7 @@ class Composer:
             if not isinstance(values[group], Mapping):
                 raise ConfigError(f"{group}={names[group]}: its YAML needs a _target_ such as package.module.Class")
             values[group]["name"] = names[group]
+        values |= {preset: names[preset] for preset in PRESETS}
         for group, held in LISTS.items():
             nodes = values[held] or {}
             for name, node in nodes.items():
@@ -318,6 +320,8 @@ def _composition_schema(section: type) -> type:
 
 # Where a YAML's relative paths start, written down, so that a run can be loaded from elsewhere.
 OmegaConf.register_new_resolver("normexp.cwd", os.getcwd, replace=True)
+# The hidden width at which a feed-forward with a gate has about the parameters of one that is 4 × width without it.
+OmegaConf.register_new_resolver("normexp.gated_width", lambda width: 8 * max(1, round(width / 3)), replace=True)
 ConfigStore.instance().store(name="schema", node=_composition_schema(Config))
 
 

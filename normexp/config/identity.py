@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from normexp.config.choice import Choice
-from normexp.config.schema import CLASSES, GROUPS, Config, ignored_keys, to_dict, value_of
+from normexp.config.schema import CLASSES, GROUPS, PRESETS, Config, ignored_keys, to_dict, value_of
 
 IDENTITY_VERSION = 2  # raise it when a change of ours alters what a config means, so that old results are not reused
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
@@ -33,6 +33,10 @@ def identity(config: Config) -> str:
         del values["addon"]
     if not config.training.stop_stuck:
         del values["training"]["stop_stuck"]
+    if config.block == "transformer":
+        del values["block"]
+    if config.model.biases:
+        del values["model"]["biases"]
     for group in CLASSES:
         values[group] |= values[group].pop("_contents_", {})
     sources = user_sources(config.config_dirs, choices(config))
@@ -116,7 +120,7 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
 
 def name_part(key: str, value: Any) -> str:
     """What a run's name says of a key; the value of a group may be given by its name."""
-    if key in GROUPS:
+    if key in (*GROUPS, *PRESETS):
         return slugify(str(getattr(value, "name", value)))
     if key == "addon" and not isinstance(value, str):
         return slugify("+".join(each.name for each in value) or "no_addon")

@@ -14,6 +14,7 @@ from normexp.config.choice import Choice
 
 GENERATING = ("translation", "language_modelling")  # tasks with a decoder
 TASKS = (*GENERATING, "classification")
+GATED = ("swiglu",)  # activations of a feed-forward that has a gate, its third matrix
 
 
 def key(
@@ -45,13 +46,20 @@ class Task:
 @dataclass(frozen=True)
 class Model:
     name: str = key("", "name of the preset in configs/model")
+    parameters: int = key(
+        0,
+        "parameters in the matrices of all layers, from which width and hidden width follow at any depth; 0: as set",
+        ge=0,
+        identity=False,  # the sizes that follow are
+    )
     width: int = key(64, "width of the residual stream (d_model)", ge=1)
     heads: int = key(4, "attention heads", ge=1)
     feed_forward: int = key(256, "hidden width of the feed-forward sub-layer; 0 removes it", ge=0)
     persistent: int = key(0, "learned key-value pairs per head of every self-attention (all-attention)", ge=0)
     encoder_depth: int = key("${depth}", "layers in the encoder", ge=1, tasks=("translation", "classification"))
     decoder_depth: int = key("${depth}", "layers in the decoder", ge=1, tasks=GENERATING)
-    activation: str = key("relu", "feed-forward activation function", options=("relu", "gelu"))
+    activation: str = key("relu", "feed-forward activation; swiglu has a gate", options=("relu", "gelu", *GATED))
+    biases: bool = key(True, "biases in the matrices of attention and feed-forward")
     positions: str = key(
         "sinusoidal",
         "position encoding: added to the embedding, or in self-attention (rotary, alibi), or none",
@@ -118,8 +126,13 @@ class Config:
     warmup: str = key("10%", "linear warm-up: a number of steps (0 is off) or a share of all steps (10%)")
     seed: int = key(0, "seed for weights, data order and dropout, which have separate generators", ge=0)
     steps: int = key(400, "training steps; 0 only measures the untrained model", ge=0)
+    tokens: float = key(
+        0.0, "train for so many tokens, padding included, in place of steps", ge=0, lt=1e30, identity=False
+    )
+    flops: float = key(0.0, "train for so many FLOPs in place of steps", ge=0, lt=1e30, identity=False)
     task: Task = field(default_factory=Task)
     model: Model = field(default_factory=Model)
+    block: str = key("transformer", "preset of a layer's parts: norm, positions, activation, biases, tied")
     variant: Choice = key(None, "how a branch joins the residual stream")
     addon: tuple[Choice, ...] = key((), "what changes every branch under any variant; addon=[…] chooses")
     norm: Choice = key(None, "the normaliser that the variant places")
@@ -141,8 +154,9 @@ CLASSES = tuple(name for name, kind in get_type_hints(Config).items() if kind is
 GROUPS = ("task", "model", *CLASSES)
 # Groups that set keys of another section; a sweep over one of them varies these keys.
 SETS = {"attention": ("model.feed_forward", "model.persistent")}
+PRESETS = ("block",)  # groups that set keys anywhere, and the keys that hold the name of the choice
 LISTS = {"addon": "addon", "probe": "probes"}  # groups of which a run has several choices, and the keys that hold them
-CHOICES = (*GROUPS, *SETS, *LISTS)
+CHOICES = (*GROUPS, *PRESETS, *SETS, *LISTS)
 
 
 def configs_folder() -> Path:

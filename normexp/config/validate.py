@@ -11,7 +11,7 @@ LONGEST = 1000  # characters of a value
 
 
 def check(config: Config) -> None:
-    """Raise ConfigError for a value outside its range. Types were checked by composition."""
+    """Raise ConfigError for a value outside its range, but for times (see check_times); composition checked types."""
     for name, f in iter_keys():
         rules = f.metadata
         value = value_of(config, name)
@@ -24,7 +24,8 @@ def check(config: Config) -> None:
         if type(value) in (int, float):
             check_finite(name, value)
             check_limit(name, value, Limit(rules["ge"], rules["gt"], lt=rules["lt"]))
-            check_limit(name, value, Limit(le=2**63 - 1 if name == "seed" else LARGEST))
+            if rules["lt"] is None:
+                check_limit(name, value, Limit(le=2**63 - 1 if name == "seed" else LARGEST))
     model = config.model
     if model.width % model.heads:
         raise ConfigError(f"model.width must be a multiple of model.heads={model.heads}; got {model.width}")
@@ -32,6 +33,10 @@ def check(config: Config) -> None:
         raise ConfigError(
             f"model.width / model.heads must be even with model.positions=rotary; got {model.width // model.heads}"
         )
+
+
+def check_times(config: Config) -> None:
+    """Raise ConfigError for a time that is not within the steps of training."""
     warmup_steps(config.warmup, config.steps)
     stop_step(config)
 

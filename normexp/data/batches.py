@@ -48,6 +48,11 @@ class Batch:
         """batch, target token; True at real tokens, for norms that pool over tokens; None for classification."""
         return None if self.target is None else self.labels != IGNORE
 
+    @property
+    def size(self) -> int:
+        """Source and target tokens, padding included; for classification the source alone."""
+        return self.source.numel() + (self.labels.numel() if self.target is not None else 0)
+
     def permuted(self) -> "Batch":
         """The batch with its sources rolled by one, so that every target is paired with its neighbour's source.
 
@@ -81,7 +86,11 @@ class Batches:
                 f"got {tokens}"
             )
         self.rank = _rank(*lengths)
-        self.cuts = _cuts(lengths[:, np.argsort(self.rank, kind="stable")], tokens)
+        ordered = lengths[:, np.argsort(self.rank, kind="stable")]
+        self.cuts = _cuts(ordered, tokens)
+        starts, ends = np.array(self.cuts).T
+        longest = np.maximum.reduceat(ordered, starts, axis=1).sum(0, dtype=np.int64)
+        self.tokens_per_batch = float(np.mean(longest * (ends - starts)))  # padding included, over an epoch
 
     def __len__(self) -> int:
         return len(self.cuts)

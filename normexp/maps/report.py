@@ -55,8 +55,8 @@ def markdown(
         f"`normexp map {' '.join(asked.sweep.overrides)}`",
         "",
         f"{_settings(runs)}. Losses are those on the validation part after the last step, in {formatting.unit(runs)}. "
-        "Rates are a factor 2 apart and were chosen on seed {TUNING_SEED}; losses are means over fresh seeds with 95 % "
-        f"intervals.{_stopped(runs)}",
+        f"Rates are a factor 2 apart and were chosen on seed {TUNING_SEED}; losses are means over fresh seeds with 95 "
+        f"% intervals.{_stopped(runs)}",
         "",
         f"It took {len(runs)} runs and {cost:,} steps, {cost / grid:.0%} of the {grid:,} of the full grid of "
         f"{len(EXPONENTS)} rates.",

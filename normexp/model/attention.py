@@ -42,14 +42,15 @@ class Attention(nn.Module):
         cross: bool = False,
         persistent: int = 0,
         positions: str = "",
+        biases: bool = True,
     ) -> None:
         super().__init__()
         self.heads, self.dropout, self.causal, self.cross, self.persistent = heads, dropout, causal, cross, persistent
         self.positions = positions if positions in INSIDE and not cross else ""
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.out = nn.Linear(width, width)
+        self.query = nn.Linear(width, width, biases)
+        self.key = nn.Linear(width, width, biases)
+        self.value = nn.Linear(width, width, biases)
+        self.out = nn.Linear(width, width, biases)
         if persistent:
             self.persistent_key, self.persistent_value = (
                 nn.Parameter(torch.empty(heads, persistent, width // heads)) for _ in range(2)

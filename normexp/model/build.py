@@ -38,6 +38,7 @@ def build(config: Config, corpus: Corpus) -> Model:
             lambda shape: make_variant(shape, make_norm),
             activation=size.activation,
             positions=size.positions,
+            biases=size.biases,
             dropout=size.dropout,
             attention_dropout=size.attention_dropout,
             make_add_ons=lambda shape: {choice.name: choice.build(shape) for choice in config.addon},

@@ -42,7 +42,7 @@ class Init(ABC):
         return torch.zeros(rows)
 
     def factor(self, site: Any, role: str, sites: int) -> float:
-        """Factor on the matrix that plays `role` (query, key, value, out, fc1, fc2) at a site of a stack of `sites`."""
+        """Factor on the matrix that plays `role` (see Variant.init_scale) at a site of a stack of `sites`."""
         return 1.0
 
 

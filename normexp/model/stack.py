@@ -16,9 +16,9 @@ class Stack(nn.Module):
     """An encoder or a decoder of `shape.depth` layers, joined by `variant`.
 
     make_variant: shape → variant. dropout: on every branch's output; attention_dropout: inside the branches. positions:
-    what self-attention knows of them, see Attention. attention_norms: makes the norms of one attention sub-layer, by
-    slot; a module that the variant puts into a slot replaces the norm there. make_add_ons: shape → add-ons by name, in
-    the order in which they act.
+    what self-attention knows of them, see Attention. biases: whether sub-layers have some. attention_norms: makes the
+    norms of one attention sub-layer, by slot; a module that the variant puts into a slot replaces the norm there.
+    make_add_ons: shape → add-ons by name, in the order in which they act.
     """
 
     def __init__(
@@ -30,6 +30,7 @@ class Stack(nn.Module):
         dropout: float,
         attention_dropout: float,
         positions: str = "",
+        biases: bool = True,
         attention_norms: Callable[[], dict[str, nn.Module]] = dict,
         make_add_ons: Callable[[StackShape], dict[str, AddOn]] = lambda shape: {},
     ) -> None:
@@ -42,7 +43,8 @@ class Stack(nn.Module):
 
         def make_sublayer(kind: str, inside: dict[str, nn.Module]) -> nn.Module:
             if kind == "feed_forward":
-                return FeedForward(shape.width, shape.feed_forward, activation, attention_dropout, inside)
+                size = (shape.width, shape.feed_forward)
+                return FeedForward(*size, activation, attention_dropout, inside, biases=biases)
             cross = kind == "cross_attention"
             causal = shape.stack == "decoder" and not cross
             inside = attention_norms() | inside
@@ -53,6 +55,7 @@ class Stack(nn.Module):
                 cross=cross,
                 persistent=persistent,
                 positions=positions,
+                biases=biases,
             )
 
         self.layers = nn.ModuleDict()

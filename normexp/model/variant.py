@@ -161,7 +161,7 @@ class Variant(nn.Module):
     def init_scale(self, site: Site | None, role: str) -> float:
         """Factor on an initial weight matrix; biases are never scaled.
 
-        role: query, key, value, out, fc1 or fc2 at a site; embedding or head where site is None.
+        role: query, key, value, out, fc1, fc2 or gate at a site; embedding or head where site is None.
         """
         return 1.0
 

@@ -32,6 +32,7 @@ FILES = (
 NUMBERS = (
     *("final_loss", "valid_loss", "permuted_loss", "token_accuracy", "accuracy", "bleu", "chrf", "parameters"),
     *("step", "loss", "seconds", "attempts", "diverged_at", "heartbeat", "pid", "format"),
+    *("tokens_per_step", "flops_per_token"),
 )
 TEXTS = ("state", "outcome", "error", "first_to_go", "host", "measured")
 

@@ -13,10 +13,12 @@ from normexp.config.compose import EXPERIMENT, Composer, Request
 from normexp.config.grid import configs
 from normexp.config.identity import run_name, slugify, sweep_name
 from normexp.config.schema import SETS, Config
-from normexp.config.validate import check, check_read, depths
+from normexp.config.shape import layer_parameters, sized
+from normexp.config.validate import check, check_read, check_times
 from normexp.data.columns import task_of
 from normexp.errors import ConfigError
 from normexp.records.folder import RunFolder
+from normexp.sweep.budget import budgeted
 from normexp.sweep.preflight import check_buildable, device_of
 from normexp.sweep.sizes import check_size
 
@@ -102,6 +104,7 @@ def plan(
     pinned: dict[Choice, Choice] = {}  # with what their files hold now
     for config in configs(composer, requests):
         check(config)
+        config = sized(config, set_keys)
         check_read(config, set_keys)
         check_buildable(config, set_keys)
         if not elsewhere or config.training.device == "auto":
@@ -112,6 +115,8 @@ def plan(
             config = replace(config, data=pinned[config.data])
         if not (launcher or elsewhere):
             check_size(config)
+        config = budgeted(config, set_keys)  # builds the model, so its size is checked before
+        check_times(config)
         run = PlannedRun(config, run_name(config, swept))
         runs.setdefault(run.name, run)
     first = next(iter(runs.values())).config
@@ -167,17 +172,8 @@ def _checked_name(name: str) -> str:
 
 
 def relative_cost(config: Config) -> float:
-    """Cost of a run in units of its own: steps × tokens × multiply-adds of its layers.
-
-    A decoder layer that reads an encoder has one attention more than an encoder layer.
-    """
-    size = config.model
-    encoder, decoder = depths(config)
-    attention = 4 * size.width**2
-    others = 2 * size.width * (size.feed_forward + size.persistent)
-    attentions = 2 if encoder else 1  # in a decoder layer
-    layers = encoder * (attention + others) + decoder * (attentions * attention + others)
-    return float(max(1, config.steps) * config.training.batch_tokens * layers)
+    """Cost of a run in units of its own: steps × tokens × multiply-adds of its layers."""
+    return float(max(1, config.steps) * config.training.batch_tokens * layer_parameters(config))
 
 
 def default_jobs(sweep: Sweep) -> int:

@@ -3,6 +3,7 @@
 import os
 
 from normexp.config.schema import Config
+from normexp.config.shape import layer_parameters
 from normexp.config.validate import depths
 from normexp.errors import ConfigError
 
@@ -13,13 +14,8 @@ SLACK = 1.25  # of the estimate: allocators keep more than is in use
 def parameters(config: Config) -> int:
     """About how many parameters the model has, without embeddings of words: matrices of all layers, positions."""
     size = config.model
-    encoder, decoder = depths(config)
-    attention, feed_forward = 4 * size.width**2, 2 * size.width * size.feed_forward
-    own = attention + feed_forward + 2 * size.persistent * size.width
-    cross = attention if encoder and decoder else 0
-    added = size.positions in ("sinusoidal", "learned") and bool(encoder + decoder)
-    positions = size.max_length * size.width * added
-    return encoder * own + decoder * (own + cross) + positions
+    added = size.positions in ("sinusoidal", "learned")
+    return layer_parameters(config) + size.max_length * size.width * added
 
 
 def memory(config: Config) -> int:

@@ -9,6 +9,7 @@ from normexp.config.validate import stop_step
 from normexp.data.batches import Batch, Batches
 from normexp.data.corpus import Corpus
 from normexp.errors import DivergedError, StoppedError
+from normexp.model.flops import cost
 from normexp.model.transformer import Translator
 from normexp.probes import graph
 from normexp.probes.probe_set import ProbeSet
@@ -127,6 +128,7 @@ def result(trainer: Trainer, recorder: Recorder, corpus: Corpus) -> dict[str, An
         "final_loss": final_loss(nll),
         "baselines": baselines,
         "parameters": parameters(trainer),
+        **cost_of_step(config, corpus),
         "valid_loss": valid.pop("nll", None),
         "permuted_loss": valid.pop("permuted_nll", None),
         **valid,
@@ -154,6 +156,15 @@ def keep_graph(folder: RunFolder, trainer: Trainer) -> None:
 
 def parameters(trainer: Trainer) -> int:
     return sum(p.numel() for p in trainer.model.parameters())
+
+
+def cost_of_step(config: Config, corpus: Corpus) -> dict[str, Any]:
+    """Tokens and FLOPs by token; nothing where the code of a variant cannot be counted without numbers."""
+    try:
+        return cost(config, corpus)._asdict()
+    except Exception as error:  # a run that trained is complete, whatever its code needs
+        log.info("FLOPs could not be counted: %s: %s", type(error).__name__, error)
+        return {}
 
 
 def first_nonfinite(folder: RunFolder, config: Config, corpus: Corpus, step: int) -> str:

@@ -13,7 +13,7 @@ from normexp.variants.post_ln import PostLN
 class TokenMean(Norm):
     """The mean over the real tokens of a text; in a causal stack, over a token and those before it.
 
-    A Norm, so that it gets the mask and so that probes hold it to be the linear map that it is.
+    batch, …, token, width. A Norm, so that it gets the mask and so that probes hold it to be the linear map that it is.
     """
 
     symbol = "mean"
@@ -28,7 +28,7 @@ class TokenMean(Norm):
             return x.cumsum(dim=-2) / count[:, None]
         if self.mask is None:
             return x.mean(dim=-2, keepdim=True).expand_as(x)
-        real = self.mask[:, :, None].to(x.dtype)
+        real = self.mask.view(len(x), *(1,) * (x.dim() - 3), -1, 1).to(x.dtype)
         return ((x * real).sum(dim=-2, keepdim=True) / real.sum(dim=-2, keepdim=True)).expand_as(x)
 
     def linearised_at(self, x: Tensor) -> Callable[[Tensor], Tensor]:

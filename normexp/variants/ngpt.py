@@ -57,7 +57,8 @@ class NGPT(Variant):
     and the word vectors, columns of out and fc2. They have no biases. a, s and the factor z on the output are learned;
     a and z are stored as 1/√width, so that they move faster. Differences: ReLU or GELU in place of SwiGLU, with a gain
     on it alike; positions are added before the first N and not by rotation; z is one scalar, on what predicts, in place
-    of one per word; cross-attention and a tied head are our choice. The authors train without warm-up and weight decay.
+    of one per word; cross-attention and a tied head are our choice. With block=llama the first two are gone, but what
+    the gate multiplies has no gain. The authors train without warm-up and weight decay.
     It brings its norm along, so setting a norm is an error.
     """
 

@@ -29,7 +29,7 @@ VARIANTS = (
     *("first_norm_free", "hyper_connections", "dlcl_pre", "hybrid_norm_star", "static_hyper_connections"),
     *("attention_residuals", "block_attention_residuals", "x0_lambdas", "dense_former", "span_norm"),
     *("orthogonal_update", "deep_delta", "value_residual", "mhc_lite", "identity_hyper_connections"),
-    *("ngpt", "mv_split", "frac_connections", "per_stack"),
+    *("ngpt", "mv_split", "frac_connections", "per_stack", "skipless"),
 )
 # Other keys have other colours, so that orange is never both Post-LN and a learning rate: those of Paul Tol's scheme
 # "muted", safe for colour-blind readers too. Append only, as above.

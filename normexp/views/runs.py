@@ -26,6 +26,7 @@ STATUS = (
     *("state", "outcome", "final_loss", "valid_loss", "token_accuracy", "accuracy", "permuted_loss"),
     *("bleu", "chrf", "parameters", "diverged_at", "first_to_go"),
     *("step", "loss", "seconds", "attempts", "error"),
+    *("tokens_per_step", "flops_per_token", "tokens_per_second"),
 )
 TABLES = {name: tuple(schema.names) for name, schema in SCHEMAS.items()}
 DEEPEST = 12  # levels of folders that are searched for runs
@@ -178,6 +179,8 @@ def _row(run: Path) -> dict[str, Any]:
         status |= dict.fromkeys(("outcome", "final_loss", "valid_loss", "token_accuracy", "accuracy", "bleu"))
     elif not is_current(status):
         status["error"] = f"recorded in the older format {status['format']}; run the sweep again"
+    if status.get("tokens_per_step") and status.get("seconds"):
+        status["tokens_per_second"] = status["step"] * status["tokens_per_step"] / status["seconds"]
     baselines = status.pop("baselines", None) or {}
     outcome = {**status, **{f"baseline.{name}": value for name, value in baselines.items()}}
     outcome = {visible(str(key)): _cell(value) for key, value in outcome.items()} | {"folder": str(run)}

@@ -1,14 +1,17 @@
 """What a config means before anything runs: its keys, its graph, its size."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import torch
 import yaml
 
 from normexp.config.schema import Config, to_dict
-from normexp.data.corpus import load_corpus
+from normexp.config.shape import layer_parameters
+from normexp.data.corpus import Corpus, load_corpus
 from normexp.model.build import Model, build
+from normexp.model.flops import cost
 from normexp.model.initialisers import Init
 from normexp.model.stack import Stack
 from normexp.model.variant import Site, Variant
@@ -19,7 +22,7 @@ from normexp.views.data import describe_data
 
 LOCAL = ("name", "results", "config_dirs")  # where a run goes, not what it is
 FOLLOW = ("model.encoder_depth", "model.decoder_depth")  # the depth, unless they are set
-ROLES = ("query", "key", "value", "out", "fc1", "fc2")
+ROLES = ("query", "key", "value", "out", "fc1", "gate", "fc2")
 
 
 def describe(config: Config, default: Config | None = None) -> str:
@@ -47,11 +50,19 @@ def describe(config: Config, default: Config | None = None) -> str:
     lines += ["", "Constants at this depth:", *(f"  {line}" for line in constants or ["none"])]
     baselines = " · ".join(f"{name} {value:.3f}" for name, value in corpus.baselines_for(config.task.name).items())
     total = sum(p.numel() for p in model.parameters())
-    lines += ["", f"Parameters: {total:,}", f"Baselines of {config.data.name}: {baselines} (nats)"]
+    lines += ["", f"Parameters: {total:,}", f"  in matrices of layers: {layer_parameters(config):,} (model.parameters)"]
+    lines += [*_step(config, corpus), f"Baselines of {config.data.name}: {baselines} (nats)"]
     lines += [*describe_data(corpus), ""]
     if default is None:
         return "\n".join([*lines, yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True).rstrip()])
     return "\n".join([*lines, *_differing(config, default)])
+
+
+def _step(config: Config, corpus: Corpus) -> Iterator[str]:
+    """What a step of training costs, where it can be counted."""
+    with suppress(Exception):  # the code of a variant may need numbers
+        tokens, flops = cost(config, corpus)
+        yield f"A step: {tokens:,.0f} tokens, {flops:.3g} FLOPs for each"
 
 
 def _differing(config: Config, default: Config) -> Iterator[str]:

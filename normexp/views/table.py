@@ -27,7 +27,10 @@ RESULTS = (
     ("token_accuracy", "token accuracy", "{:.1%}"),
     ("accuracy", "accuracy", "{:.1%}"),
     ("bleu", "BLEU", "{:.1f}"),
+    ("flops_per_token", "FLOPs/token", "{:.3g}"),
+    ("tokens_per_second", "tokens/s", "{:,.0f}"),
 )
+SAME = ("flops_per_token",)  # in all seeds
 LOSSES = ("final_loss", "valid_loss")  # lower is better
 NONE = "–"
 COLOURS = {
@@ -38,7 +41,7 @@ COLOURS = {
 
 
 # What a narrow terminal does without, in this order; `state` only where every run is complete.
-EXPENDABLE = ("state", "valid loss", "token accuracy", "accuracy", "BLEU")
+EXPENDABLE = ("state", "tokens/s", "FLOPs/token", "valid loss", "token accuracy", "accuracy", "BLEU")
 
 
 class Row(NamedTuple):
@@ -104,8 +107,7 @@ def rows_of(frame: pd.DataFrame) -> tuple[list[str], list[Row]]:
     A swept key with a single value is in the heading and has no column.
     """
     keys = [key for key in swept_keys(frame) if key != "seed" and frame[key].nunique(dropna=False) > 1]
-    shown = [(field, form) for field, _, form in RESULTS if frame[field].notna().any()]
-    names = [name for field, name, _ in RESULTS if frame[field].notna().any()]
+    measured = [(field, name, form) for field, name, form in RESULTS if field in frame and frame[field].notna().any()]
     groups: Iterable[tuple[object, pd.DataFrame]] = (
         frame.groupby(keys, sort=False, dropna=False) if keys else [((), frame)]
     )
@@ -113,13 +115,13 @@ def rows_of(frame: pd.DataFrame) -> tuple[list[str], list[Row]]:
         Row(
             keys=[formatting.number(value) for value in (group if isinstance(group, tuple) else (group,))],
             n=len(runs),
-            results=[_spread(runs, field, form) for field, form in shown],
+            results=[_spread(runs, field, form) for field, _, form in measured],
             outcomes=_count(runs["outcome"]),
             states=_count(runs["state"]),
         )
         for group, runs in groups
     ]
-    return [*keys, "n", *names, "outcome", "state"], rows
+    return [*keys, "n", *(name for _, name, _ in measured), "outcome", "state"], rows
 
 
 def baselines_line(frame: pd.DataFrame) -> str:
@@ -236,6 +238,8 @@ def _spread(runs: pd.DataFrame, field: str, form: str) -> str:
     finite = numbers.dropna()
     if finite.empty:
         return NONE
+    if field in SAME:
+        return form.format(finite.iloc[0])
     if len(finite) == len(numbers):
         return form.format(finite.mean()) + (f" ± {form.format(finite.std(ddof=1))}" if len(finite) > 1 else "")
     if len(numbers) <= FEW:

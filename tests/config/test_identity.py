@@ -74,7 +74,7 @@ OTHERS = (
     "optimizer.eps=1e-6", "schedule=cosine", "training.batch_tokens=500", "training.label_smoothing=0.1",
     "training.clip=1", "training.amp=bf16", "training.compile=true", "record.flush_every=5",
     "record.evaluate_every=50", "record.checkpoint_every=25", "record.sentences=5", "task=classification",
-    "model.persistent=4", "attention=all_attention",
+    "model.persistent=4", "attention=all_attention", "model.activation=swiglu", "model.biases=false", "block=llama",
 )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ def test_a_map_ends_with_a_page_and_resumes_without_a_run(tmp_path, monkeypatch)
     assert (runs[runs["seed"] == 100].groupby(["variant", "depth"]).size() >= 3).all()
     for figure in ("rates", "ranking"):
         Image.open(tmp_path / "out" / "figures" / f"{figure}.png").verify()
+    assert "were chosen on seed 100; losses" in (tmp_path / "out" / "map.md").read_text()
     folders = [RunFolder(folder / name) for name in json.loads((folder / "sweep.json").read_text())["runs"]]
     assert {run.config.training.stop_stuck for run in folders if run.config.seed != 100} == {""}
     before = {run.name: run.status["attempts"] for run in folders}

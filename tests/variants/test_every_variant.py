@@ -26,6 +26,7 @@ TASKS_BY_SITES = sorted(TASKS, key=lambda task: task != "translation")  # the on
 DATA = [name for name in COMPOSER.options("data") if not COMPOSER.choice("data", name).fingerprint]
 # What else a run can choose besides variant, norm and task; probes have separate tests.
 OTHERS = [f"{group}={option}" for group in ("init", "optimizer", "schedule") for option in COMPOSER.options(group)]
+BLOCKS = [block for block in COMPOSER.options("block") if block != "transformer"]  # the one of all other tests
 SIZES = [f"model={option}" for option in COMPOSER.options("model")]
 TINIEST = {"encoder_depth": 1, "decoder_depth": 1, "width": 8, "feed_forward": 8}
 
@@ -117,6 +118,14 @@ def test_every_variant_attention_and_task(variant):
                 assert not sentence
                 if task == TASKS_BY_SITES[0]:
                     one_step(chosen)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_takes_a_step_with_every_block(variant, block):
+    for task in TASKS:
+        one_step(golden.tiny_run(variant, task, f"block={block}"))
 
 
 @pytest.mark.parametrize("choice", OTHERS)

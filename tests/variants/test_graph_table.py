@@ -59,6 +59,13 @@ TABLE = {
     "plain": Row("none", "F", "0"),
     "no_residual": Row("none", "F norm", "0"),
     "no_norm": Row("sum", "F", "1"),
+    "skipless": Row(
+        {"*": "sum", "*.attention": "none", "*.feed_forward": "scale sum"},
+        {"*": "norm F", "*.attention": "norm F[query key shapedvalue shaped] scale", "*.feed_forward": "norm F scale"},
+        "0",
+        scaled="attention.query=0 attention.value=0",
+        **PRE_LN,
+    ),
     # The norm on the main path, after the sum.
     "post_ln": Row("sum norm", "F", "normed"),
     "admin": Row("scale sum norm", "F", "normed"),

@@ -1,4 +1,5 @@
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +80,19 @@ def test_a_narrow_table_has_one_line_per_row(sweep: Path, width: int) -> None:
     assert all("±" in row and "/2" in row for row in rows)
     assert any(line.startswith("left out: valid loss") for line in lines) == (width < 100)
     assert max(map(len, lines)) <= width
+
+
+def test_runs_say_what_they_cost(make_sweep: Callable[..., Path]) -> None:
+    """In all 3 seconds; runs from before costs were recorded have no such columns."""
+    folder = make_sweep(depth=[6], variant=["pre_ln", "post_ln"], seed=[0, 1])
+    for path in folder.rglob("status.json"):
+        status = json.loads(path.read_text())
+        path.write_text(json.dumps(status | {"tokens_per_step": 1200.0, "flops_per_token": 2_142_892.8}))
+    columns, (row, _) = rows_of(load_runs(folder))
+    costs = dict(zip(columns[columns.index("n") + 1 :], row.results, strict=False))
+    assert costs["FLOPs/token"] == "2.14e+06"
+    assert costs["tokens/s"] == "40,000 ± 0"
+    assert "left out: tokens/s" in printed(load_runs(folder), 100)
 
 
 def test_a_state_that_is_not_complete_is_never_left_out(sweep: Path) -> None:
