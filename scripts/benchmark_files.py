@@ -1,6 +1,6 @@
 """Time and memory of data=files, from the file to the first training steps, as a Markdown table.
 
-    python scripts/benchmark_files.py 250000 500000 1000000 2000000
+    python scripts/benchmark_files.py 250000 500000 1000000 2000000 > results/reference/benchmark/files.md
 
 Pairs of 4 to 16 made-up words with Zipf's frequencies; each size in processes of their own, the first with an empty
 cache, the second with the prepared data. Exit code 1 where a million pairs take more than 2 GB or 120 s, or memory
@@ -9,6 +9,7 @@ grows by more than 100 bytes a pair. CPU seconds are of all threads, for a machi
 
 import argparse
 import os
+import platform
 import random
 import subprocess
 import sys
@@ -72,6 +73,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", nargs="*", type=int, default=[250_000, 500_000, 1_000_000, 2_000_000])
     asked = parser.parse_args()
+    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
+    print(f"`python scripts/benchmark_files.py {' '.join(map(str, asked.pairs))}`\n")
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; load before (1, 5 and 15")
+    print(f"minutes): {load}. A load above 0 makes seconds longer, not CPU seconds.\n")
     print("| pairs | file | first: s | CPU s | memory | again: s | CPU s | memory |")
     print("|---" * 8 + "|", flush=True)
     costs: dict[int, tuple[Cost, Cost]] = {}

@@ -1,4 +1,4 @@
-"""Language modelling on English prose: docstrings of packages that normexp depends on, one character per token.
+"""Language modelling on English prose: docstrings of packages that normexp depends on, in characters or byte pairs.
 
 Files are read and parsed with `ast`, never imported. Nothing is downloaded and no text is stored; the text is that of
 the installed versions, which are part of the corpus.
@@ -16,6 +16,7 @@ from typing import Any
 
 from datasets import Features, Sequence, Value
 
+from normexp.data import tokenisers
 from normexp.data.corpus import Corpus, build_corpus
 from normexp.data.ngrams import held_out
 from normexp.data.packages import folder_of, version_of
@@ -113,31 +114,46 @@ def windows(named: Iterable[tuple[str, Path]], room: dict[str, int], length: int
 
 
 def docstrings(
-    packages: str | Iterable[str] = PACKAGES, length: int = 96, sequences: int = 8_000, seed: int = 0
+    packages: str | Iterable[str] = PACKAGES,
+    length: int = 96,
+    sequences: int = 8_000,
+    tokens: str = "characters",
+    vocabulary: int = 1000,
+    seed: int = 0,
 ) -> Corpus:
     """English prose for a decoder alone: `sequences` windows, 80 % train, 10 % valid, 10 % test.
 
     Good for comparing variants by their final loss on real text, whose loss cannot saturate: rare words, long-range
     structure and noise. It is technical English.
 
-    A token is a character: letters, digits, blanks and common punctuation marks, 75 in all. A sequence is a window of
-    running text, so it has no <eos>. Files are held out as a whole by the sha256 of their names, tests of the packages
-    left out, and no sentence occurs twice. `seed` is that of the order in which files are read until there is enough
-    text.
+    tokens: characters (letters, digits, blanks and common punctuation marks, 75 in all), byte_pair (trained on the
+        training part), words (lower-cased) or bytes. vocabulary: the most tokens there may be, special ones included;
+        not read with characters, whose number is fixed, and bytes.
+
+    A sequence is a window of running text, `length` characters whatever the tokens, so it has no <eos>. Files are held
+    out as a whole by the sha256 of their names, tests of the packages left out, and no sentence occurs twice. `seed` is
+    that of the order in which files are read until there is enough text.
 
     Baselines, all measured on the validation part with Witten-Bell smoothing (`normexp.data.ngrams`): unigram,
-    position-only, and n-grams with one to four characters of context. `blind` is the smaller of unigram and
-    position-only. The floor of English is unknown, so it is 0.
+    position-only, and n-grams with one to four tokens of context. `blind` is the smaller of unigram and position-only.
+    The floor of English is unknown, so it is 0. All are nats per token: `about["tokens"]["characters"]` has the mean
+    number of characters of a token in the validation part. A loss divided by it is in nats per character, which can be
+    compared between kinds of tokens that lose no text (not words, which are lower-cased and may be unknown).
 
     The versions of the packages are in `sources`, and so in the digest: other versions give other text.
 
-    Raises ValueError for a package that is not installed, and for more sequences than there is text.
+    Raises ValueError for a package that is not installed, for more sequences than there is text, for unknown tokens and
+    for a vocabulary that is too small.
     """
     chosen = (packages,) if isinstance(packages, str) else tuple(packages)
     if not chosen:
         raise ValueError("data.packages must name at least one package; got none")
     if length < 2:
         raise ValueError(f"data.length must be at least 2; got {length}")
+    if tokens not in tokenisers.KINDS:
+        raise ValueError(f"data.tokens must be one of {', '.join(tokenisers.KINDS)}; got {tokens}")
+    if vocabulary < (least := tokenisers.smallest(tokens)):
+        raise ValueError(f"data.vocabulary must be at least {least} with tokens={tokens}; got {vocabulary}")
     room = sizes("data.sequences", sequences)
     found = {file for package in chosen for file in files(str(package))}
     rows = windows(sorted(found, key=lambda file: fingerprint((seed, file[0]))), room, length)
@@ -147,17 +163,19 @@ def docstrings(
                 f"data.sequences must be low enough for the text of {', '.join(chosen)}, which has {len(rows[split])} "
                 f"sequences of {length} characters in {split}, not {count}; got {sequences}"
             )
-    vocabulary = Vocabulary(SPECIAL + tuple(ALPHABET), characters, join_characters)
-    for row in (row for split_rows in rows.values() for row in split_rows):
-        row["target"] = vocabulary.encode(row["text"])
+    known = _vocabulary(tokens, vocabulary, [row["text"] for row in rows["train"]])
+    for split_rows in rows.values():
+        for row, ids in zip(split_rows, known.encode_all([row["text"] for row in split_rows]), strict=True):
+            row["target"] = ids
     train, valid = ([row["target"] for row in rows[split]] for split in ("train", "valid"))
-    baselines = held_out(train, valid, len(vocabulary), order=4)
+    baselines = held_out(train, valid, len(known), order=4)
     baselines |= {"blind": min(baselines["unigram"], baselines["position_only"]), "floor": 0.0}
+    per_token = length * len(valid) / sum(map(len, valid))
     return build_corpus(
         "language_modelling",
         rows,
         Features(file=Value("string"), text=Value("string"), target=Sequence(Value("int32"))),
-        vocabulary,
+        known,
         (),
         baselines,
         methods={
@@ -165,4 +183,12 @@ def docstrings(
             "floor": "unknown: no perfect model of English is at hand, so it is 0",
         },
         sources={package: version_of(package) for package in sorted(chosen)},
+        about={"tokens": {"kind": tokens, "vocabulary": len(known), "characters": per_token}},
     )
+
+
+def _vocabulary(tokens: str, size: int, train: list[str]) -> Vocabulary:
+    """The tokens of the kind; characters are the same for every text."""
+    if tokens == "characters":
+        return Vocabulary(SPECIAL + tuple(ALPHABET), characters, join_characters)
+    return tokenisers.build(tokens, size, [train], "")

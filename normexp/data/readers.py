@@ -18,6 +18,8 @@ FORMATS = {
     "csv": "csv", "tsv": "tsv", "tab": "tsv", "jsonl": "jsonl", "ndjson": "jsonl", "json": "jsonl",
     "parquet": "parquet", "txt": "text",
 }  # fmt: skip
+# How compressed files start.
+COMPRESSED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstandard"}
 Batches = Iterator[Mapping[str, Sequence[Any]]]
 
 
@@ -149,7 +151,7 @@ class Parquet(File):
 def lines(path: Path) -> Iterator[str]:
     """The lines of a file in UTF-8, with their ends, without a byte-order mark.
 
-    Raises ConfigError for a line that is too long, is not UTF-8, or has a NUL character.
+    Raises ConfigError for a compressed file, and for a line that is too long, is not UTF-8, or has a NUL character.
     """
     with path.open("rb") as file:
         start = 0
@@ -159,6 +161,8 @@ def lines(path: Path) -> Iterator[str]:
                 return
             if number == 1 and line.startswith((b"\xff\xfe", b"\xfe\xff")):
                 raise ConfigError(f"{path} is in UTF-16; save it as UTF-8")
+            if number == 1 and (packed := next((COMPRESSED[each] for each in COMPRESSED if line.startswith(each)), "")):
+                raise ConfigError(f"{path} is compressed with {packed}; unpack it")
             if len(line) > LONGEST_LINE:
                 raise ConfigError(f"{path}, line {number} is longer than {LONGEST_LINE:,} bytes; break it into several")
             if b"\0" in line:

@@ -11,9 +11,10 @@ def describe_data(corpus: Corpus) -> Iterator[str]:
     known = corpus.summary
     tokens = known["tokens"]
     kind = f"{tokens['kind']} tokens" if "kind" in tokens else "tokens"
+    length = f" · {tokens['characters']:.2f} characters a token" if tokens.get("characters", 1) != 1 else ""
     classes = f" · {len(corpus.classes)} classes" if corpus.classes else ""
     yield f"Data: {' · '.join(_split(name, split) for name, split in known['splits'].items())}"
-    yield f"  {tokens['vocabulary']:,} {kind}{classes} · sha256 {corpus.digest}"
+    yield f"  {tokens['vocabulary']:,} {kind}{length}{classes} · sha256 {corpus.digest}"
     yield from (f"  {name}: {how}" for name, how in corpus.methods.items())
     for name, value in {**known.get("origin", {}), **corpus.sources}.items():
         shown = ", ".join(f"{key} {inner}" for key, inner in value.items()) if isinstance(value, Mapping) else value

@@ -6,7 +6,9 @@ from importlib.metadata import version
 import pytest
 
 from normexp.data.docstrings import ALPHABET, docstrings, docstrings_of, files, sentences, windows
+from normexp.data.ngrams import held_out
 from normexp.data.splits import split_of
+from normexp.data.tokenisers import build
 from normexp.data.vocabulary import EOS, UNK
 
 FEW = {"packages": ["networkx", "numpy"], "length": 64, "sequences": 1000}
@@ -120,6 +122,45 @@ def test_a_local_version_is_that_of_its_release(monkeypatch):
     assert set(docstrings(**FEW).sources.values()) == {"2.13.0"}
 
 
+@pytest.mark.parametrize(("tokens", "size"), [("byte_pair", 500), ("bytes", 260), ("words", 500)])
+def test_other_tokens_are_of_the_same_windows(corpus, tokens, size):
+    other = docstrings(**FEW, tokens=tokens, vocabulary=500)
+    assert len(other.vocabulary) == other.outputs == size
+    for name, split in other.splits.items():
+        assert split["text"][:] == corpus.splits[name]["text"][:]
+        for row in split:
+            assert row["target"] == other.vocabulary.encode(row["text"])
+            assert tokens == "words" or other.vocabulary.decode(row["target"]) == row["text"]
+    valid = other.splits["valid"]
+    known = other.summary["tokens"]
+    assert known["kind"] == tokens
+    assert known["characters"] == pytest.approx(64 * len(valid) / sum(map(len, valid["target"])))
+    assert other.digest != corpus.digest
+
+
+def test_byte_pairs_have_baselines_of_their_own(corpus):
+    """Measured on byte pairs, in nats per token: the n-grams of either kind of tokens agree per character."""
+    pieces = docstrings(**FEW, tokens="byte_pair", vocabulary=500)
+    targets = {name: split["target"][:] for name, split in pieces.splits.items()}
+    measured = held_out(targets["train"], targets["valid"], len(pieces.vocabulary), order=4)
+    baselines = pieces.baselines_for("language_modelling")
+    assert {name: baselines[name] for name in measured} == measured
+    assert baselines["blind"] == min(measured["unigram"], measured["position_only"])
+    assert baselines["bar"] == measured["target_bigram"]
+    assert 1.5 < pieces.summary["tokens"]["characters"] < 4
+    assert corpus.summary["tokens"]["characters"] == 1
+    per_character = min(measured.values()) / pieces.summary["tokens"]["characters"]
+    assert per_character == pytest.approx(corpus.baselines["target_4gram"], rel=0.25)
+
+
+def test_the_byte_pairs_are_those_of_the_training_part():
+    """The same training part gives the same tokens, whatever is held out."""
+    one, other = (docstrings(**FEW | {"sequences": count}, tokens="byte_pair") for count in (1000, 1001))
+    assert one.splits["train"]["text"][:] == other.splits["train"]["text"][:800]
+    again = build("byte_pair", 1000, [one.splits["train"]["text"][:]], "")
+    assert again.tokens == one.vocabulary.tokens
+
+
 def test_it_is_a_function_of_its_options_and_imports_nothing(corpus):
     code = (
         "import sys; from normexp.data.docstrings import docstrings; "
@@ -147,6 +188,11 @@ def test_files_are_named_from_their_package():
         ({"packages": []}, "data.packages must name at least one package; got none"),
         ({"length": 1}, "data.length must be at least 2; got 1"),
         ({"sequences": 9}, "data.sequences must be at least 10; got 9"),
+        ({"tokens": "pieces"}, "data.tokens must be one of byte_pair, bytes, words, characters; got pieces"),
+        (
+            {"tokens": "byte_pair", "vocabulary": 100},
+            "data.vocabulary must be at least 260 with tokens=byte_pair; got 100",
+        ),
         ({"packages": "networkx", "sequences": 100_000}, "data.sequences must be low enough for the text of networkx"),
     ],
 )

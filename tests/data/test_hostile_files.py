@@ -1,5 +1,6 @@
 """Files that cannot be used: one sentence with file and row, exit code 2, nothing half-written."""
 
+import gzip
 import json
 import os
 import re
@@ -80,6 +81,12 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], tuple[str, ...], str]] = {
         lambda d: appended(d / "x.tsv", b"ab\xff\tb\n"), PAIRS, r"x.tsv, line 62 is not UTF-8 at byte \d+; save"
     ),
     "UTF-16": (lambda d: raw(d / "x.tsv", "el\tka\n".encode("utf-16")), PAIRS, r"x.tsv is in UTF-16; save it as UTF-8"),
+    "compressed": (
+        lambda d: raw(d / "x.tsv", gzip.compress(b"el\tka\n")), PAIRS, r"x.tsv is compressed with gzip; unpack it"
+    ),
+    "zip archive": (
+        lambda d: raw(d / "x.csv", b"PK\x03\x04\0\n"), ("data.path=x.csv", *LABELS), r"x.csv is compressed with zip"
+    ),
     "NUL byte": (
         lambda d: appended(d / "x.tsv", b"a\0\tb\n"), PAIRS, r"x.tsv, line 62 has a NUL character at byte \d+; remove"
     ),
@@ -162,6 +169,9 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], tuple[str, ...], str]] = {
     ),
     "damaged saved folder": (
         lambda d: raw(d / "dataset_info.json", b"{"), ("data.path=.", *PAIRS), r"cannot be read as a folder that"
+    ),
+    "pipe": (
+        lambda d: os.mkfifo(d / "x.tsv"), PAIRS, r"data.path must be an existing file or folder; got x.tsv"
     ),
     "missing file": (
         lambda d: None, ("data.path=y.tsv", *PAIRS), r"data.path must be an existing file or folder; got y.tsv"

@@ -13,6 +13,7 @@ from normexp.data.classification import cldr_languages
 from normexp.data.digits import digits
 from normexp.data.docstrings import docstrings
 from normexp.data.grammar import synchronous_grammar
+from normexp.data.swaps import ball_and_swaps
 from normexp.data.tables import tables
 from normexp.data.translation import cldr_phrases
 from normexp.records.outcome import judge
@@ -32,11 +33,13 @@ SLICES = {
     "cldr_languages": lambda: cldr_languages(languages=["en", "fr", "de"], phrases=30),
     "grammar": lambda: synchronous_grammar(nouns=20, verbs=10, adjectives=5, prepositions=3, pairs=100),
     "docstrings": lambda: docstrings(packages="networkx", sequences=100, length=32),
+    "byte_pairs": lambda: docstrings(packages="networkx", sequences=100, length=96, tokens="byte_pair", vocabulary=400),
     "catalogues": lambda: catalogues("fr", "de", packages="allauth"),
     "catalogue_languages": lambda: catalogue_languages(["en", "fr", "de"], packages="allauth", phrases=40),
     "digits": digits,
     "patches": lambda: digits(patches=True),
     "tables": lambda: tables("wine"),
+    "swaps": lambda: ball_and_swaps(places=3, swaps=2, examples=1000),
 }
 README = Path(__file__).parents[2] / "configs" / "README.md"
 CORPORA = README.read_text().partition("## Your own data")[0]  # the sections below have tests of their own
@@ -56,9 +59,11 @@ EXAMPLES = re.findall(r"^normexp (train (?!.*--config-dir).*)$", CORPORA, flags=
         ("classification", "digits"),
         ("classification", "patches"),
         ("classification", "tables"),
+        ("classification", "swaps"),
         ("language_modelling", "cldr_dates"),
         ("language_modelling", "grammar"),
         ("language_modelling", "docstrings"),
+        ("language_modelling", "byte_pairs"),
     ],
 )
 def test_a_small_slice_trains_and_is_judged(task, data):
@@ -81,7 +86,7 @@ def test_examples_of_the_guide_run_as_written(command, tmp_path):
 
 
 def test_every_embedded_corpus_has_a_row_and_an_example():
-    names = set(SLICES) - {"patches"}
+    names = set(SLICES) - {"patches", "byte_pairs"}
     assert (
         set(re.findall(r"^\| `(\w+)`.*(?:translation|language modelling|classification)", README.read_text(), re.M))
         >= names
