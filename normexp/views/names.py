@@ -22,6 +22,7 @@ VARIANTS = {
     **{"dense_former": "DenseFormer", "span_norm": "SpanNorm", "orthogonal_update": "orthogonal update"},
     **{"deep_delta": "Deep Delta", "value_residual": "value residual", "mhc_lite": "mHC-lite"},
     **{"ngpt": "nGPT", "mv_split": "MV-split", "frac_connections": "Frac-Connections"},
+    "per_stack": "one per stack",
     "skipless": "skipless",
     "identity_hyper_connections": "identity hyper-connections",
 }

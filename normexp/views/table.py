@@ -41,7 +41,7 @@ COLOURS = {
 
 
 # What a narrow terminal does without, in this order; `state` only where every run is complete.
-EXPENDABLE = ("state", "tokens/s", "FLOPs/token", "valid loss", "token accuracy", "accuracy", "BLEU")
+EXPENDABLE = ("tokens/s", "FLOPs/token", "state", "valid loss", "token accuracy", "accuracy", "BLEU")
 
 
 class Row(NamedTuple):

@@ -19,6 +19,7 @@ from tests.support.cards import planted_map, start_table
 from tests.support.runs import normexp
 
 GRAPH = ["decoder layers 1–6", "  h₁ = x + tanh(a)·A(LN(x))"]
+pytestmark = pytest.mark.slow
 SMALL = ["depth=3", "model.width=16", "model.heads=2", "model.feed_forward=16", "training.batch_tokens=300"]
 
 
@@ -98,7 +99,6 @@ def test_a_gradient_that_cannot_be_measured_has_no_figure(card: Card, tmp_path: 
     assert "gradient slope: cannot be measured, because the loss does not use the tensor" in page
 
 
-@pytest.mark.slow
 def test_a_card_is_made_from_a_folder_of_its_own(lab: Path, tmp_path: Path) -> None:
     words = ["card", "--quick", "--config-dir", str(lab), *SMALL, "task=language_modelling"]
     done = normexp(*words, "variant=forgets", cwd=tmp_path)

@@ -71,6 +71,7 @@ def test_a_mistake_fails_its_own_check_alone(variant: str, lab: Path) -> None:
         assert re.search(place, where), where
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["harmless", "pre_ln"])
 def test_a_variant_without_a_mistake_passes(variant: str, lab: Path) -> None:
     found = findings_of(f"variant={variant}", lab=lab)
@@ -78,6 +79,7 @@ def test_a_variant_without_a_mistake_passes(variant: str, lab: Path) -> None:
     assert {each.sentence for each in found.values()} == {f"{each.passes}." for each in (RUNS, *CHECKS)}
 
 
+@pytest.mark.slow
 def test_what_is_meant_is_a_note(lab: Path) -> None:
     """A mixed variant may drop the residual, a control may have none, and one layer may differ in another way."""
     joined = CHECKS[-1].passes
@@ -99,6 +101,7 @@ def test_a_gate_that_starts_closed_is_a_note() -> None:
     assert re.match(r"\d+ have none at the first step", found["Every parameter gets a gradient"].note)
 
 
+@pytest.mark.slow
 def test_both_models_are_checked(lab: Path) -> None:
     """What only one of them shows is said with its name, what both show is said once."""
     found = failed(findings_of("variant=reads_memory", lab=lab))

@@ -35,6 +35,7 @@ GRIDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", GRIDS, ids=" ".join)
 def test_grid_equals_composing_every_combination(grid):
     composer = Composer("train")
