@@ -4,31 +4,19 @@ import torch
 from torch import Tensor, nn
 
 from normexp.addons import AddOn, Site, StackShape
-
-
-class GateInput(nn.Module):
-    """Shows a gate what the attention reads."""
-
-    def __init__(self, gate: "Gate") -> None:
-        super().__init__()
-        self.gates = (gate,)  # a tuple, so that only one slot owns it
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.gates[0].read = x
-        return x
+from normexp.model.slots import Tap
 
 
 class Gate(nn.Module):
     """σ(x W) ⊙ the heads' outputs, x what the attention reads."""
 
-    def __init__(self, width: int, gates: int) -> None:
+    def __init__(self, width: int, gates: int, read: Tap) -> None:
         super().__init__()
         self.weights = nn.Linear(width, gates, bias=False)
-        self.read: Tensor | None = None
+        self.read = (read,)
 
     def forward(self, heads: Tensor) -> Tensor:
-        x, self.read = self.read, None  # otherwise the last batch and its graph would stay in memory
-        gate = torch.sigmoid(self.weights(x))
+        gate = torch.sigmoid(self.weights(self.read[0].take()))
         return heads * gate.repeat_interleave(heads.shape[-1] // gate.shape[-1], dim=-1)
 
 
@@ -51,5 +39,8 @@ class GatedAttention(AddOn):
     def branch_modules(self, site: Site) -> dict[str, nn.Module]:
         if site.kind == "feed_forward":
             return {}
-        gate = Gate(site.width, site.width if self.elementwise else site.shape.heads)
-        return {"input": GateInput(gate), "before_out": gate}
+        read = Tap()
+        return {
+            "input": read,
+            "before_out": Gate(site.width, site.width if self.elementwise else site.shape.heads, read),
+        }

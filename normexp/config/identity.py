@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from normexp.config.choice import Choice
-from normexp.config.schema import CLASSES, GROUPS, PRESETS, Config, ignored_keys, to_dict, value_of
+from normexp.config.schema import CLASSES, GROUPS, PRESETS, Config, ignored_keys, iter_keys, to_dict, value_of
 
 IDENTITY_VERSION = 2  # raise it when a change of ours alters what a config means, so that old results are not reused
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
@@ -22,21 +22,13 @@ def identity(config: Config) -> str:
     A file that the data is read from counts by its content, wherever it is (`Choice.contents`).
     """
     values = to_dict(config)
-    for name in ignored_keys():
+    later = (name for name, f in iter_keys() if f.metadata["later"] and value_of(config, name) == f.default)
+    for name in (*ignored_keys(), *later):
         *path, last = name.split(".")
         section: Any = values
         for part in path:
             section = section[part]
         del section[last]
-    # Keys that came later are left out at their defaults, so that the runs from before keep their identity.
-    if not config.addon:
-        del values["addon"]
-    if not config.training.stop_stuck:
-        del values["training"]["stop_stuck"]
-    if config.block == "transformer":
-        del values["block"]
-    if config.model.biases:
-        del values["model"]["biases"]
     for group in CLASSES:
         values[group] |= values[group].pop("_contents_", {})
     sources = user_sources(config.config_dirs, choices(config))

@@ -27,15 +27,18 @@ def key(
     options: Sequence[str] = (),
     tasks: Sequence[str] = (),
     identity: bool = True,
+    later: bool = False,
 ) -> Any:
     """A config key: its default, its meaning and what it accepts.
 
     ge, gt, lt: bounds (at least, greater than, less than). options: the allowed values.
     tasks: the tasks whose runs read this key; empty means all of them.
     identity: False if the key cannot change a run's tables, so that it is no part of the run's identity.
+    later: the key came after runs had been published. At its default it is no part of the identity, so that theirs
+        stays as it was.
     """
-    rules = {"help": help, "ge": ge, "gt": gt, "lt": lt, "options": options, "tasks": tasks, "identity": identity}
-    return field(default=default, metadata=rules)
+    rules = {"help": help, "ge": ge, "gt": gt, "lt": lt, "options": options, "tasks": tasks}
+    return field(default=default, metadata=rules | {"identity": identity, "later": later})
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Model:
     encoder_depth: int = key("${depth}", "layers in the encoder", ge=1, tasks=("translation", "classification"))
     decoder_depth: int = key("${depth}", "layers in the decoder", ge=1, tasks=GENERATING)
     activation: str = key("relu", "feed-forward activation; swiglu has a gate", options=("relu", "gelu", *GATED))
-    biases: bool = key(True, "biases in the matrices of attention and feed-forward")
+    biases: bool = key(True, "biases in the matrices of attention and feed-forward", later=True)
     positions: str = key(
         "sinusoidal",
         "position encoding: added to the embedding, or in self-attention (rotary, alibi), or none",
@@ -83,7 +86,9 @@ class Training:
     label_smoothing: float = key(0.0, "probability spread evenly over all classes", ge=0, lt=1)
     clip: float = key(0.0, "largest global gradient norm; 0 turns clipping off", ge=0)
     stop_stuck: str = key(
-        "", "end a run that is still stuck at this step, or share of all steps (50%); empty: train to the end"
+        "",
+        "end a run that is still stuck at this step, or share of all steps (50%); empty: train to the end",
+        later=True,
     )
     device: str = key("auto", "auto, cpu, cuda, cuda:1, …")
     amp: str = key("none", "mixed precision", options=("none", "bf16", "fp16"))
@@ -132,9 +137,9 @@ class Config:
     flops: float = key(0.0, "train for so many FLOPs in place of steps", ge=0, lt=1e30, identity=False)
     task: Task = field(default_factory=Task)
     model: Model = field(default_factory=Model)
-    block: str = key("transformer", "preset of a layer's parts: norm, positions, activation, biases, tied")
+    block: str = key("transformer", "preset of a layer's parts: norm, positions, activation, biases, tied", later=True)
     variant: Choice = key(None, "how a branch joins the residual stream")
-    addon: tuple[Choice, ...] = key((), "what changes every branch under any variant; addon=[…] chooses")
+    addon: tuple[Choice, ...] = key((), "what changes every branch under any variant; addon=[…] chooses", later=True)
     norm: Choice = key(None, "the normaliser that the variant places")
     init: Choice = key(None, "how weights start")
     data: Choice = key(None, "where examples come from")

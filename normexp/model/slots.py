@@ -24,6 +24,28 @@ class Slots(nn.ModuleDict):
         return x
 
 
+class Tap(nn.Module):
+    """In one slot: passes a tensor on, and keeps it until a module in a later slot takes it.
+
+    The other module holds the tap in a tuple, so that only one slot owns it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._kept = x
+        return x
+
+    def take(self) -> Tensor:
+        """The tensor of this forward pass, once: otherwise the last batch and its graph would stay in memory."""
+        kept, self._kept = self._kept, None
+        if kept is None:
+            raise RuntimeError("a tap must be passed before it is taken from")
+        return kept
+
+
 def slot_of(name: str) -> str:
     """The slot of a module of Slots."""
     return name.partition("+")[0]

@@ -141,6 +141,11 @@ class Variant(nn.Module):
         self.shape = shape
         self.make_norm = make_norm
 
+    @classmethod
+    def made_of(cls, **options: Any) -> tuple[type["Variant"], ...]:
+        """The classes that stacks get under these options. What is asked of a variant is asked of all of them."""
+        return (cls,)
+
     # -- what is built ------------------------------------------------------------------------------
 
     def sites(self, layer: int) -> dict[str, str]:

@@ -10,11 +10,14 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from normexp.config.choice import Choice
 from normexp.config.schema import CLASSES, Config
 from normexp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from normexp.model.variant import Variant
 
 GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # one of them exists where a driver for CUDA or ROCm is loaded
 
@@ -40,7 +43,7 @@ def check_buildable(config: Config, set_keys: Collection[str]) -> None:
     if config.addon and ({"addon", "variant", "optimizer"} & groups or config.config_dirs):
         _check_add_ons(config)
     if not config.model.feed_forward:
-        _check_without_feed_forward(config, config.variant.cls, set_keys)
+        _check_without_feed_forward(config, set_keys)
     if "data" in groups or {"training.batch_tokens", "model.max_length", "experiment"} & set(set_keys):
         _check_data(config)
     if "lr" in config.optimizer.options:
@@ -58,11 +61,11 @@ def check_buildable(config: Config, set_keys: Collection[str]) -> None:
 def _check_norm(config: Config, chosen: bool) -> None:
     from normexp.norms import NoNorm
 
-    variant, norm = config.variant.cls, config.norm.cls
-    places_norm = getattr(variant, "uses_norm", True) or config.model.attention_norm != "none"
+    variants, norm = _variants(config), config.norm.cls
+    places_norm = any(each.uses_norm for each in variants) or config.model.attention_norm != "none"
     if chosen and not places_norm:
         raise ConfigError(f"norm is not used by variant={config.variant.name}; remove it")
-    if getattr(variant, "needs_norm", False) and norm is NoNorm:
+    if any(each.needs_norm for each in variants) and norm is NoNorm:
         raise ConfigError(
             f"norm=none cannot be used with variant={config.variant.name}: its stream would grow without bound"
         )
@@ -70,6 +73,12 @@ def _check_norm(config: Config, chosen: bool) -> None:
         raise ConfigError(
             f"norm={config.norm.name} cannot be used in a causal stack ({norm.causality_note}); use task=classification"
         )
+
+
+def _variants(config: Config) -> tuple[type["Variant"], ...]:
+    """The classes of the variants in the stacks."""
+    found: tuple[type[Variant], ...] = config.variant.cls.made_of(**config.variant.options)
+    return found
 
 
 def _overrides(cls: Any, method: str) -> bool:
@@ -83,10 +92,11 @@ def _check_add_ons(config: Config) -> None:
     """Build each of them once, for its values, and ask whether it goes together with the variant."""
     from normexp.model.variant import StackShape, Variant
 
-    variant = config.variant.cls
+    one_stream = all(
+        each.main_stream is Variant.main_stream and each.layer is Variant.layer for each in _variants(config)
+    )
     for choice in config.addon:
         choice.build(StackShape("encoder", 1, 0, config.model.width, config.model.heads, config.model.feed_forward))
-        one_stream = variant.main_stream is Variant.main_stream and variant.layer is Variant.layer
         if _overrides(choice.cls, "after_join") and not one_stream:
             raise ConfigError(
                 f"addon={choice.name} needs a variant with one stream, joined site by site;"
@@ -117,8 +127,8 @@ def device_of(device: str) -> str:
     return device
 
 
-def _check_without_feed_forward(config: Config, variant: Any, set_keys: Collection[str]) -> None:
-    if getattr(variant, "needs_feed_forward", False):
+def _check_without_feed_forward(config: Config, set_keys: Collection[str]) -> None:
+    if any(each.needs_feed_forward for each in _variants(config)):
         raise ConfigError(f"model.feed_forward must be at least 1 with variant={config.variant.name}; got 0")
     if "model.activation" in set_keys:
         raise ConfigError("model.activation is not used with model.feed_forward=0; remove it")

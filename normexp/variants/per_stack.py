@@ -1,5 +1,6 @@
 """One variant in the encoder, another one in the decoder."""
 
+from functools import cache
 from typing import Any
 
 from normexp.config.choice import Choice
@@ -7,6 +8,8 @@ from normexp.config.schema import configs_folder
 from normexp.errors import ConfigError
 from normexp.records.reading import read_yaml
 from normexp.variants import MakeNorm, StackShape, Variant
+
+DEFAULTS = {"encoder": "post_ln", "decoder": "pre_ln"}
 
 
 class PerStack(Variant):
@@ -19,13 +22,23 @@ class PerStack(Variant):
     verified = "each of its two variants by itself"
 
     def __new__(
-        cls, shape: StackShape, make_norm: MakeNorm, *, encoder: str = "post_ln", decoder: str = "pre_ln"
+        cls,
+        shape: StackShape,
+        make_norm: MakeNorm,
+        *,
+        encoder: str = DEFAULTS["encoder"],
+        decoder: str = DEFAULTS["decoder"],
     ) -> Any:
         """Raises ConfigError if the package has no such variant."""
         chosen = [_bundled("encoder", encoder), _bundled("decoder", decoder)]
         return chosen[shape.stack == "decoder"].build(shape, make_norm)
 
+    @classmethod
+    def made_of(cls, **options: Any) -> tuple[type[Variant], ...]:
+        return tuple(_bundled(option, name).cls for option, name in (DEFAULTS | options).items())
 
+
+@cache
 def _bundled(option: str, name: str) -> Choice:
     folder = configs_folder() / "variant"
     names = sorted(path.stem for path in folder.glob("*.yaml") if path.stem != "per_stack")

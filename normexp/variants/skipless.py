@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from normexp.model.slots import Tap
 from normexp.variants import MakeNorm, Site, StackShape
 from normexp.variants.final_norm import FinalNorm
 from normexp.variants.mv_split import TokenMean
@@ -12,33 +13,20 @@ from normexp.variants.mv_split import TokenMean
 LAYERS = 18  # of the authors' stacks
 
 
-class ShapedValue(nn.Module):
-    """Shows shaped attention the values.   batch, head, token, head width"""
-
-    def __init__(self, shaped: "Shaped") -> None:
-        super().__init__()
-        self.shaped = (shaped,)  # a tuple, so that only one slot owns it
-
-    def forward(self, value: Tensor) -> Tensor:
-        self.shaped[0].value = value
-        return value
-
-
 class Shaped(nn.Module):
     """PV → (αI + βP − γC) V, P the softmax, C equal weights on all tokens that P sees.
 
-    α, β and γ are scalars per head, 1 at the start.   batch, head, token, head width
+    α, β and γ are scalars per head, 1 at the start. values: where V passes.   batch, head, token, head width
     """
 
-    def __init__(self, heads: int, causal: bool) -> None:
+    def __init__(self, heads: int, causal: bool, values: Tap) -> None:
         super().__init__()
+        self.values = (values,)
         self.alpha, self.beta, self.gamma = (nn.Parameter(torch.ones(heads, 1, 1)) for _ in range(3))
         self.token_mean = TokenMean(causal)
-        self.value: Tensor | None = None
 
     def forward(self, heads: Tensor) -> Tensor:
-        value, self.value = self.value, None  # otherwise the last batch and its graph would stay in memory
-        assert value is not None, "the values are shown before they are mixed"
+        value = self.values[0].take()
         return self.alpha * value + self.beta * heads - self.gamma * self.token_mean(value)
 
 
@@ -79,8 +67,8 @@ class Skipless(FinalNorm):
     def branch_modules(self, site: Site) -> dict[str, nn.Module]:
         if site.kind != "attention":
             return {}
-        shaped = Shaped(site.shape.heads, causal=site.shape.stack == "decoder")
-        return {"value": ShapedValue(shaped), "heads": shaped}
+        values = Tap()
+        return {"value": values, "heads": Shaped(site.shape.heads, site.shape.stack == "decoder", values)}
 
     def build_site(self, site: Site) -> None:
         super().build_site(site)

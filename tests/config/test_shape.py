@@ -21,12 +21,16 @@ def in_matrices(config) -> int:
     return sum(p.numel() for name, p in named if ".sublayer." in name and not name.endswith("bias"))
 
 
-@pytest.mark.parametrize("words", [(), ("block=llama",), ("attention=all_attention",), ("model.encoder_depth=2",)])
-@pytest.mark.parametrize("task", TASKS)
-def test_parameters_are_those_of_the_model(task, words):
-    if task == "language_modelling" and "model.encoder_depth=2" in words:
-        pytest.skip("it has no encoder")
-    config = config_of(f"task={task}", "depth=3", CPU, *words)
+@pytest.mark.parametrize(
+    ("task", "word"),
+    [
+        *((task, word) for task in TASKS for word in ("block=transformer", "block=llama", "attention=all_attention")),
+        *((task, "model.encoder_depth=2") for task in TASKS if task != "language_modelling"),
+        ("language_modelling", "model.decoder_depth=2"),
+    ],
+)
+def test_parameters_are_those_of_the_model(task, word):
+    config = config_of(f"task={task}", "depth=3", CPU, word)
     assert layer_parameters(config) == in_matrices(config)
 
 

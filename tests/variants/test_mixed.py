@@ -209,3 +209,17 @@ def test_per_stack_is_its_two_variants(encoder, decoder, tokens):
 def test_per_stack_has_names_of_the_package_only():
     with pytest.raises(ConfigError, match=r"^variant\.decoder must be one of admin, .*; got half$"):
         model_of("per_stack", options={"decoder": "half"})
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("variant.encoder=skipless", "model.feed_forward=0"), "model.feed_forward must be at least 1"),
+        (("variant.decoder=admin", "norm=none"), "norm=none cannot be used"),
+        (("variant.encoder=no_norm", "variant.decoder=no_norm", "norm=rms_norm"), "norm is not used"),
+        (("variant.decoder=hyper_connections", "addon=[gpas]"), "addon=gpas needs a variant with one stream"),
+    ],
+)
+def test_what_one_of_its_variants_refuses_per_stack_refuses(words, said):
+    with pytest.raises(ConfigError, match=said):
+        tiny_config("variant=per_stack", *words)

@@ -50,7 +50,9 @@ def test_what_attention_keeps_is_let_go():
     model(None, None, torch.zeros(1, 3, dtype=torch.long))
     shaped = [module for module in model.modules() if hasattr(module, "token_mean")]
     assert shaped
-    assert all(module.value is None for module in shaped)
+    for module in shaped:
+        with pytest.raises(RuntimeError, match="must be passed before"):
+            module.values[0].take()
 
 
 def test_an_option_does_what_the_reference_does():
