@@ -1,7 +1,6 @@
 """The commands that only read: what a config means, and what finished runs show."""
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 from normexp.cli.options import ConfigDir, Folder, Offline, Overrides, Style, StyleName
 from normexp.cli.shell import bad_input, existing, interruptible, print_out, set_hub
 from normexp.errors import ConfigError
+from normexp.trackers import TRACKERS
 
 
 def show(
@@ -189,30 +189,26 @@ def report(
         typer.echo(write(existing(folder), out, notebook=notebook))
 
 
-class Tracker(StrEnum):
-    """Where `export` writes, see normexp.trackers."""
-
-    WANDB = "wandb"
-    MLFLOW = "mlflow"
-    TRACKIO = "trackio"
-
-
 def export(
-    tracker: Annotated[Tracker, typer.Argument(help="Where it goes follows from the tracker's own settings.")],
+    tracker: Annotated[
+        str, typer.Argument(metavar="TRACKER", help=f"{', '.join(TRACKERS)}.", autocompletion=lambda: list(TRACKERS))
+    ],
     folder: Folder = None,
     project: Annotated[str, typer.Option(metavar="NAME", help="Project or experiment in the tracker.")] = "normexp",
 ) -> None:
     """Write the completed runs in DIR (default: all results) to an experiment tracker, from their tables.
 
-    Such settings are WANDB_MODE=offline, MLFLOW_TRACKING_URI and TRACKIO_DIR.
-    Runs that were exported before are skipped.
+    Where they go follows from the tracker's own settings, such as WANDB_MODE=offline, MLFLOW_TRACKING_URI and
+    TRACKIO_DIR. Runs that were exported before are skipped.
     """
     with bad_input():
         from normexp.trackers.measured import measured
+        from normexp.trackers.tracker import connect
         from normexp.trackers.tracker import export as write
         from normexp.views.runs import load_runs
 
-        for line in write(tracker, project, measured(load_runs(existing(folder)))):
+        connected = connect(tracker, project)
+        for line in write(tracker, connected, measured(load_runs(existing(folder)))):
             typer.echo(line)
 
 

@@ -1,48 +1,64 @@
-"""The trackers by name. Each is a small class that writes one run through the tracker's own package."""
+"""What a tracker has to do, and the export of runs to one of them through its own package."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 
+from normexp.config.names import unknown
 from normexp.errors import ConfigError
+from normexp.trackers import TRACKERS
 from normexp.trackers.measured import Measured
 
-TRACKERS = {"wandb": "Wandb", "mlflow": "MLflow", "trackio": "Trackio"}  # module here and package: class
 
-
-class Tracker:
+class Tracker(ABC):
     """Runs of one project. Where they go is up to the tracker's own settings, such as WANDB_MODE."""
 
     def __init__(self, project: str) -> None:
         self.project = project
 
+    @abstractmethod
     def has(self, run: Measured) -> bool:
         """Whether an earlier export wrote this run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, run: Measured) -> None:
         """Write one run to its end."""
-        raise NotImplementedError
 
 
-def export(name: str, project: str, runs: Iterable[Measured]) -> Iterator[str]:
-    """Write runs to a tracker; yield one line per run. Those that an earlier export wrote are skipped.
+def connect(name: str, project: str) -> Tracker:
+    """A project of the tracker with this name.
 
-    Raises ConfigError if the package is missing, or if the tracker refuses a run.
+    Raises ConfigError for an unknown name, if the package is missing, or if the tracker refuses.
     """
+    if name not in TRACKERS:
+        raise ConfigError(unknown("TRACKER", name, list(TRACKERS)))
     if find_spec(name) is None:
         raise ConfigError(f"export {name} needs {name}; pip install 'normexp[{name}]'")
     make: Callable[[str], Tracker] = getattr(import_module(f"normexp.trackers.{name}"), TRACKERS[name])
-    try:
-        tracker = make(project)
-        for run in runs:
-            if tracker.has(run):
-                yield f"{run.label}: in {name} already"
-            else:
+    with _one_sentence(name):
+        return make(project)
+
+
+def export(name: str, tracker: Tracker, runs: Iterable[Measured]) -> Iterator[str]:
+    """Write runs to a tracker; yield one line per run. Those that an earlier export wrote are skipped.
+
+    name: of the tracker. Raises ConfigError if it refuses a run.
+    """
+    for run in runs:
+        with _one_sentence(name):
+            known = tracker.has(run)
+            if not known:
                 tracker.write(run)
-                yield f"{run.label}: written"
-    except (ConfigError, OSError) as error:
-        raise ConfigError(f"{name} refused the run: {error}") from error
-    except Exception as error:  # each tracker has its own errors
+        yield f"{run.label}: in {name} already" if known else f"{run.label}: written"
+
+
+@contextmanager
+def _one_sentence(name: str) -> Iterator[None]:
+    """What a tracker raises, as a ConfigError. Each tracker has errors of its own."""
+    try:
+        yield
+    except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise ConfigError(f"{name} refused the run: {(lines or [type(error).__name__])[0]}") from error
+        raise ConfigError(f"{name} refused: {(lines or [type(error).__name__])[0]}") from error

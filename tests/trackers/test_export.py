@@ -99,7 +99,23 @@ def test_trackio_has_what_the_tables_have(results, tmp_path, monkeypatch):
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(tracker, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"^export wandb needs wandb; pip install 'normexp\[wandb\]'$"):
-        list(tracker.export("wandb", "normexp", []))
+        tracker.connect("wandb", "normexp")
+
+
+def test_an_unknown_tracker_is_one_sentence():
+    done = CliRunner().invoke(app, ["export", "wandbb", "nowhere"])
+    assert (done.exit_code, done.stderr) == (2, "error: TRACKER=wandbb does not exist; did you mean wandb?\n")
+
+
+def test_a_run_that_was_interrupted_is_written_again(results, tmp_path, monkeypatch):
+    """W&B makes the folder of a run before anything is in it."""
+    pytest.importorskip("wandb")
+    from normexp.trackers.wandb import Wandb
+
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    run = _all(results)[0]
+    (tmp_path / "wandb" / f"offline-run-20260101_000000-{run.id}").mkdir(parents=True)
+    assert not Wandb("mine").has(run)
 
 
 def test_a_server_that_does_not_answer_is_one_sentence(results, monkeypatch):
@@ -108,7 +124,7 @@ def test_a_server_that_does_not_answer_is_one_sentence(results, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     done = CliRunner().invoke(app, ["export", "mlflow", str(results)])
     assert done.exit_code == 2
-    assert done.stderr.startswith("error: mlflow refused the run: ")
+    assert done.stderr.startswith("error: mlflow refused: ")
     assert len(done.stderr.splitlines()) == 1
 
 
