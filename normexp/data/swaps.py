@@ -12,6 +12,8 @@ from normexp.data.labelled import classified
 from normexp.data.splits import SPLITS, sizes, split_of
 from normexp.data.vocabulary import EOS, SPECIAL, Vocabulary
 
+FEWEST = 100  # texts: one in ten is in each of the smaller parts
+
 
 def track(ball: int, pairs: list[tuple[int, int]]) -> int:
     """The place of a ball after these pairs of places have exchanged what they hold, in this order."""
@@ -48,7 +50,7 @@ def ball_and_swaps(places: int = 5, swaps: int = 6, examples: int = 60_000, seed
     answer. `start_only` gives the accuracy of a model that reads no swap: 60 % after one, 40 % after two, 21 % after
     six.
 
-    Raises ValueError for fewer than 3 places, no swap, or fewer than 10 examples.
+    Raises ValueError for fewer than 3 places, no swap, fewer than FEWEST texts, or fewer than 10 examples.
     """
     if places < 3:
         raise ValueError(f"data.places must be at least 3; got {places}")
@@ -56,6 +58,12 @@ def ball_and_swaps(places: int = 5, swaps: int = 6, examples: int = 60_000, seed
         raise ValueError(f"data.swaps must be at least 1; got {swaps}")
     room, random = sizes("data.examples", examples), Random(seed)
     pairs = list(combinations(range(places), 2))
+    texts = places * sum(len(pairs) ** count for count in range(1, swaps + 1))
+    if texts < FEWEST:
+        raise ValueError(
+            f"data.swaps must allow at least {FEWEST} texts, so that each part has some; got {swaps} with "
+            f"data.places={places}, which allows {texts}"
+        )
     names = tuple(map(str, range(places)))
     vocabulary = Vocabulary(SPECIAL + names + tuple(map(_name, pairs)), str.split, " ".join)
     rows: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}

@@ -30,8 +30,8 @@ from normexp.views.palette import LineStyle, other_styles
 from normexp.views.runs import swept_keys
 from normexp.views.seeds import Drawn, caption_of, draw_seeds
 
-DECADES = 8
-ABOVE = 2
+DECADES = 8  # on the axis, below the largest value
+ABOVE = 2  # decades on the axis, above a typical run
 MANY = 10  # more variants than that share colours, so each has a panel of its own
 DOTTED = (0, (1, 1.2))
 SITES = {"feed_forward": "a feed-forward", "attention": "an attention"}
@@ -88,17 +88,17 @@ class Prepared(NamedTuple):
 def prepared(runs: pd.DataFrame, layers: pd.DataFrame, many: bool = False) -> Prepared:
     """The rows that are drawn, of the norms of SITE_NORM.
 
-    many: one run in many may explode; what is ABOVE decades larger than the largest norm of a middling run is infinite.
-
     Zeros, and values more than DECADES below the largest, are open markers on a line at the bottom; values that are not
     finite are crosses at the top. A logarithmic axis can show neither, and a stack that passes no gradient down would
-    flatten all others.
+    flatten all others. many: one of many runs may explode, so that values more than ABOVE decades above the median of
+    the runs' largest norms count as not finite.
     """
     layers = _one_site(layers).merge(_first_and_last(runs, layers), on=["folder", "step"])
     highest = None
     if many:
-        finite = layers[np.isfinite(layers["value"])]
-        highest = math.ceil(np.log10(finite.groupby("folder")["value"].max().median())) + ABOVE
+        finite = layers[np.isfinite(layers["value"]) & (layers["value"] > 0)]
+        typical = finite.groupby("folder")["value"].max().median() if len(finite) else 1.0
+        highest = math.ceil(np.log10(typical)) + ABOVE
         layers["value"] = layers["value"].where(~(layers["value"] > 10.0**highest), np.inf)
         highest = highest if np.isinf(layers["value"]).any() else None
     positive = layers.loc[(layers["value"] > 0) & np.isfinite(layers["value"]), "value"]
@@ -117,8 +117,9 @@ def gradient_norms(runs: pd.DataFrame, layers: pd.DataFrame, keys: KeyAxes) -> F
     """
     runs = runs[runs["folder"].isin(layers["folder"])]
     styles = colours(runs, keys.colour)
-    all_rows = prepared(runs, layers, many=len(styles) > MANY)
-    if len(styles) > MANY:
+    many = keys.colour == "variant" and len(styles) > MANY
+    all_rows = prepared(runs, layers, many)
+    if many:
         return _small_multiples(runs, all_rows, keys)
     layers = all_rows.layers
     stacks = [stack for stack in ("encoder", "decoder") if stack in set(layers["stack"])]
@@ -130,6 +131,7 @@ def gradient_norms(runs: pd.DataFrame, layers: pd.DataFrame, keys: KeyAxes) -> F
         axes[0].set_ylabel(f"{stack}\ngradient norm")
         for axis, column in zip(axes, columns, strict=True):
             axis.set_yscale("log")
+            all_rows.set_limits(axis)
             panel = runs if keys.column is None else where(runs, **{keys.column: column})
             for value, style in styles.items():
                 some = where(panel, **{keys.colour: value}) if keys.colour else panel
@@ -137,7 +139,6 @@ def gradient_norms(runs: pd.DataFrame, layers: pd.DataFrame, keys: KeyAxes) -> F
                 for when in ("last", "first"):
                     drawn.append(_curve(axis, rows[rows["when"] == when], style, when, all_rows))
             _label_edges(axis, layers[layers["folder"].isin(panel["folder"]) & (layers["stack"] == stack)], all_rows)
-    all_rows.set_limits(grid[0][0])
     for axis in grid[-1]:
         axis.set_xlabel("layer")
     caption = all_rows.caption + caption_of(drawn, geometric=True) + all_rows.notes()
@@ -157,6 +158,7 @@ def _small_multiples(runs: pd.DataFrame, all_rows: Prepared, keys: KeyAxes) -> F
     drawn: list[Drawn] = []
     for axis, name in zip(grid.flat, names, strict=False):
         axis.set_yscale("log")
+        all_rows.set_limits(axis)
         axis.set_title(name_of(str(keys.colour), name), loc="left", fontsize=7)
         panel = where(runs, **{str(keys.colour): name})
         for stack, style in styles.items():
@@ -171,7 +173,6 @@ def _small_multiples(runs: pd.DataFrame, all_rows: Prepared, keys: KeyAxes) -> F
         axis.xaxis.set_major_locator(FixedLocator(tick_places(1, last, most=4)))
     for axis in grid.flat[len(names) :]:
         axis.set_visible(False)
-    all_rows.set_limits(grid[0][0])
     for axis in grid.flat[max(0, len(names) - across) : len(names)]:
         axis.set_xlabel("layer")
         axis.tick_params(labelbottom=True)

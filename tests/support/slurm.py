@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pytest
-
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch")
 PACKAGES = "slurmctld slurmd slurm-client munge"
 CONFIG = """\
@@ -80,8 +78,8 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
             daemons.append(subprocess.Popen(command, env=env, stdout=output, stderr=output))
             output.close()
             if command[0] == "munged":
-                _wait(lambda: (munge / "socket").exists(), daemons)
-        _wait(lambda: "idle" in _said(env, "sinfo", "--noheader", "--format=%T"), daemons)
+                _wait(lambda: (munge / "socket").exists(), daemons, folder)
+        _wait(lambda: "idle" in _said(env, "sinfo", "--noheader", "--format=%T"), daemons, folder)
         yield {"SLURM_CONF": str(config)}
     finally:
         _said(env, "scancel", "--full", "--user=root")
@@ -99,13 +97,14 @@ def _said(env: dict[str, str], *command: str) -> str:
     return ""
 
 
-def _wait(holds: Callable[[], bool], daemons: list[subprocess.Popen[bytes]]) -> None:
-    """Wait until Slurm is ready; skip the test where it does not start, which is no fault of the project's."""
+def _wait(holds: Callable[[], bool], daemons: list[subprocess.Popen[bytes]], folder: Path) -> None:
+    """Wait until Slurm is ready. Fails, with what the daemons wrote, where one ends or nothing is ready in time."""
     deadline = time.monotonic() + 120
     while not holds():
         ended = [daemon.args for daemon in daemons if daemon.poll() is not None]
-        if ended or time.monotonic() > deadline:
-            pytest.skip(f"Slurm does not start here: {ended or 'no idle node after 120 s'}")
+        wrote = "\n".join(f"{path.name}: {path.read_text(errors='replace')[-2000:]}" for path in folder.glob("*.out"))
+        assert not ended, f"{ended} ended\n{wrote}"
+        assert time.monotonic() < deadline, f"Slurm is not ready\n{wrote}"
         time.sleep(0.2)
 
 

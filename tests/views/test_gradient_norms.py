@@ -36,6 +36,21 @@ def test_many_variants_have_a_panel_each(names, panels):
     plt.close(figure)
 
 
+def test_many_values_of_another_key_share_their_panels():
+    runs, layers = tables(NAMES)
+    figure = gradient_norms(runs.rename(columns={"variant": "lr"}), layers, KeyAxes("depth", "lr", []))
+    assert len(figure.axes) == 4
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_many_variants_without_a_gradient_are_drawn(value):
+    runs, layers = tables(NAMES)
+    figure = gradient_norms(runs, layers.assign(value=value), KEYS)
+    assert len(figure.axes) >= len(NAMES)
+    plt.close(figure)
+
+
 def test_one_that_explodes_leaves_the_others_visible():
     figure = gradient_norms(*tables(NAMES, largest=1e20), KEYS)
     first, second = figure.axes[:2]
