@@ -20,8 +20,7 @@ REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference"
 
 def main(folder: Path) -> None:
     tables = {path.parent.name: pd.read_csv(path) for path in sorted(folder.glob("*/claims.csv"))}
-    earlier = [name for name, table in tables.items() if "kind" not in table]
-    parts = [table.assign(study=name) for name, table in tables.items() if name not in earlier]
+    parts = [table.assign(study=name) for name, table in tables.items()]
     claims = pd.concat(parts, ignore_index=True).fillna({"note": ""})
     claims["q"], claims["alone"] = float("nan"), claims["verdict"]
     control = claims["kind"] == "control"
@@ -34,12 +33,6 @@ def main(folder: Path) -> None:
     number = {verdict: int((claims["verdict"] == verdict).sum()) for verdict in ORDER}
     papers = claims.loc[~claims["own"], "place"].str.partition(",")[0].nunique()
     print("# Claims\n")
-    if earlier:
-        links = ", ".join(f"[{name}]({name}/report.md)" for name in earlier)
-        print(
-            "Not counted here, because they were run before the rules of [METHOD.md](METHOD.md), with 1 to 5 seeds and "
-            f"verdicts from means: {links}. Their reports and tables keep the old verdicts until they are run again.\n"
-        )
     print(
         f"{len(claims)} claims checked in {claims['study'].nunique()} studies: "
         f"{number[Verdict.HOLDS]} hold, {number[Verdict.FAILS]} do not, {number[Verdict.UNTESTED]} cannot be tested at "
@@ -54,17 +47,16 @@ def main(folder: Path) -> None:
         f"{ERROR:.0%} becomes *cannot tell* here: {len(changed)} of them.\n"
     )
     if len(controls):
-        undecided = (controls["verdict"] == Verdict.UNDECIDED).sum()
+        wrong = controls[controls["alone"] != Verdict.UNDECIDED]
+        in_their_family = int((controls["verdict"] != Verdict.UNDECIDED).sum())
         chance = 1 - (1 - ERROR) ** len(controls)
         print(
-            f"In {undecided} of {len(controls)} controls (a variant against itself on other seeds) the runs cannot "
-            "tell, as it should be. The controls are a family of their own."
-            + "".join(
-                f" Alone, the control of {row.study} *{row.alone}* ({row.measured}; q {row.q:.2g}); one of "
-                f"{len(controls)} does so by chance with a probability of {chance:.0%}."
-                for row in controls[controls["alone"] != Verdict.UNDECIDED].itertuples()
-            )
-            + "\n"
+            f"In {len(controls) - len(wrong)} of {len(controls)} controls (a variant against itself on other seeds) "
+            "the runs cannot tell, as it should be."
+            + "".join(f" That of {row.study} *{row.alone}* ({row.measured})." for row in wrong.itertuples())
+            + f" At least one of {len(controls)} is wrong by chance with a probability of up to {chance:.0%}. As a "
+            f"family of their own, with q at most {ERROR:.0%}, {in_their_family} of them have a verdict (smallest q "
+            f"{controls['q'].min():.2g}).\n"
         )
     for verdict in ORDER:
         rows = claims[claims["verdict"] == verdict]
