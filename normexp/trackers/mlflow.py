@@ -1,8 +1,12 @@
 """MLflow: one experiment, on the server or in the store that MLFLOW_TRACKING_URI names."""
 
+import os
+from importlib.util import find_spec
+
 from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
 
+from normexp.errors import ConfigError
 from normexp.trackers.measured import Measured
 from normexp.trackers.tracker import Tracker
 
@@ -16,6 +20,11 @@ class MLflow(Tracker):
 
     def __init__(self, project: str) -> None:
         super().__init__(project)
+        if "MLFLOW_TRACKING_URI" not in os.environ and find_spec("sqlalchemy") is None:
+            raise ConfigError(
+                "MLFLOW_TRACKING_URI must name a server, such as http://localhost:5000; a local store needs the whole "
+                "package (pip install mlflow)"
+            )
         self.client = MlflowClient()
         known = self.client.get_experiment_by_name(project)
         self.experiment = known.experiment_id if known else self.client.create_experiment(project)

@@ -59,6 +59,8 @@ def _one_sentence(name: str) -> Iterator[None]:
     """What a tracker raises, as a ConfigError. Each tracker has errors of its own."""
     try:
         yield
+    except ConfigError:
+        raise
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise ConfigError(f"{name} refused: {(lines or [type(error).__name__])[0]}") from error

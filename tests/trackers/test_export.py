@@ -1,5 +1,6 @@
 """`normexp export`: the trackers' own packages write the runs and read them back."""
 
+import json
 import os
 import subprocess
 import sys
@@ -68,32 +69,43 @@ def test_mlflow_has_what_the_tables_have(results, tmp_path, monkeypatch):
         assert {point.step: point.value for point in history} == steps
 
 
-def test_wandb_writes_a_folder_for_each_run(results, tmp_path):
-    """Its offline files are read by `wandb sync` alone, which needs their server: the files and a second export."""
-    pytest.importorskip("wandb")
-    environment = {**os.environ, "WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "PYTHONWARNINGS": "ignore"}
-    command = [sys.executable, "-m", "normexp", "export", "wandb", str(results), "--project", "mine"]
+def exported_twice(name: str, results: Path, **settings: str) -> None:
+    """In processes of their own, because W&B and Trackio read their settings when they are imported."""
+    environment = {**os.environ, **settings, "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-m", "normexp", "export", name, str(results), "--project", "mine"]
     first, second = (subprocess.run(command, env=environment, capture_output=True, text=True) for _ in range(2))
     assert first.returncode == 0, first.stderr
     assert first.stdout.count(": written") == 2
-    assert second.stdout.count(": in wandb already") == 2
-    files = {each.id: [*(tmp_path / "wandb").glob(f"offline-run-*-{each.id}/*.wandb")] for each in _all(results)}
-    assert [len(found) for found in files.values()] == [1, 1]
+    assert second.stdout.count(f": in {name} already") == 2
+
+
+def test_wandb_writes_a_folder_for_each_run(results, tmp_path):
+    """Its offline files are read by `wandb sync` alone, which needs their server: the files and a second export."""
+    pytest.importorskip("wandb")
+    exported_twice("wandb", results, WANDB_MODE="offline", WANDB_DIR=str(tmp_path))
     for each in _all(results):
-        (file,) = files[each.id]
+        (file,) = (tmp_path / "wandb").glob(f"offline-run-*-{each.id}/*.wandb")
         assert b"curves/nll/train" in file.read_bytes()
         assert each.name.encode() in file.read_bytes()
 
 
-def test_trackio_has_what_the_tables_have(results, tmp_path, monkeypatch):
-    trackio = pytest.importorskip("trackio")
-    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path))
-    assert exported("trackio", results).count(": written") == 2
-    assert exported("trackio", results).count(": in trackio already") == 2
-    runs = {run.name: run for run in trackio.Api().runs("normexp")}
-    assert {each.label: runs[each.label].config["variant"] for each in _all(results)} == {
-        each.label: each.config["variant"] for each in _all(results)
-    }
+def test_trackio_has_what_the_tables_have(results, tmp_path):
+    pytest.importorskip("trackio")
+    exported_twice("trackio", results, TRACKIO_DIR=str(tmp_path))
+    environment = {**os.environ, "TRACKIO_DIR": str(tmp_path)}
+
+    def read(*words: str) -> dict:
+        command = [sys.executable, "-m", "trackio.cli", *words, "--project", "mine", "--json"]
+        return json.loads(subprocess.check_output(command, env=environment, text=True))
+
+    assert sorted(read("list", "runs")["runs"]) == sorted(each.label for each in _all(results))
+    for each in _all(results):
+        about = read("get", "run", "--run", each.label)["config"]
+        assert about["variant"] == each.config["variant"]
+        assert about["result.final_loss"] == each.results["final_loss"]
+        points = read("get", "metric", "--run", each.label, "--metric", "curves/nll/train")["values"]
+        expected = {step: at["curves/nll/train"] for step, at in each.metrics.items() if "curves/nll/train" in at}
+        assert {point["step"]: point["value"] for point in points} == expected
 
 
 def test_a_missing_package_is_named(monkeypatch):
@@ -116,6 +128,16 @@ def test_a_run_that_was_interrupted_is_written_again(results, tmp_path, monkeypa
     run = _all(results)[0]
     (tmp_path / "wandb" / f"offline-run-20260101_000000-{run.id}").mkdir(parents=True)
     assert not Wandb("mine").has(run)
+
+
+def test_mlflow_without_a_server_says_what_to_set(results, monkeypatch):
+    pytest.importorskip("mlflow")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr("normexp.trackers.mlflow.find_spec", lambda name: None)  # the small package
+    done = CliRunner().invoke(app, ["export", "mlflow", str(results)])
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: MLFLOW_TRACKING_URI must name a server, such as http://localhost:5000; ")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_server_that_does_not_answer_is_one_sentence(results, monkeypatch):
