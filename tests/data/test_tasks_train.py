@@ -39,7 +39,7 @@ SLICES = {
     "digits": digits,
     "patches": lambda: digits(patches=True),
     "tables": lambda: tables("wine"),
-    "swaps": lambda: ball_and_swaps(places=3, swaps=2, examples=1000),
+    "swaps": lambda: ball_and_swaps(places=3, swaps=3, examples=1000),
 }
 README = Path(__file__).parents[2] / "configs" / "README.md"
 CORPORA = README.read_text().partition("## Your own data")[0]  # the sections below have tests of their own

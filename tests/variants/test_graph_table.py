@@ -61,7 +61,7 @@ TABLE = {
     "no_norm": Row("sum", "F", "1"),
     "skipless": Row(
         {"*": "sum", "*.attention": "none", "*.feed_forward": "scale sum"},
-        {"*": "norm F", "*.attention": "norm F[query key shapedvalue shaped] scale", "*.feed_forward": "norm F scale"},
+        {"*": "norm F", "*.attention": "norm F[query key tap shaped] scale", "*.feed_forward": "norm F scale"},
         "0",
         scaled="attention.query=0 attention.value=0",
         **PRE_LN,
