@@ -53,7 +53,10 @@ def main(folder: Path) -> None:
         print(
             f"In {len(controls) - len(wrong)} of {len(controls)} controls (a variant against itself on other seeds) "
             "the runs cannot tell, as it should be."
-            + "".join(f" That of {row.study} *{row.alone}* ({row.measured})." for row in wrong.itertuples())
+            + "".join(
+                f" That of {row.study} *{row.alone}* ({row.measured}){again(folder, row.study)}"
+                for row in wrong.itertuples()
+            )
             + f" At least one of {len(controls)} is wrong by chance with a probability of up to {chance:.0%}. As a "
             f"family of their own, with q at most {ERROR:.0%}, {in_their_family} of them have a verdict (smallest q "
             f"{controls['q'].min():.2g}).\n"
@@ -77,6 +80,15 @@ def main(folder: Path) -> None:
                 f"| {row.note} |"
             )
         print()
+
+
+def again(folder: Path, study: str) -> str:
+    """The result of a control that was repeated on fresh seeds, as the end of a sentence."""
+    path = folder / study / "repeat.csv"
+    if not path.is_file():
+        return "."
+    row = pd.read_csv(path).iloc[0]
+    return f"; repeated on fresh seeds it comes out as *{row['verdict']}* ({row['measured']})."
 
 
 def _decided(claims: pd.DataFrame) -> int:
