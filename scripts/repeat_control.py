@@ -12,7 +12,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from normexp.studies import claims_table, runner
-from normexp.studies.study import Runs
+from normexp.studies.control import Control
+from normexp.studies.study import Runs, Study
 from normexp.sweep.executor import run_sweep
 from normexp.sweep.pools import make_pool
 
@@ -20,19 +21,22 @@ REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference"
 SEEDS = "range(1000,1040)"  # 20 against 20 others, fixed in METHOD.md before the first repeat
 
 
+class Repeat(Control, Study):
+    """The control alone."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Repeat the control of a study on fresh seeds.")
     parser.add_argument("study")
     parser.add_argument("--jobs", type=int, default=0)
     given = parser.parse_args()
-    study, notes = runner.load(given.study, "quick")
+    study, _ = runner.load(given.study, "quick")
     part = replace(study.parts["control"].with_keys("repeat"), seeds=SEEDS)
-    study.parts = {"control": part}
     sweep = runner.sweep_of(part, Path(os.environ.get("NORMEXP_RESULTS", "results"), "parts").absolute(), [])
     run_sweep(sweep, make_pool("", sweep, given.jobs), print)
     runs = {"control": Runs(sweep.path, [run.name for run in sweep.runs])}
-    found = [claim for claim in study.claims(runs) if claim.kind == "control"]
-    (REFERENCE / given.study / "repeat.csv").write_text(claims_table.csv(found, notes, "quick"))
+    found = list(Repeat({"control": part}, "quick").claims(runs))
+    (REFERENCE / given.study / "repeat.csv").write_text(claims_table.csv(found, {}, "quick"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The grid of a study: its parts, their lines, and a learning rate chosen from runs."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -66,9 +67,10 @@ def test_the_best_rate_has_the_lowest_mean_loss():
 @pytest.mark.parametrize("name", sorted(studies()))
 @pytest.mark.parametrize("size", SIZES)
 def test_every_part_of_every_study_composes(name, size):
+    """With one seed of each, since a seed is only a number."""
     study, _ = load(name, size)
     for part in study.parts.values():
-        assert plan(part.command, part.overrides, many=True).runs
+        assert plan(part.command, replace(part, seeds="0").line, many=True).runs
 
 
 MINE = """
