@@ -51,6 +51,7 @@ SETTINGS = {
     "docstrings": Setting(
         600, (2, 6), ("task=language_modelling", "data=docstrings", "lr=3e-3", "training.batch_tokens=2080")
     ),
+    "grammar": Setting(800, (2, 6), ("task=translation", "data=grammar", "lr=3e-3")),
 }
 
 
@@ -172,7 +173,8 @@ def write(folder: Path, name: str, seeds: int) -> str:
     runs = normexp.runs(folder)
     last = FIRST_SEED + seeds
     runs = runs[(runs["state"] == "completed") & runs["seed"].between(FIRST_SEED, last, inclusive="left")]
-    runs = runs.sort_values(["depth", "steps", "variant", "seed"])
+    keys = ["depth", "steps", "variant", "seed"]
+    runs = runs.sort_values(keys).drop_duplicates(keys)  # two sweeps in the folder may have trained the same run
     REFERENCE.mkdir(parents=True, exist_ok=True)
     path = REFERENCE / f"{name}.csv"
     runs[[*COLUMNS, *(f"baseline.{each}" for each in BASELINES)]].to_csv(path, index=False)

@@ -94,7 +94,17 @@ def test_missing_runs_are_no_verdict():
     assert "| depth 6 | – | no run is complete |" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", PUBLISHED, ids=lambda path: path.stem)
 def test_published_results_follow_from_their_tables(table):
     printed = subprocess.check_output([sys.executable, SCRIPT, "--judge", table], text=True)
     assert printed == table.with_suffix(".md").read_text()
+
+
+def test_a_run_that_two_sweeps_have_trained_counts_once(tmp_path, monkeypatch):
+    found = runs(apart).assign(state="completed", final_loss=1.0, token_accuracy=0.5)
+    monkeypatch.setattr("normexp.runs", lambda folder: pd.concat([found, found]))
+    write = acceptance["write"]
+    monkeypatch.setitem(write.__globals__, "REFERENCE", tmp_path)
+    write(tmp_path, "docstrings", 3)
+    assert len(pd.read_csv(tmp_path / "docstrings.csv")) == len(found)

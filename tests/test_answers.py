@@ -83,6 +83,7 @@ def test_a_language_model_continues_a_text(tmp_path):
     assert "expected" in in_process("sample", str(run), "--count", "1").stdout
 
 
+@pytest.mark.slow
 def test_a_classifier_names_classes_with_probabilities(tmp_path):
     classes = ["task=classification", "data=cldr_languages", "data.phrases=200"]
     (run,) = trained(tmp_path, *WITHOUT_PAIRS, *classes, "variant=post_ln", "seed=0,1").glob("seed0*")

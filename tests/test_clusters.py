@@ -21,6 +21,7 @@ def command(name: str) -> list[str]:
     return container["command"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [path.name for path in sorted(FOLDER.glob("*.yaml"))])
 def test_the_sweep_of_an_example_can_be_planned(name):
     words = command(name)

@@ -26,6 +26,7 @@ def test_links_lead_somewhere(document):
     assert not [link for link in links if "://" not in link and not (document.parent / link).exists()]
 
 
+@pytest.mark.slow
 def test_the_table_of_all_claims_is_what_its_script_prints():
     printed = subprocess.check_output([sys.executable, ROOT / "scripts" / "claims.py"], text=True)
     assert printed == (REFERENCE / "claims.md").read_text()

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, get_origin, get_type_hints
 
@@ -91,6 +91,7 @@ class Composer:
         self.command, self.config_dirs = command, tuple(_readable(folder) for folder in config_dirs)
         add_to_path(self.config_dirs)
         self._nodes: dict[str, dict[str, Any]] = {}  # of the groups whose choices were asked for
+        self._hydra = lru_cache(maxsize=4)(self._hydra_once)  # a plan asks for some configs twice
         self._open()
 
     def _open(self) -> None:
@@ -218,7 +219,8 @@ class Composer:
         Several are composed together, which takes a tenth of the time; nothing is returned if one of them is refused.
         """
         try:
-            composed = self._hydra(None, [f"+{group}@choices.c{place}={name}" for place, name in enumerate(names)])
+            entries = tuple(f"+{group}@choices.c{place}={name}" for place, name in enumerate(names))
+            composed = self._hydra(None, entries)
         except ConfigError:
             if len(names) > 1:
                 return {}
@@ -227,13 +229,13 @@ class Composer:
         return {name: nodes.get(f"c{place}") for place, name in enumerate(names)}
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:
-        return self._hydra(self.command, self._with_lists(overrides))
+        return self._hydra(self.command, tuple(self._with_lists(overrides)))
 
-    def _hydra(self, name: str | None, overrides: list[str]) -> DictConfig:
+    def _hydra_once(self, name: str | None, overrides: tuple[str, ...]) -> DictConfig:
         if GlobalHydra.instance().hydra is None or GlobalHydra.instance().config_loader() is not self._loader:
             self._open()  # another composer has been opened since
         try:
-            return hydra.compose(name, overrides=overrides, return_hydra_config=name is not None)
+            return hydra.compose(name, overrides=list(overrides), return_hydra_config=name is not None)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(_sentence(error)) from error
         except yaml.YAMLError as error:

@@ -62,6 +62,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", MISTAKES)
 def test_a_mistake_fails_its_own_check_alone(variant: str, lab: Path) -> None:
     found = failed(findings_of(f"variant={variant}", lab=lab, tasks=ALONE))

@@ -37,6 +37,7 @@ def lab(tmp_path):
     return str(tmp_path / "lab")
 
 
+@pytest.mark.slow
 def test_the_file_sets_keys_groups_and_the_grid(lab):
     sweep = plan("sweep", ["experiment=mine"], config_dirs=[lab])
     assert sweep.swept == ("depth", "optimizer.betas", "seed")
@@ -84,6 +85,7 @@ def test_train_needs_one_value(lab):
         plan("train", ["experiment=mine"], config_dirs=[lab])
 
 
+@pytest.mark.slow
 def test_the_environment_names_the_folder(lab, monkeypatch, tmp_path):
     monkeypatch.setenv("NORMEXP_CONFIG_DIR", lab)
     shown = in_process("show", "experiment=mine").stdout

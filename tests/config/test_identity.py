@@ -20,6 +20,7 @@ def sweep_name(*overrides: str, **more: str) -> str:
     return plan("sweep", [*overrides, "variant=post_ln"], **more).name
 
 
+@pytest.mark.slow
 def test_sweep_name_is_a_function_of_the_overrides():
     one = sweep_name("seed=0,1", "steps=5")
     assert one.startswith("seed-translation-")
@@ -108,6 +109,7 @@ USER_FILES = {
 }
 
 
+@pytest.mark.slow
 def test_identity_follows_the_users_sources_not_their_place(tmp_path):
     def digest(folder: str) -> str:
         return identity(config_of(*TINY, "variant=mine", config_dirs=[str(tmp_path / folder)]))

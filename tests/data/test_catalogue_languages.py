@@ -14,6 +14,7 @@ def corpus():
     return catalogue_languages()
 
 
+@pytest.mark.slow
 def test_every_language_has_as_many_texts(corpus):
     counts = sum((Counter(split["target"][:]) for split in corpus.splits.values()), Counter())
     assert counts == dict.fromkeys(range(20), 400)
@@ -30,6 +31,7 @@ def test_no_text_is_of_two_languages_or_in_two_splits(corpus):
     assert not any(re.search(r"\bx0\b", text) for text in texts)
 
 
+@pytest.mark.slow
 def test_a_message_is_held_out_in_all_languages_at_once(corpus):
     where = {(text, label): name for name, split in corpus.splits.items() for text, label in _rows(split)}
     compared = 0

@@ -72,6 +72,7 @@ def test_versions_are_those_of_what_was_read(corpus):
     assert set(catalogues("en", "de", packages=both).sources) == {"django"}
 
 
+@pytest.mark.slow
 def test_it_is_a_function_of_its_options(corpus):
     again, other = catalogues(**SMALL), catalogues(**SMALL, seed=1)
     assert again.digest == corpus.digest != other.digest

@@ -11,6 +11,7 @@ def languages():
     return cldr_languages()
 
 
+@pytest.mark.slow
 def test_the_default_is_balanced_and_short(languages):
     assert languages.splits.num_rows == {"train": 8000, "valid": 1000, "test": 1000}
     for split in ("train", "valid", "test"):

@@ -39,6 +39,7 @@ def test_an_image_is_16_patches():
     assert {len(row) for row in corpus.splits["train"]["source"]} == {17}
 
 
+@pytest.mark.slow
 def test_images_are_held_out_whatever_the_tokens():
     labels = [digits(**options).splits["test"]["target"][:] for options in ({}, {"patches": True}, {"levels": 2})]
     assert labels[0] == labels[1] == labels[2]

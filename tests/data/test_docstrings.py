@@ -122,6 +122,7 @@ def test_a_local_version_is_that_of_its_release(monkeypatch):
     assert set(docstrings(**FEW).sources.values()) == {"2.13.0"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tokens", "size"), [("byte_pair", 500), ("bytes", 260), ("words", 500)])
 def test_other_tokens_are_of_the_same_windows(corpus, tokens, size):
     other = docstrings(**FEW, tokens=tokens, vocabulary=500)
@@ -153,6 +154,7 @@ def test_byte_pairs_have_baselines_of_their_own(corpus):
     assert per_character == pytest.approx(corpus.baselines["target_4gram"], rel=0.25)
 
 
+@pytest.mark.slow
 def test_the_byte_pairs_are_those_of_the_training_part():
     """The same training part gives the same tokens, whatever is held out."""
     one, other = (docstrings(**FEW | {"sequences": count}, tokens="byte_pair") for count in (1000, 1001))
@@ -161,6 +163,7 @@ def test_the_byte_pairs_are_those_of_the_training_part():
     assert again.tokens == one.vocabulary.tokens
 
 
+@pytest.mark.slow
 def test_it_is_a_function_of_its_options_and_imports_nothing(corpus):
     code = (
         "import sys; from normexp.data.docstrings import docstrings; "
@@ -180,6 +183,7 @@ def test_files_are_named_from_their_package():
     assert "numpy/linalg/_linalg.py" in {name for name, _ in files("numpy")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

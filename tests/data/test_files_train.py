@@ -75,6 +75,7 @@ def test_a_parquet_file_with_nulls_trains(here):
     assert all(len(split["sha256"]) == 64 for split in data["splits"].values())
 
 
+@pytest.mark.slow
 def test_the_task_follows_from_the_columns(here):
     labels_file(here / "x.csv", ["a", "b"])
     (here / "book.txt").write_text("\n".join(el for el, _ in pairs()))

@@ -219,6 +219,7 @@ def assert_refused(result, message, folder):
     assert [name for name in left if not name.endswith(".lock")] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", HOSTILE)
 def test_hostile_files_get_one_sentence(case, here):
     write, overrides, message = HOSTILE[case]
@@ -240,6 +241,7 @@ def test_no_read_permission(here, monkeypatch):
     assert_refused(sweep("data.path=x.tsv", *PAIRS), message, here)
 
 
+@pytest.mark.slow
 def test_full_disk_while_caching_and_again_with_space(here, monkeypatch):
     """A limit on the size of files stands in for a full disk: the same error, in the middle of a file."""
     resource = pytest.importorskip("resource")

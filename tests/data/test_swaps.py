@@ -41,6 +41,7 @@ def test_an_example_by_hand():
     assert track(3, [(0, 1), (1, 3), (1, 2)]) == 2
 
 
+@pytest.mark.slow
 def test_starts_swaps_and_answers_are_uniform():
     corpus = ball_and_swaps()
     texts = [row["text"].split() for row in rows(corpus)]

@@ -89,6 +89,7 @@ def test_all_kinds_are_there(mixed):
     assert all(kinds[:].count(kind) > 400 for kind in ALL)
 
 
+@pytest.mark.slow
 def test_a_corpus_is_a_function_of_its_options():
     code = "from normexp.data.translation import cldr_phrases as c; print(c(kinds={}, pairs=200).digest)"
     here = cldr_phrases(kinds=["list", "date"], pairs=200)
@@ -107,6 +108,7 @@ def test_any_language_pair_works(source, target):
     assert corpus.baselines["target_bigram"] < corpus.baselines["unigram"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

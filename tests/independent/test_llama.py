@@ -128,6 +128,7 @@ def test_they_are_the_same_as_it_comes_but_for_its_rounding(tokens):
     assert 1e-10 < max(found.values()) < 1e-4, found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slip", ["model.positions=none", "norm.eps=1e-3"])
 def test_a_slip_is_seen(slip, tokens):
     ours = ours_of(slip)

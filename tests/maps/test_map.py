@@ -53,6 +53,7 @@ def test_bad_overrides_get_one_sentence(override, message, tmp_path, monkeypatch
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 def test_every_point_has_eleven_rates_around_the_start(tmp_path):
     asked = survey([*ONE, "lr=2e-3", f"results={tmp_path}"], seeds=3)
     assert len(asked.points) == 4
@@ -63,6 +64,7 @@ def test_every_point_has_eleven_rates_around_the_start(tmp_path):
         assert [run.config.seed for run in asked.final[point][0]] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_another_key_can_be_an_axis(tmp_path):
     asked = survey(["variant=pre_ln", "depth=1", "norm=layer_norm,rms_norm", *TINY, f"results={tmp_path}"])
     assert [point.norm.name for point in asked.points] == ["layer_norm", "rms_norm"]

@@ -313,6 +313,7 @@ def test_later_tokens_are_seen_only_as_noted(name, training, tokens):
     assert leaks == (training and bool(Choice.of("norm", node(name, "norm")).cls.causality_note))
 
 
+@pytest.mark.slow
 def test_instance_norm_is_refused_in_a_causal_stack():
     """There a token would see later ones in evaluation too."""
     with pytest.raises(

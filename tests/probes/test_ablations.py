@@ -116,6 +116,7 @@ def test_where_later_layers_count_on_it_its_branches_are_silent(variant):
             assert rows[stack.shape.stack, layer, "", "", "skip_rise"] == pytest.approx(rise, rel=1e-9, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_a_source_of_0_is_as_good_as_none():
     """It takes a share of the softmax from all others alike, and the norm that reads the mix removes a factor."""
     context = context_of("attention_residuals", "translation", "norm.eps=1e-14")

@@ -30,6 +30,7 @@ def test_the_table_lists_every_probe():
     assert sorted(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE)) == NAMES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_statistics_are_those_that_a_probe_writes(name):
     """`sharpness` needs an optimizer for two of its own; see test_sharpness."""

@@ -153,6 +153,7 @@ def test_tables_of_other_tasks_need_no_permuted_loss():
     assert judge_tables("classification", table, CLASSES, 20) == "trained"
 
 
+@pytest.mark.slow
 def test_trained_means_what_people_see_in_reference_runs():
     """No trained run has a BLEU below 10 or an accuracy below 60 %, and none above 2 ln V is stuck."""
     corpora = {

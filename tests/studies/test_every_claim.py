@@ -22,6 +22,7 @@ def test_every_study_that_claims_something_has_its_tables():
     assert set(WORLDS) == set(studies())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", WORLDS)
 @pytest.mark.parametrize("size", SIZES)
 def test_what_follows_the_paper_holds(study, size):

@@ -176,6 +176,7 @@ def test_smaller_effects_are_found_than_with_five_seeds():
     assert sequential(1, "difference", normal, stops=(5,))["holds"] < 0.5
 
 
+@pytest.mark.slow
 def test_worlds_have_a_part_for_every_undecided_claim():
     """What a claim has read is a part that can be given more seeds."""
     for make in WORLDS.values():

@@ -41,6 +41,7 @@ def written(made, folder):
     return Runs(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gone", [0, 25])
 def test_they_answer_as_runs_on_disk(tmp_path, gone):
     made = Made(Part("try", "sweep", LINE), WORLDS["xiong2020"](gone=gone))

@@ -98,12 +98,14 @@ def losses(rng, effect, seeds):
     return effect + rng.lognormal(0, 1, seeds) - rng.lognormal(0, 1, seeds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [5, 20])
 def test_a_known_effect_has_the_right_verdict(seeds):
     assert verdicts(3, seeds, normal)["holds"] >= 0.95
     assert verdicts(-3, seeds, normal)["does not hold"] >= 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seeds", "draw"), [(5, losses), (20, losses), (20, normal)])
 def test_no_effect_seldom_has_a_verdict(seeds, draw):
     assert verdicts(0, seeds, draw)["cannot tell"] >= 0.95
@@ -115,6 +117,7 @@ def test_no_effect_in_normal_noise_has_five_per_cent():
     assert 1000 * wrong <= stats.binom.ppf(0.999, 1000, 0.05)
 
 
+@pytest.mark.slow
 def test_a_family_of_true_nulls_has_no_verdict_in_95_per_cent():
     """Eight controls, of which each alone is wrong in 5 %: together they must be wrong in at most 5 %."""
     draws = np.random.default_rng(1).normal(size=(400, 8, 5))

@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 METHOD = ROOT / "results" / "reference" / "METHOD.md"
 
 
+@pytest.mark.slow
 def test_the_method_has_the_hash_of_all_windows():
     """Whoever moves a window has to change the page that says when they were fixed."""
     printed = subprocess.check_output([sys.executable, ROOT / "scripts" / "claims.py", "--windows"], text=True)

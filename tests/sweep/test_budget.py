@@ -22,6 +22,7 @@ def test_tokens_are_steps_of_the_mean_batch():
     assert (one.steps, two.steps) == (round(4000 / per_step), round(8000 / per_step))
 
 
+@pytest.mark.slow
 def test_flops_buy_a_deeper_model_fewer_steps():
     shallow, deep = runs("flops=1e10", "depth=1,4")
     assert shallow.steps > 2 * deep.steps

@@ -3,6 +3,7 @@
 import io
 import re
 
+import pytest
 from rich.console import Console
 
 from normexp.sweep.estimate import dry_run, forecast
@@ -37,6 +38,7 @@ def test_large_sweep_is_measured_on_request():
     assert "with 2 at a time" in text
 
 
+@pytest.mark.slow
 def test_forecast_adds_up_what_is_left_of_several_sweeps(tmp_path):
     trained = plan("sweep", [*TINY, "variant=post_ln,pre_ln", "seed=range(5)", "steps=20", f"results={tmp_path}"])
     measured = plan("probe", [*TINY, "variant=post_ln", "seed=range(3)", f"results={tmp_path}"])

@@ -38,6 +38,7 @@ def test_a_stuck_run_ends_there_with_its_validation_loss(tmp_path, hopeless):
     assert run.finished
 
 
+@pytest.mark.slow
 def test_a_run_that_learns_is_the_same_with_and_without(tmp_path):
     config = replace(tiny_config(), steps=120, lr=1e-2)
     plain, watched = trained(tmp_path / "plain", config), trained(tmp_path / "watched", stopping(config, "100"))

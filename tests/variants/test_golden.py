@@ -31,6 +31,7 @@ def script(lab, monkeypatch, capsys):
     return run
 
 
+@pytest.mark.slow
 def test_it_writes_what_is_missing_and_says_what_changed(script, lab):
     assert script() == "mine: new\n"
     path = golden.path("mine", lab / "golden")
@@ -48,6 +49,7 @@ def test_it_writes_what_is_missing_and_says_what_changed(script, lab):
     assert path.read_text() != written
 
 
+@pytest.mark.slow
 def test_what_agrees_to_the_last_digits_is_left_as_it_is(script, lab):
     script()
     path = golden.path("mine", lab / "golden")

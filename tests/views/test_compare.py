@@ -57,12 +57,14 @@ def test_a_run_and_itself_differ_in_nothing(two: tuple[Path, Path]) -> None:
         sides(first, first)
 
 
+@pytest.mark.slow
 def test_figures_are_drawn(two: tuple[Path, Path], tmp_path: Path) -> None:
     files = draw(*sides(*two), tmp_path / "out")
     assert {path.stem for path in files} == {"compare_loss", "compare_gradient_norms"}
     assert all(path.stat().st_size > 1000 for path in files)
 
 
+@pytest.mark.slow
 def test_a_diverged_run_is_compared(make_sweep: Callable[..., Path], tmp_path: Path) -> None:
     a = make_sweep("a", depth=[6], variant=["post_ln"], diverged_at=[70])
     b = make_sweep("b", depth=[6], variant=["pre_ln"])

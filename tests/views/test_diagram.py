@@ -74,6 +74,7 @@ def test_nothing_is_outside_the_figure() -> None:
                 assert frame.y0 <= box.y0 <= box.y1 <= frame.y1, (variant, text.get_text())
 
 
+@pytest.mark.slow
 def test_show_draws_to_a_file(tmp_path: Path) -> None:
     path = tmp_path / "block.svg"
     words = ["show", *TINY, "variant=pre_ln", "--diagram"]

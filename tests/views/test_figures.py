@@ -25,6 +25,7 @@ def drawn(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
     return {path.name: path for path in draw(sweep, tmp_path_factory.mktemp("figures"))}
 
 
+@pytest.mark.slow
 def test_a_sweep_gives_two_figures_in_three_formats(drawn: dict[str, Path]) -> None:
     expected = [f"{figure}.{kind}" for figure in ("loss_curves", "gradient_norms") for kind in ("png", "svg", "pdf")]
     assert list(drawn) == expected

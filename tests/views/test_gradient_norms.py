@@ -51,6 +51,7 @@ def test_many_variants_without_a_gradient_are_drawn(value):
     plt.close(figure)
 
 
+@pytest.mark.slow
 def test_one_that_explodes_leaves_the_others_visible():
     figure = gradient_norms(*tables(NAMES, largest=1e20), KEYS)
     first, second = figure.axes[:2]

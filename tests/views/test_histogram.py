@@ -42,6 +42,7 @@ def bars(axis: Axes) -> tuple[np.ndarray, np.ndarray]:
     return encoder, decoder
 
 
+@pytest.mark.slow
 def test_bars_of_every_stack_add_up_to_1() -> None:
     _, panels = drawn(rows())
     for axis in panels:
@@ -93,6 +94,7 @@ def test_what_is_not_finite_is_left_out() -> None:
     assert bars(pre)[1].sum() == 0  # there is nothing of which it would be a share
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "per_row"), [(5, 3), (6, 3), (7, 5)])
 def test_many_panels_are_in_several_rows(count: int, per_row: int) -> None:
     figure, panels = drawn(rows(VARIANTS[:count]))

@@ -41,6 +41,7 @@ def read_as_text(path: Path) -> str:
     return "\n".join(parts)
 
 
+@pytest.mark.slow
 def test_it_says_what_the_page_says(swept: Path) -> None:
     page, book = write(swept), write(swept, notebook=True)
     assert book == swept / "report.ipynb"
@@ -49,11 +50,13 @@ def test_it_says_what_the_page_says(swept: Path) -> None:
     assert words(body) - words(read_as_text(book)) <= words(headings)
 
 
+@pytest.mark.slow
 def test_the_same_runs_give_the_same_file(swept: Path, tmp_path: Path) -> None:
     first, second = (write(swept, tmp_path / f"{name}.ipynb", notebook=True) for name in ("one", "two"))
     assert first.read_bytes() == second.read_bytes()
 
 
+@pytest.mark.slow
 def test_it_needs_nbformat(swept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nbformat", None)
     with pytest.raises(ConfigError, match=r"--notebook needs nbformat; pip install 'normexp\[notebook\]' installs it"):

@@ -120,6 +120,7 @@ def test_the_caption_says_where_and_when(folder: Path, steps: tuple[int, ...], w
     assert f"At the feed-forward of every layer, {when}." in caption(figures(folder)["probe_stream_norm"])
 
 
+@pytest.mark.slow
 def test_captions_and_tables_say_what_is_measured(folder: Path) -> None:
     """From the probe classes in the configs of the runs; an unknown class gives no text."""
     add(folder, "position_r2", lambda variant, layer, seed: 1 / layer)

@@ -50,6 +50,7 @@ def page(path: Path) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_a_sweep_is_one_valid_page(report: Path) -> None:
     text = page(report)
     for expected in (
@@ -85,6 +86,7 @@ def test_a_study_has_its_claims_with_intervals(tmp_path: Path) -> None:
     assert "normexp probe" in text
 
 
+@pytest.mark.slow
 def test_one_run_of_several_has_a_report_with_its_own_figures(make_run: Callable[..., Path], tmp_path: Path) -> None:
     """They are the files that were drawn of it, not new ones of all runs beside it."""
     one, _ = (make_run(tmp_path / "train" / name, depth=6, variant=name, seed=0) for name in ("post_ln", "pre_ln"))
@@ -95,6 +97,7 @@ def test_one_run_of_several_has_a_report_with_its_own_figures(make_run: Callable
     assert "pre_ln" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pdf")
 def test_several_sweeps_have_a_table_of_contents(make_sweep: Callable[..., Path]) -> None:
     for name in ("one", "two"):
@@ -106,6 +109,7 @@ def test_several_sweeps_have_a_table_of_contents(make_sweep: Callable[..., Path]
     assert '<section id="s-two">' in text
 
 
+@pytest.mark.slow
 def test_the_title_is_the_question(swept: Path, tmp_path: Path) -> None:
     text = page(write(swept, tmp_path / "page.html"))
     question = "How do post_ln and pre_ln train at depth 6 and 12 on translation (cldr_dates), within 100 steps?"
@@ -131,11 +135,13 @@ def test_a_folder_without_runs_is_an_error(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_page_that_cannot_be_written_is_an_error(swept: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--out must be"):
         write(swept, tmp_path / "missing" / "page.html")
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 def test_it_is_not_wider_than_a_phone(report: Path, tmp_path: Path) -> None:

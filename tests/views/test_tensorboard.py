@@ -96,6 +96,7 @@ def page(url: str, folder: Path, *options: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
+@pytest.mark.slow
 def test_each_run_shows_once_under_its_short_name(server: str) -> None:
     """Without the sweep's name and the digest; beside the runs, a profile per configuration and the sweep."""
     assert sorted(ask(f"{server}/data/runs")) == sorted([*RUNS, *PROFILES, "sweep"])
@@ -157,6 +158,7 @@ def test_custom_scalars_has_the_charts_once(server: str) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_single_run_keeps_its_name(make_logged: Path) -> None:
     with served(make_logged / FOLDERS[0]) as url:
         assert {RUNS[0], "sweep"} <= set(ask(f"{url}/data/runs"))

@@ -60,6 +60,7 @@ def test_layer_maps_have_one_figure_per_depth(sweep: Path) -> None:
     assert [name for name, _ in layer_maps(load_runs(sweep))] == ["depth=6", "depth=12", "depth=18"]
 
 
+@pytest.mark.slow
 def test_figures_older_than_a_run_are_drawn_again(sweep: Path, tmp_path: Path) -> None:
     drawn = figure_files(sweep, tmp_path / "new")
     assert drawn
