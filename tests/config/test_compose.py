@@ -15,6 +15,7 @@ def configs(*overrides: str, command: str = "sweep", **more: Any) -> list[Config
     return [run.config for run in plan(command, [*TINY, *overrides], **more).runs]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("word", "key", "values"),
     [

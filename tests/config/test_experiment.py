@@ -48,6 +48,7 @@ def test_the_file_sets_keys_groups_and_the_grid(lab):
     assert {(c.variant.name, c.task.name, c.lr, c.model.width) for c in configs} == {("b2t", "classification", 0.5, 32)}
 
 
+@pytest.mark.slow
 def test_the_command_line_wins_over_the_file(lab):
     words = ["experiment=mine", "depth=5", "seed=1", "lr=0.25", "variant=pre_ln,plain", "optimizer.betas=[0.9,0.9]"]
     sweep = plan("sweep", words, config_dirs=[lab])

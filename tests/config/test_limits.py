@@ -39,6 +39,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("override", "sentence"), REFUSED, ids=[override[:40] for override, _ in REFUSED])
 def test_values_without_sense_are_refused(override, sentence, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -34,6 +34,7 @@ def test_parameters_are_those_of_the_model(task, word):
     assert layer_parameters(config) == in_matrices(config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", ["transformer", "llama"])
 @pytest.mark.parametrize("task", TASKS)
 def test_every_depth_has_the_same_parameters(task, block):

@@ -24,6 +24,7 @@ def test_every_language_has_as_many_texts(corpus):
     assert corpus.baselines["floor"] == 0
 
 
+@pytest.mark.slow
 def test_no_text_is_of_two_languages_or_in_two_splits(corpus):
     texts = [text for split in corpus.splits.values() for text in split["text"]]
     assert len(set(texts)) == len(texts)

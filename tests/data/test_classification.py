@@ -26,6 +26,7 @@ def test_the_default_is_balanced_and_short(languages):
     assert np.mean([len(e.source) for e in languages.examples("train")]) < 35
 
 
+@pytest.mark.slow
 def test_a_phrase_is_folded_to_letters_that_all_languages_share(languages):
     assert fold("piątek, 24 listopada 1989 i 09:06:46") == "piatek 0 listopada 0 i 0"
     assert fold("12,5 m² ou 1\u202f234 Größe · fjórðungur") == "0 m0 ou 0 grosse fjordungur"

@@ -39,6 +39,7 @@ def by_rules(source, gender):
     return [*phrase(other), f"V{rank}{agreement}", *phrase(subject)]
 
 
+@pytest.mark.slow
 def test_the_default_as_described(corpus):
     assert corpus.splits.num_rows == {"train": 8000, "valid": 1000, "test": 1000}
     assert corpus.outputs == len(corpus.vocabulary) == 2152

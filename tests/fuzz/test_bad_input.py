@@ -13,6 +13,7 @@ def test_there_are_enough_of_them():
     assert len(set(LINES)) >= 500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", random.Random(0).sample(LINES, 40), ids=lambda line: line[:50])
 def test_bad_input_is_refused(line):
     assert answer(line).fault == ""

@@ -203,6 +203,7 @@ def test_a_cut_stack_has_only_its_first_layers(variant, task):
 # -- all of them ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_has_a_finite_value_everywhere(variant):
     """Of these probes and of the others that say how depth is used."""

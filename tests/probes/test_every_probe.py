@@ -12,6 +12,7 @@ from tests.support.steps import take_step
 PROBES = sorted(path.stem for path in (Path(__file__).parents[2] / "configs" / "probe").glob("*.yaml"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["batch_norm", "power_norm"])
 @pytest.mark.parametrize("name", PROBES)
 def test_measuring_changes_nothing(name, norm):

@@ -10,6 +10,7 @@ from tests.support.probes import nothing_changes, rows_of, trainer_of
 from tests.support.steps import take_step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", ["optimizer=adam", "optimizer=adamw", "optimizer=sgd", "training.clip=0.01"])
 @pytest.mark.parametrize("variant", ["post_ln", "deep_norm", "resi_dual"])
 def test_it_is_the_update_that_comes(variant, line):

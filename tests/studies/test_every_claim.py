@@ -38,6 +38,7 @@ def test_what_follows_the_paper_holds(study, size):
         assert claim.met != missing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("study", "name"), CASES)
 def test_what_was_planted_comes_out(study, name):
     case = WORLDS[study].cases[name]
@@ -55,6 +56,7 @@ def test_every_claim_can_fail(study, name):
     assert claim.values == pytest.approx([case.fails] * len(claim.values), abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", WORLDS)
 def test_a_note_is_about_a_claim(study):
     _, notes = load(study, "quick")

@@ -168,6 +168,7 @@ def test_the_queue_is_read_without_accounting(programs):
     assert slurm_queue.states(["7_0"]) == {"7_0": "RUNNING", "7_1": "PENDING", "8": "COMPLETED"}
 
 
+@pytest.mark.slow
 def test_a_device_of_another_machine_is_taken_as_given(tmp_path):
     with pytest.raises(ConfigError, match=r"training\.device must be auto, cpu or a device of this machine"):
         planned(tmp_path, "training.device=cuda:7")

@@ -143,6 +143,7 @@ def test_the_recorded_loss_is_not_smoothed():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [

@@ -128,6 +128,7 @@ def test_every_variant_takes_a_step_with_every_block(variant, block):
         one_step(golden.tiny_run(variant, task, f"block={block}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", OTHERS)
 def test_every_init_optimizer_and_schedule_takes_a_step(choice):
     one_step(golden.tiny_run("pre_ln", "translation", choice))

@@ -32,6 +32,7 @@ def test_a_sweep_gives_two_figures_in_three_formats(drawn: dict[str, Path]) -> N
     assert all(path.stat().st_size > 10_000 for path in drawn.values())
 
 
+@pytest.mark.slow
 def test_figures_have_settings_seeds_and_baselines(drawn: dict[str, Path]) -> None:
     # Text is drawn as paths, so that it is the same everywhere; matplotlib keeps the words as comments.
     for name in ("loss_curves.svg", "gradient_norms.svg"):

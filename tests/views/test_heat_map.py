@@ -130,6 +130,7 @@ def test_all_panels_and_the_bar_have_one_scale() -> None:
         assert bar.get_ylim() == pytest.approx((low, 62))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("log", [False, True])
 @pytest.mark.parametrize("value", [0.0, 0.1, 5.0, np.nan])
 def test_a_single_value_is_drawn(log: bool, value: float) -> None:

@@ -75,6 +75,7 @@ def test_a_figure_per_statistic(folder: Path) -> None:
     assert list(figures(folder)) == ["probe_Stream_norm_2", "probe_branch_norm"]
 
 
+@pytest.mark.slow
 def test_panels_are_depths_and_stacks_and_lines_are_variants(folder: Path) -> None:
     add(folder, "stream_norm", lambda variant, layer, seed: layer + 2 * seed + 10 * (variant == "pre_ln"))
     figure = figures(folder)["probe_stream_norm"]
@@ -89,6 +90,7 @@ def test_panels_are_depths_and_stacks_and_lines_are_variants(folder: Path) -> No
     assert "n = 2 seeds" in " ".join(text.get_text() for text in figure.texts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "log"),
     [((1, 29), False), ((1, 31), True), ((0, 31), False), ((-1, 31), False), ((1e-9, 1), True), ((5, 5), False)],

@@ -68,6 +68,7 @@ def test_a_sweep_is_one_valid_page(report: Path) -> None:
     assert text.count("<figure>") == 2
 
 
+@pytest.mark.slow
 def test_nothing_is_loaded_and_nothing_is_run(report: Path) -> None:
     text = page(report)
     loaded = re.findall(r"""(?:src|srcset|data|poster|action)=["']([^"']{0,40})""", text)

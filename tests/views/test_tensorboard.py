@@ -102,6 +102,7 @@ def test_each_run_shows_once_under_its_short_name(server: str) -> None:
     assert sorted(ask(f"{server}/data/runs")) == sorted([*RUNS, *PROFILES, "sweep"])
 
 
+@pytest.mark.slow
 def test_a_profile_has_the_layer_as_its_step(server: str) -> None:
     tags = ask(f"{server}/data/plugin/scalars/tags")
     assert sorted(tags[PROFILES[2]]) == [
