@@ -30,6 +30,7 @@ def translators(tmp_path_factory) -> Path:
     return trained(tmp_path_factory.mktemp("sample"), *TINY, "variant=post_ln,pre_ln")
 
 
+@pytest.mark.slow
 def test_runs_translate_the_same_texts_of_the_test_part(translators):
     blocks = in_process("sample", str(translators), "--count", "3").stdout.rstrip("\n").split("\n\n")
     assert len(blocks) == 3
@@ -67,6 +68,7 @@ def test_what_cannot_be_answered_is_one_sentence(words, sentence, translators):
     assert re.fullmatch(f"error: {sentence}\n", done.stderr)
 
 
+@pytest.mark.slow
 def test_a_language_model_continues_a_text(tmp_path):
     language = ["task=language_modelling", "data=cldr_dates", "data.pairs=300"]
     run = trained(tmp_path, *WITHOUT_PAIRS, *language, "variant=post_ln", "seed=0,1")

@@ -119,6 +119,7 @@ def test_bad_input_is_one_sentence(words, sentence, here):
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_bad_input_in_a_process_ends_with_exit_code_2(tmp_path):
     done = normexp("sweep", "depth=0", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "error: depth must be at least 1; got 0\n")
@@ -146,6 +147,7 @@ def test_show_prints_graph_constants_size_and_keys(here):
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_show_lists_only_what_differs_from_the_defaults(here):
     shown = in_process("show", "variant=pre_ln", "norm.eps=0.5", "depth=2").output
     assert shown.endswith(
@@ -180,6 +182,7 @@ def test_help_lists_what_the_groups_offer():
     assert "model  base, small, tiny" in shown
 
 
+@pytest.mark.slow
 def test_show_prints_constants_from_data_and_depth(here):
     shown = in_process("show", *TINY, "variant=admin").output
     assert "encoder omega, at every site: 1 (set from one batch before training)" in shown
@@ -199,6 +202,7 @@ def test_variants_has_one_line_per_variant(here):
     assert names == sorted(names)
 
 
+@pytest.mark.slow
 def test_variants_searches_names_equations_and_papers(here):
     names = [line.split()[0] for line in in_process("variants", "Hyper").output.splitlines()[1:]]
     assert {"hyper_connections", "mhc"} <= set(names)
@@ -217,6 +221,7 @@ def test_variants_has_one_line_each_at_80_columns(monkeypatch):
     assert all(cell_len(line) <= 80 for line in lines)
 
 
+@pytest.mark.slow
 def test_dry_run_prints_the_runs_and_their_cost(here):
     done = in_process("sweep", *TINY, "depth=1,2", "variant=post_ln", "--dry-run", "--jobs=2")
     assert done.exit_code == 0

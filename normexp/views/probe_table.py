@@ -1,9 +1,11 @@
 """Probe values at the first and the last layer as tables, and the time that probes took."""
 
-import importlib
+import ast
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -11,8 +13,7 @@ from normexp.views import formatting
 from normexp.views.runs import load_table, swept_keys
 
 KINDS = ("feed_forward", "attention", "cross_attention")  # the first of these that a layer has represents it
-
-
+PROBES = Path(__file__).parents[1] / "probes"
 MOST_TIMED = 200  # runs: more of them would take longer to read and hardly change the mean
 
 
@@ -33,23 +34,38 @@ class ProbeTable(NamedTuple):
 def statistics_of(runs: pd.DataFrame) -> dict[str, str]:
     """What each statistic means that the probes of these runs write, and which way is good, as the classes say.
 
-    A probe whose class cannot be imported here, such as one from a user's folder, is left out.
+    A probe that is not of the package, such as one from a user's folder, is left out.
     """
     columns = [str(column) for column in runs if _TARGET.fullmatch(str(column))]
     meanings: dict[str, str] = {}
     for column in columns:
         for target in runs[column].dropna().unique():
-            module, _, name = str(target).rpartition(".")
-            if not module.startswith("normexp.probes."):  # looking at runs imports nothing that they name
-                continue
-            try:
-                probe = getattr(importlib.import_module(module), name)
-            except (ImportError, AttributeError, ValueError):
-                continue
-            said = {column.split(".")[1]: getattr(probe, "measures", "")} | dict(getattr(probe, "statistics", {}))
-            good = f"; good: {probe.good}" if getattr(probe, "good", "") else ""
+            words = _words_of(str(target))
+            said = {column.split(".")[1]: words.get("measures", "")} | words.get("statistics", {})
+            good = f"; good: {words['good']}" if words.get("good") else ""
             meanings |= {statistic: meaning + good for statistic, meaning in said.items() if meaning}
     return meanings
+
+
+@cache
+def _words_of(target: str) -> dict[str, Any]:
+    """`measures`, `statistics` and `good` of a probe of the package; nothing for another one.
+
+    They are read from the text of the class: importing it would import torch, which takes longer than a figure.
+    """
+    found = re.fullmatch(r"normexp\.probes\.(\w+)\.(\w+)", target)
+    if not found or not (path := PROBES / f"{found[1]}.py").is_file():
+        return {}
+    words = {}
+    for each in ast.parse(path.read_text(encoding="utf-8")).body:
+        for line in each.body if isinstance(each, ast.ClassDef) and each.name == found[2] else []:
+            match line:
+                case (
+                    ast.Assign(targets=[ast.Name(id=word)], value=ast.expr() as value)
+                    | ast.AnnAssign(target=ast.Name(id=word), value=ast.expr() as value)
+                ) if word in ("measures", "statistics", "good"):
+                    words[word] = ast.literal_eval(value)
+    return words
 
 
 _TARGET = re.compile(r"probes\.[^.]+\._target_")

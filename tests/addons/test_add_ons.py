@@ -238,6 +238,7 @@ def test_a_layer_has_one_gate_that_starts_at_zero(tokens):
     assert torch.equal(plain(**tokens), gated(**tokens))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["resi_dual", "mhc", "attention_residuals", "b2t", "dlcl_pre"])
 def test_gpas_is_refused_where_there_is_no_one_sum(variant):
     sentence = f"addon=gpas needs a variant with one stream, joined site by site; variant={variant} is not one"
@@ -445,6 +446,7 @@ def test_add_ons_keep_the_weights_of_the_variant():
 # -- as overrides -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_one_line_runs_a_matrix_of_variants_and_add_ons():
     sweep = plan("sweep", [*TINY, "variant=pre_ln,post_ln", "addon=choice([],[prores],[prores,gpas])", "depth=2"])
     assert sweep.swept == ("variant", "addon")

@@ -14,6 +14,7 @@ def in_process(*words: str) -> Result:
     return CliRunner().invoke(app, list(words), env={"COLUMNS": "200"}, catch_exceptions=False)
 
 
+@pytest.mark.slow
 def test_check_prints_a_sentence_per_check(lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     done = in_process("check", "variant=harmless", *SMALL, "--config-dir", str(lab))

@@ -38,11 +38,13 @@ def test_grid_follows_hydras_grammar(word, key, values):
         assert [value_of(config, key) for config in found] == values
 
 
+@pytest.mark.slow
 def test_grid_is_every_combination():
     found = {(c.depth, c.seed, c.variant.name) for c in configs("depth=1,2", "seed=range(2)", "variant=plain,pre_ln")}
     assert found == {(d, s, v) for d in (1, 2) for s in (0, 1) for v in ("plain", "pre_ln")}
 
 
+@pytest.mark.slow
 def test_sweep_compares_three_variants_by_default():
     assert [config.variant.name for config in configs("depth=2")] == ["post_ln", "pre_ln", "no_residual"]
     assert [config.variant.name for config in configs("variant=plain")] == ["plain"]
@@ -69,6 +71,7 @@ def test_results_follow_the_environment_and_the_override(tmp_path):
     assert plan("train", [*TINY, f"results={tmp_path}/mine"]).results == tmp_path / "mine"
 
 
+@pytest.mark.slow
 def test_every_run_is_checked_before_any_starts(tmp_path):
     with pytest.raises(ConfigError, match="depth must be at least 1; got 0"):
         configs("depth=2,0")

@@ -61,6 +61,7 @@ def test_hydras_own_place_for_a_grid_works_too(lab):
     assert [run.config.variant.name for run in runs] == ["pre_ln", "plain"]
 
 
+@pytest.mark.slow
 def test_runs_are_those_of_the_same_keys_without_the_file(lab):
     """An experiment is a shorter command, not another identity."""
     words = ["variant=pre_ln,plain", *TINY]

@@ -47,6 +47,7 @@ def test_grid_equals_composing_every_combination(grid):
     assert list(configs(composer, requests)) == every
 
 
+@pytest.mark.slow
 def test_nine_runs_compose_each_config_once_at_most(composed):
     sweep = plan("sweep", [*TINY, "depth=1,2,3"])
     assert len(sweep.runs) == 9

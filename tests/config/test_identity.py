@@ -52,6 +52,7 @@ def test_run_name_has_the_swept_values_and_the_identity():
     assert len(set(names)) == 4
 
 
+@pytest.mark.slow
 def test_group_that_sets_model_keys_can_be_swept():
     tiny = [key for key in TINY if not key.startswith("model.feed_forward")]
     sweep = plan("sweep", [*tiny, "attention=plain,all_attention", "variant=post_ln"])

@@ -21,6 +21,7 @@ def in_matrices(config) -> int:
     return sum(p.numel() for name, p in named if ".sublayer." in name and not name.endswith("bias"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "word"),
     [

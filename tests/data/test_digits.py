@@ -50,6 +50,7 @@ def test_images_are_held_out_whatever_the_tokens():
     assert set(corpus.sources) == {"scikit-learn"}
 
 
+@pytest.mark.slow
 def test_the_nearest_image_is_nearly_always_of_its_class():
     corpus = digits()
     (train, classes), (test, right) = (
@@ -60,6 +61,7 @@ def test_the_nearest_image_is_nearly_always_of_its_class():
     assert (classes[nearest] == right).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_a_seed_changes_the_order_alone():
     one, other = digits(), digits(seed=1)
     assert one.digest == digits().digest != other.digest

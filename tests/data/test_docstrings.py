@@ -109,6 +109,7 @@ def test_baselines_are_ordered_and_stated(corpus):
     assert 2.2 < baselines["target_bigram"] < 2.7
 
 
+@pytest.mark.slow
 def test_versions_are_recorded_and_part_of_the_digest(corpus, monkeypatch):
     assert corpus.sources == {"networkx": version("networkx"), "numpy": version("numpy")}
     monkeypatch.setattr("normexp.data.packages.version", lambda name: "0.0")

@@ -49,6 +49,7 @@ def strangers_table(path: Path) -> None:
     write_table(path, [("el", "ka\r"), *((el, ka + "\r") for el, ka in rows)], start="\ufeff")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokens", ["byte_pair", "characters", "words", "bytes"])
 def test_a_strangers_table_trains(tokens, here):
     strangers_table(here / "x.tsv")
@@ -103,6 +104,7 @@ def digest_of(*overrides: str) -> str:
     return identity(plan("train", [*TINY, *overrides]).runs[0].config)
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_another_run_and_a_moved_one_is_not(here):
     pairs_file(here / "x.tsv")
     first = digest_of(*PAIRS)
@@ -135,6 +137,7 @@ def test_a_finished_run_is_loaded_from_another_folder(here, monkeypatch):
     assert len(normexp.load(folder.path).corpus.examples("train")) == 48
 
 
+@pytest.mark.slow
 def test_a_thousand_runs_hash_the_file_once(here, monkeypatch):
     from normexp.data import contents
 

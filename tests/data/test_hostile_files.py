@@ -228,6 +228,7 @@ def test_hostile_files_get_one_sentence(case, here):
     assert_refused(sweep(*path, *overrides), message, here)
 
 
+@pytest.mark.slow
 def test_no_read_permission(here, monkeypatch):
     path = pairs_file(here / "x.tsv")
     path.chmod(0)
@@ -258,6 +259,7 @@ def test_full_disk_while_caching_and_again_with_space(here, monkeypatch):
     assert "train 320 (400 read)" in show.stdout
 
 
+@pytest.mark.slow
 def test_a_task_that_the_columns_are_not_for(here):
     pairs_file(here / "x.tsv")
     result = sweep("data.path=x.tsv", *PAIRS, "task=classification")
@@ -265,6 +267,7 @@ def test_a_task_that_the_columns_are_not_for(here):
     assert "data=files is for task=translation; it cannot be used with task=classification" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_number_where_text_belongs_is_found_late_too(here):
     rows = [{"el": el, "ka": ka} for el, ka in pairs(5000)] + [{"el": 5, "ka": "x"}]
     (here / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

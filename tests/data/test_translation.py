@@ -131,6 +131,7 @@ def french():
     return Locale.parse("fr")
 
 
+@pytest.mark.slow
 def test_every_day_reads_differently(french):
     """The entropy of a date is the logarithm of the number of days only if no two days share a phrase."""
     days = (FIRST_DAY + datetime.timedelta(days=day) for day in range(DAYS))
@@ -145,6 +146,7 @@ def test_every_duration_reads_differently(french):
     assert entropies([french])["duration"] == pytest.approx(log(len(values)))
 
 
+@pytest.mark.slow
 def test_the_entropy_of_units_counts_every_amount(french):
     amounts = [amount / tenths for amount in AMOUNTS for tenths in (1, 10)]
     counts = Counter(" ".join(words(write(("unit", (amount, unit)), french))) for amount in amounts for unit in UNITS)

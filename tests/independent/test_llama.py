@@ -116,6 +116,7 @@ def tokens() -> Tensor:
     return torch.randint(WORDS, (3, 11), generator=torch.Generator().manual_seed(1))
 
 
+@pytest.mark.slow
 def test_logits_and_gradients_are_the_same(tokens):
     ours = ours_of()
     found = compared(ours, exact(theirs_of(ours)), tokens)

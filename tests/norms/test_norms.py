@@ -328,6 +328,7 @@ def test_show_warns_of_later_tokens():
     assert "later tokens" not in describe(tiny_config("norm=rms_norm"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "task"),
     [("batch_norm", "translation"), ("power_norm", "translation"), ("instance_norm", "classification")],

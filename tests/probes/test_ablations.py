@@ -67,6 +67,7 @@ def silent(model, stack, layer):
 # -- skip_layer -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize(
     "variant", ["pre_ln", "post_ln", "no_residual", "hyper_connections", "x0_lambdas", "siamese_norm"]

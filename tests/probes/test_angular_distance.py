@@ -18,6 +18,7 @@ def between(a, b, rows):
     return np.arccos(cosines).mean() / np.pi
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("variant", ["post_ln", "pre_ln", "no_residual"])
 def test_angles_are_those_of_the_streams(variant, task):

@@ -49,6 +49,7 @@ def by_hand(call, rows):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [

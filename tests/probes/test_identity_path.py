@@ -16,6 +16,7 @@ def measured(*line, read=lambda context: None):
     )[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [("task=translation",), ("task=classification",), ("task=language_modelling",)])
 @pytest.mark.parametrize("variant", ["pre_ln", "no_norm"])
 def test_the_identity_is_exact_where_skips_are(variant, line):

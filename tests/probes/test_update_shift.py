@@ -34,6 +34,7 @@ def compare(rows, before, after, context):
         assert rows[stack, 0, "", "", "update_shift_norm"] == pytest.approx(float(norms.mean()), rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", ["optimizer=adam", "optimizer=sgd", "training.clip=0.01"])
 @pytest.mark.parametrize("variant", ["post_ln", "pre_ln", "admin", "resi_dual"])
 def test_the_runs_own_update_is_the_one_that_comes(variant, line):

@@ -111,6 +111,7 @@ def test_no_effect_seldom_has_a_verdict(seeds, draw):
     assert verdicts(0, seeds, draw)["cannot tell"] >= 0.95
 
 
+@pytest.mark.slow
 def test_no_effect_in_normal_noise_has_five_per_cent():
     """With Student's interval alone the rate is 5 % exactly, so a thousand studies scatter around it."""
     wrong = 1 - verdicts(0, 5, normal)["cannot tell"]

@@ -116,6 +116,7 @@ def test_a_huge_learning_rate_diverges_and_completes(tmp_path):
     assert folder.finished
 
 
+@pytest.mark.slow
 def test_a_loss_that_ends_above_its_first_has_diverged(tmp_path):
     """All losses are finite, so there is neither a step nor a site to name."""
     folder = run(tmp_path / "run", "lr=3", "warmup=0", "optimizer=adam", "schedule=constant")

@@ -203,6 +203,7 @@ def run(path: Path) -> RunFolder:
     return folder
 
 
+@pytest.mark.slow
 def test_variants_are_calibrated_once_and_not_again_on_resume(tmp_path, monkeypatch):
     calls = []
 

@@ -286,6 +286,7 @@ def test_a_decoder_of_mv_split_sees_no_later_token():
 # -- Frac-Connections -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_parts_must_divide_the_width():
     with pytest.raises(ConfigError, match=r"^variant\.parts must divide model\.width = 16; got 3$"):
         model_of("frac_connections", options={"parts": 3})

@@ -92,6 +92,7 @@ def test_another_key_takes_the_colours_where_no_variant_varies(make_sweep: Calla
     assert text.index("<!-- lr 5e-4 -->") < text.index("<!-- lr 1e-3 -->")
 
 
+@pytest.mark.slow
 @alone
 def test_a_key_may_be_missing_in_some_runs(make_sweep: Callable[..., Path]) -> None:
     folder = make_sweep(variant=["post_ln", "pre_ln"], depth=[6], label_smoothing=[None, 0.1])

@@ -29,6 +29,7 @@ def tables(names: list[str], largest: float = 1.0) -> tuple[pd.DataFrame, pd.Dat
     return runs, pd.DataFrame(rows, columns=columns)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("names", "panels"), [(NAMES[:MANY], 4), (NAMES, MANY + 2)])
 def test_many_variants_have_a_panel_each(names, panels):
     figure = gradient_norms(*tables(names), KEYS)

@@ -152,6 +152,7 @@ def test_a_seed_that_was_not_run_somewhere_did_not_drop_out() -> None:
     assert "No mean" not in caption(figure)
 
 
+@pytest.mark.slow
 def test_a_logarithmic_axis_marks_zeros_at_its_bottom() -> None:
     some = rows(stack=["decoder"], depth=[6])
     some.loc[(some["layer"] == 2) & (some["variant"] == "post_ln") & (some["seed"] == 0), "value"] = 0.0

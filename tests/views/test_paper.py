@@ -70,6 +70,7 @@ def test_text_is_no_smaller_than_six_points() -> None:
         assert all(text.get_fontsize() >= 6 for text in made.legends[0].get_texts())
 
 
+@pytest.mark.slow
 def test_paper_figures_are_next_to_the_others(make_sweep: Callable[..., Path]) -> None:
     folder = make_sweep(depth=[6], variant=["post_ln"])
     files = draw(folder, look="paper")

@@ -4,6 +4,8 @@ import importlib
 import io
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from rich.console import Console
 
 from normexp.probes.read_out import ReadOut
 from normexp.views import probe_figures
-from normexp.views.probe_table import tables
+from normexp.views.probe_table import statistics_of, tables
 from normexp.views.runs import load_runs
 from normexp.views.table import markdown, table
 
@@ -69,6 +71,7 @@ def untrained(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_figure_per_statistic(folder: Path) -> None:
     add(folder, "Stream norm/2", lambda variant, layer, seed: layer)  # the name of a statistic is free
     add(folder, "branch_norm", lambda variant, layer, seed: layer)
@@ -104,6 +107,7 @@ def test_an_axis_is_logarithmic_where_values_span_more_than_30(
     assert ("geometric mean" in caption(figure)) == log
 
 
+@pytest.mark.slow
 def test_what_is_not_finite_does_not_decide(folder: Path) -> None:
     add(folder, "stream_norm", lambda variant, layer, seed: np.inf if layer == 6 and seed else 100.0**layer)
     figure = figures(folder)["probe_stream_norm"]
@@ -146,6 +150,20 @@ def test_every_probe_says_what_its_statistics_mean() -> None:
         assert probe.measures, name
         assert probe.good, name
         assert probe.statistics, name
+        said = {path.stem: probe.measures} | probe.statistics
+        runs = pd.DataFrame({f"probes.{path.stem}._target_": [target]})
+        assert statistics_of(runs) == {each: f"{meaning}; good: {probe.good}" for each, meaning in said.items()}
+
+
+def test_captions_need_no_torch() -> None:
+    code = (
+        "import sys, pandas\n"
+        "from normexp.views.probe_table import statistics_of\n"
+        "target = 'normexp.probes.gradient_norm.GradientNorm'\n"
+        "assert statistics_of(pandas.DataFrame({'probes.gradient_norm._target_': [target]}))\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_without_a_feed_forward_attention_represents_a_layer(folder: Path) -> None:
@@ -216,6 +234,7 @@ def test_a_single_run_has_a_figure_and_a_table(make_run: Callable[..., Path], tm
     assert text(run, "stream_norm")[1:] == [["1", "6", "1", "6"]]
 
 
+@pytest.mark.slow
 def test_without_training_probe_values_are_the_results(folder: Path) -> None:
     add(untrained(folder), "stream_norm", lambda variant, layer, seed: layer + seed)
     out = io.StringIO()

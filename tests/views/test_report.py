@@ -124,6 +124,7 @@ def test_figures_of_a_study_have_their_captions(tmp_path: Path) -> None:
     assert "<figcaption>Cosine &lt;1&gt; of tokens.</figcaption>" in page(write(tmp_path / "dong2021"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pdf")
 def test_runs_that_are_not_finished_are_a_page_too(make_sweep: Callable[..., Path]) -> None:
     folder = make_sweep("early", depth=[6], variant=["post_ln"], state=["running"])

@@ -26,6 +26,7 @@ def test_one_row_per_run_in_the_order_of_the_sweep(sweep: Path) -> None:
     assert Path(first["folder"]).name == "depth=06,variant=post_ln,seed=0-1a2b3c4d"
 
 
+@pytest.mark.slow
 def test_a_planned_sweep_is_read_in_its_order(tmp_path: Path) -> None:
     """The order and the runs are those of the last command: earlier runs in the same folder are left out."""
     for norm in ("rms_norm", "layer_norm"):
