@@ -39,7 +39,7 @@ def test_no_control_tells_a_variant_from_itself(record):
     assert set(verdicts) == {Verdict.UNDECIDED}
 
 
-def test_a_control_that_has_a_verdict_alone_cannot_tell_when_it_is_repeated(record):
+def test_a_control_with_a_verdict_cannot_tell_when_repeated(record):
     for study in record.loc[(record["kind"] == "control") & record["verdict"].isin(DECIDED), "study"]:
         repeated = pd.read_csv(REFERENCE / study / "repeat.csv").iloc[0]
         assert repeated["verdict"] == Verdict.UNDECIDED
