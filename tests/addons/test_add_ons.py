@@ -392,7 +392,7 @@ def moved_stream(depth, *overrides):
 
 
 @pytest.mark.slow
-def test_updates_move_a_deep_stream_no_further_than_a_shallow_one():
+def test_updates_move_deep_and_shallow_streams_alike():
     """The coordinate check in depth: a slope near 0 between 2 and 16 layers, where that without it is above 0.3."""
 
     def slope(*overrides):
@@ -460,7 +460,7 @@ def test_their_options_are_keys():
     assert from_dict(to_dict(config)) == config
 
 
-def test_a_run_without_add_ons_has_the_identity_from_before_them():
+def test_a_run_without_add_ons_keeps_its_old_identity():
     config = tiny_config()
     before = {key: value for key, value in to_dict(config).items() if key != "addon"}
     assert identity(from_dict(before)) == identity(config)

@@ -35,7 +35,7 @@ def runs(tmp_path):
     return pd.DataFrame(rows)
 
 
-def test_a_point_has_its_best_rate_and_the_interval_of_fresh_seeds(runs):
+def test_a_point_has_its_best_rate_and_an_interval(runs):
     point = numbers.points(runs).set_index(["variant", "depth"]).loc["easy", 6]
     losses = [2 + 0.01 * seed for seed in range(5)]
     low, high = stats.t.interval(0.95, 4, np.mean(losses), stats.sem(losses))
@@ -67,7 +67,7 @@ def test_depth50_is_between_the_last_that_trains_and_the_next(runs):
     assert found.loc["hard", "depth50"] == pytest.approx(math.sqrt(6 * 12))
 
 
-def test_the_drift_of_a_rate_that_halves_with_depth_is_minus_one(runs):
+def test_a_rate_that_halves_with_depth_drifts_by_minus_one(runs):
     found = numbers.variants(numbers.points(runs)).set_index("variant")
     assert found.loc["easy", "drift"] == pytest.approx(-1)
     assert found.loc["easy", ["drift_low", "drift_high"]].tolist() == pytest.approx([-1, -1])

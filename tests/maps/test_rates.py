@@ -48,7 +48,7 @@ def test_where_nothing_learns_six_rates_are_enough():
     assert window(tried, margin=1.0) == 0
 
 
-def test_a_run_that_learned_is_better_than_a_lower_loss_that_did_not():
+def test_learning_counts_before_a_lower_loss():
     tried = {-1: Tried(1.0, False), 0: Tried(2.0, True), 1: Tried(3.0, True)}
     assert best(tried) == 0
 

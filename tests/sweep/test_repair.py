@@ -68,7 +68,7 @@ def test_a_complete_run_is_run_again_to_the_same_bytes(file, damage, templates, 
     assert repaired(folder) == []
 
 
-def test_an_interrupted_run_without_status_goes_on_from_its_checkpoint(templates, tmp_path):
+def test_a_run_without_status_resumes_from_its_checkpoint(templates, tmp_path):
     folder = copied(templates[1], tmp_path)
     DAMAGES["cut_in_half"](folder.path / "status.json")
     expected = f"{folder.name}: status.json is not valid JSON; marked as interrupted: its sweep continues it from the "

@@ -157,7 +157,7 @@ def test_values_of_the_first_layer_are_not_kept(tokens):
     assert all(not stack.variant.values for stack in model.stacks)
 
 
-def test_the_first_layers_values_have_a_gradient_from_all_layers(tokens):
+def test_first_values_have_a_gradient_from_all_layers(tokens):
     model = model_of("value_residual", 3, 1, options={"share": 1.0})
     model(**tokens).sum().backward()
     grads = [site.sublayer.value.weight.grad for site in model.encoder.sites if site.kind == "attention"]
@@ -222,7 +222,7 @@ def norms_along_the_width(model):
 
 
 @pytest.mark.parametrize("task", ["translation", "classification"])
-def test_matrices_of_ngpt_have_norm_1_at_the_start_and_after_updates(task):
+def test_matrices_of_ngpt_have_norm_1_always(task):
     trainer = golden.trainer_of(golden.tiny_run("ngpt", task))
     data = trainer.data()
     start = {name: parameter.clone() for name, parameter in trainer.model.named_parameters()}

@@ -31,7 +31,7 @@ def test_attention_starts_as_the_identity(stack, padded):
             torch.testing.assert_close(written[mask], read[mask])
 
 
-def test_only_the_first_layer_has_values_and_none_an_output_matrix():
+def test_only_the_first_layer_has_a_matrix_of_values():
     names = [name for name, _ in model_of("skipless").named_parameters() if ".attention.sublayer" in name]
     assert not [name for name in names if ".out." in name]
     assert {name.split(".")[2] for name in names if ".value." in name} == {"01"}

@@ -90,7 +90,7 @@ def test_only_damaged_runs_are_a_table_too(damaged):
     assert done.output.count("config.yaml is not valid YAML") == 2
 
 
-def test_a_deeply_hidden_run_is_found_and_links_are_not_followed(damaged, tmp_path):
+def test_deep_runs_are_found_and_links_not_followed(damaged, tmp_path):
     (tmp_path / "a/b/c").mkdir(parents=True)
     shutil.copytree(damaged, tmp_path / "a/b/c/try")
     (tmp_path / "a/loop").symlink_to(tmp_path / "a", target_is_directory=True)

@@ -36,7 +36,7 @@ def test_far_from_the_floor_the_axis_is_linear() -> None:
     assert mean(figure)[-1] == pytest.approx(1.2, abs=0.01)
 
 
-def test_at_the_floor_the_axis_is_logarithmic_and_the_mean_geometric() -> None:
+def test_at_the_floor_axis_and_mean_are_logarithmic() -> None:
     figure = drawn([0.501, 1.3], floor=0.5)
     (axis,) = figure.axes
     assert (axis.get_yscale(), axis.get_ylabel()) == ("log", "loss − floor (nats per token)")
