@@ -90,7 +90,7 @@ def draw() -> None:
             "depth",
             title="The effect of depth, every variant at its best rate",
             settings="tiny · rates tuned per variant, depth and task on seed 100 · n = 5 fresh seeds",
-            caption="Validation loss − floor, as a share of that of a model that reads nothing (1).",
+            caption="Validation loss − floor, as a share of that of a model that does not read its input (1).",
             label=LEFT,
             column="data",
         )
@@ -106,8 +106,9 @@ def page(means: pd.DataFrame, orders: pd.DataFrame) -> str:
     lines = [
         "# The effect of depth on several tasks",
         "",
-        "The loss on the validation part minus the floor, as a share of the same of a model that reads nothing: 0 is "
-        "the floor, 1 means that nothing was learned. Mean over five fresh seeds with its 95 % interval, at the best "
+        "The loss on the validation part minus the floor, as a share of the same of a model that does not read its "
+        "input (the source sentence, the image, the text so far): 0 is the floor; at 1 and above, nothing of the input "
+        "is used. Mean over five fresh seeds with its 95 % interval, at the best "
         f"learning rate of each variant and depth, chosen on seed 100. Maps: {maps}.",
         "",
         "![The effect of depth](figures/tasks.png)",

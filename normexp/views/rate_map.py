@@ -45,8 +45,9 @@ def rate_map(rates: pd.DataFrame, points: pd.DataFrame, *, title: str, settings:
     label = f"validation loss ({unit})"
     figure.colorbar(matplotlib.cm.ScalarMappable(norm, "viridis_r"), ax=grid, aspect=30, pad=0.02, label=label)
     caption = (
-        "One run per field. Frame: the best rate. Line: the highest rate that trains, made monotone in "
-        "depth. Grey: stuck, no better than a model that reads nothing; hatched: diverged. White: not tried."
+        "One run per field. Frame: the best rate, dashed where most fresh seeds are not trained. Line: the highest "
+        "rate that trains, made monotone in depth. Grey: stuck, no better than a model that does not read its input; "
+        "hatched: diverged. White: not tried."
     )
     add_titles_and_legend(figure, title, settings, caption, [])
     return figure
@@ -66,9 +67,10 @@ def _panel(
         face = GREY if bad else colours(norm(run["loss"]))
         edge = "0.6" if hatch else "none"
         axis.add_patch(Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, hatch=hatch, fc=face, ec=edge, lw=0))
-    for _, point in points[points["trained"] > 0.5].iterrows():
+    for _, point in points.iterrows():
         x, y = depths.index(point["depth"]), int(np.argmin(np.abs(np.log(np.array(lrs) / point["lr"]))))
-        axis.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fill=False, ec="black", lw=1))
+        line = "-" if point["trained"] > 0.5 else (0, (2, 2))
+        axis.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fill=False, ec="black", lw=1, ls=line))
     highest = rates[rates["outcome"] == "trained"].groupby("depth")["lr"].max()
     tops = np.array([lrs.index(highest[depth]) if depth in highest else -1 for depth in depths])
     boundary = np.minimum.accumulate(tops) + 0.5
@@ -111,7 +113,7 @@ def ranking(points: pd.DataFrame, *, title: str, settings: str, unit: str) -> Fi
     caption = (
         "Validation loss at the best rate of each variant and depth, which was chosen on another seed: mean over fresh "
         "seeds with its 95 % t-interval. Intervals that overlap are no order. Open: most seeds are not trained; "
-        "cross: a seed diverged; dashed: a model that reads nothing."
+        "cross: a seed diverged; dashed: a model that does not read its input."
     )
     add_titles_and_legend(figure, title, settings, caption, [])
     return figure
