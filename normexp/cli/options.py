@@ -88,7 +88,9 @@ Name = Annotated[str, typer.Option(help="Name of the sweep; by default it is mad
 Jobs = Annotated[int, typer.Option(help="Runs at a time; 0 means one per core, or one on a GPU.", min=0)]
 PoolName = Annotated[
     str,
-    typer.Option("--pool", help="Where runs go: local, slurm, hydra (with hydra/launcher=NAME).", show_default="local"),
+    typer.Option(
+        "--pool", help="Where runs go: local, slurm, ray, hydra (with hydra/launcher=NAME).", show_default="local"
+    ),
 ]
 Submit = Annotated[
     bool, typer.Option("--submit", help="With --pool slurm: return at once; normexp status tells how the runs do.")

@@ -123,6 +123,13 @@ class Slurm:
 
 
 @dataclass(frozen=True)
+class Ray:
+    address: str = key("", "of a Ray cluster, as in 10.0.0.1:6379; empty: RAY_ADDRESS, or one on this machine")
+    cpus: float = key(1.0, "CPUs of a run", gt=0)
+    gpus: float = key(0.0, "GPUs of a run; with 0.25, four runs share one", ge=0)
+
+
+@dataclass(frozen=True)
 class Config:
     """All settings of one run, resolved and checked."""
 
@@ -150,6 +157,7 @@ class Config:
     probe: ProbeSchedule = key(ProbeSchedule(), "when probes measure", identity=False)
     probes: tuple[Choice, ...] = key((), "what is measured, with its options; probe=[…] chooses", identity=False)
     slurm: Slurm = key(Slurm(), "what --pool slurm asks the cluster for", identity=False)
+    ray: Ray = key(Ray(), "what --pool ray asks the cluster for", identity=False)
     name: str = key("", "name of the sweep; empty: made from the overrides", identity=False)
     results: str = key("${oc.env:NORMEXP_RESULTS,results}", "output directory for runs", identity=False)
     config_dirs: tuple[str, ...] = key((), "folders with your own configs and classes (--config-dir)", identity=False)

@@ -19,7 +19,7 @@ from normexp.records.tables import SCHEMAS, read_table
 # Keys that do not change what a run computes.
 HOUSEKEEPING = (
     *("name", "results", "config_dirs", "launcher", "jobs", "console", "hydra", "threads", "device"),
-    "slurm",
+    *("ray", "slurm"),
     *("probe", "probes"),
 )
 STATUS = (

@@ -65,6 +65,17 @@ def runs(results: Path) -> dict[str, RunFolder]:
     return {folder.name.rpartition("-")[0]: RunFolder(folder) for folder in folders}
 
 
+def same_tables(one: Path, other: Path) -> int:
+    """How many tables the runs below two folders have, which must be the same bytes."""
+    tables = [
+        {(name, kind): (run.path / f"{kind}.parquet").read_bytes()
+         for name, run in runs(each / "results").items() for kind in ("curves", "layers")}
+        for each in (one, other)
+    ]  # fmt: skip
+    assert tables[0] == tables[1]
+    return len(tables[0])
+
+
 def status(run: RunFolder) -> dict[str, Any]:
     """What stands in status.json, word for word."""
     return json.loads((run.path / "status.json").read_text())

@@ -16,11 +16,10 @@ from normexp.sweep.pools import make_pool, slurm_queue
 from normexp.sweep.pools.slurm import end_of
 from normexp.sweep.worker import beating
 from tests.support import slurm
-from tests.support.runs import TINY, alive, environment, normexp, runs, status, tiny_config, wait_until
+from tests.support.runs import TINY, alive, environment, normexp, runs, same_tables, status, tiny_config, wait_until
 
 KEYS = ("steps=150", "record.checkpoint_every=20", "model.dropout=0.1")
 LINE = ("sweep", "--name=try", *TINY, *KEYS, "variant=post_ln,pre_ln,no_residual", "seed=range(4)")
-TABLES = ("curves.parquet", "layers.parquet")
 
 
 @pytest.mark.slow
@@ -57,7 +56,7 @@ def test_a_cluster_does_what_this_machine_does(tmp_path, monkeypatch):
         assert "12 runs: 12 completed" in normexp("status", str(sweep), cwd=tmp_path).stdout
     assert "resumed after step" in killed.log.read_text()
     assert "resumed after step" in requeued.log.read_text()
-    assert equal(tmp_path / "here", tmp_path / "there")
+    assert same_tables(tmp_path / "here", tmp_path / "there") == 24
 
 
 def two_held_still(results: Path) -> list[RunFolder]:
@@ -81,14 +80,6 @@ def held(pid: int) -> bool:
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)
     return alive(pid)
-
-
-def equal(one: Path, other: Path) -> bool:
-    """Whether all runs of two folders have tables of the same bytes."""
-    found = [list(runs(each / "results").values()) for each in (one, other)]
-    tables = [{(run.name, name): (run.path / name).read_bytes() for run in each for name in TABLES} for each in found]
-    assert len(tables[0]) == 24
-    return tables[0] == tables[1]
 
 
 @pytest.mark.parametrize(

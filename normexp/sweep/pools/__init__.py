@@ -31,8 +31,14 @@ def _slurm(sweep: Sweep, jobs: int) -> Pool:
     return SlurmPool(sweep)
 
 
-POOLS: dict[str, Callable[[Sweep, int], Pool]] = {"local": _local, "slurm": _slurm, "hydra": _hydra}
-ELSEWHERE = ("slurm",)  # pools whose workers are on other machines
+def _ray(sweep: Sweep, jobs: int) -> Pool:
+    from normexp.sweep.pools.ray import RayPool
+
+    return RayPool(sweep, jobs)
+
+
+POOLS: dict[str, Callable[[Sweep, int], Pool]] = {"local": _local, "slurm": _slurm, "ray": _ray, "hydra": _hydra}
+ELSEWHERE = ("slurm", "ray")  # pools whose workers are on other machines, and which have keys of their own
 
 
 def make_pool(name: str, sweep: Sweep, jobs: int) -> Pool:
@@ -45,7 +51,8 @@ def make_pool(name: str, sweep: Sweep, jobs: int) -> Pool:
         raise ConfigError(f"--pool must be one of {', '.join(POOLS)}; got {name}")
     if sweep.launcher and name != "hydra":
         raise ConfigError(f"{sweep.launcher[0]} is only used by --pool hydra; remove it")
-    asked = next((text for text in sweep.overrides if text.lstrip("+").startswith("slurm.")), "")
-    if asked and name != "slurm":
-        raise ConfigError(f"{asked} is only used by --pool slurm; remove it")
+    for text in sweep.overrides:
+        owner = text.lstrip("+").partition(".")[0]
+        if owner in ELSEWHERE and owner != name:
+            raise ConfigError(f"{text} is only used by --pool {owner}; remove it")
     return POOLS[name](sweep, jobs)
