@@ -37,8 +37,6 @@ def main(folder: Path) -> None:
     for name, pattern in FIGURES.items():
         for path in sorted(folder.glob(f"{pattern}.svg")) + sorted(folder.glob(f"{pattern}.png")):
             shutil.copy(path, REFERENCE / f"{name}{path.suffix}")
-    for table in sorted(folder.glob("results/*/table.md")):
-        shutil.copy(table, REFERENCE / f"{table.parent.name}.md")
 
 
 if __name__ == "__main__":
