@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -30,3 +31,15 @@ def test_links_lead_somewhere(document):
 def test_the_table_of_all_claims_is_what_its_script_prints():
     printed = subprocess.check_output([sys.executable, ROOT / "scripts" / "claims.py"], text=True)
     assert printed == (REFERENCE / "claims.md").read_text()
+
+
+def test_every_number_of_the_readme_is_in_a_published_table():
+    """Of its results: losses and shares as the tables print them, baselines as its first table's runs have them."""
+    text = (ROOT / "README.md").read_text()
+    results = text[text.index("## What comes out") : text.index("## Words")]
+    tables = "".join((REFERENCE / name).read_text() for name in ("main/table.md", "tasks/tasks.md"))
+    runs = pd.read_csv(REFERENCE / "main" / "runs.csv")
+    levels = {f"{value:.2f}" for name in runs if name.startswith("baseline.") for value in runs[name]}
+    numbers = re.findall(r"\d+\.\d+", results)
+    assert len(numbers) > 30
+    assert [number for number in numbers if number not in levels | set(re.findall(r"\d+\.\d+", tables))] == []
