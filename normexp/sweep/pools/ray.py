@@ -86,7 +86,7 @@ class RayPool(Pool):
             ours = signal.getsignal(signal.SIGTERM)  # Ray replaces it
             try:
                 ray.init(self.address, log_to_driver=False, logging_level=logging.ERROR, **options)
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except Exception as error:
                 said = str(error).strip().splitlines() or [type(error).__name__]
                 raise LaunchError(f"the Ray cluster at {self.address} cannot be used: {said[0]}") from error
             finally:
