@@ -47,8 +47,7 @@ def markdown(
 ) -> str:
     """The page: the command, both tables, the figures."""
     cost = int(points["steps"].sum())
-    steps = int(runs["steps"].iloc[0])
-    grid = (len(points) * len(EXPONENTS) + int(points["n"].sum())) * steps
+    grid = steps_of_grid(asked)
     lines = [
         f"# {TITLE}",
         "",
@@ -77,6 +76,11 @@ def markdown(
         *(f"![{path.stem}](figures/{path.name})\n" for path in figures if path.suffix == ".png"),
     ]
     return "\n".join(lines)
+
+
+def steps_of_grid(asked: Survey) -> int:
+    """The steps of every rate at every point, and of the fresh seeds at one of them."""
+    return sum(point.steps * (len(EXPONENTS) + len(asked.final[point][0])) for point in asked.points)
 
 
 def _stopped(runs: pd.DataFrame) -> str:

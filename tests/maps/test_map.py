@@ -8,6 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from normexp.cli import app
+from normexp.maps.report import steps_of_grid
 from normexp.maps.survey import survey
 from normexp.records.folder import RunFolder
 
@@ -68,3 +69,8 @@ def test_every_point_has_eleven_rates_around_the_start(tmp_path):
 def test_another_key_can_be_an_axis(tmp_path):
     asked = survey(["variant=pre_ln", "depth=1", "norm=layer_norm,rms_norm", *TINY, f"results={tmp_path}"])
     assert [point.norm.name for point in asked.points] == ["layer_norm", "rms_norm"]
+
+
+def test_the_full_grid_counts_the_steps_of_each_point(tmp_path):
+    asked = survey(["variant=pre_ln", "depth=1", *TINY, "steps=4,8", f"results={tmp_path}"], seeds=2)
+    assert steps_of_grid(asked) == (11 + 2) * (4 + 8)
