@@ -38,7 +38,7 @@ from normexp.config.schema import (
     is_section,
     iter_keys,
 )
-from normexp.errors import ConfigError
+from normexp.errors import ConfigError, Interrupted
 
 # Hydra 1.3 falls back to old defaults without it; Hydra 1.4 deprecates it.
 VERSION_BASE: dict[str, Any] = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
@@ -237,6 +237,7 @@ class Composer:
         try:
             return hydra.compose(name, overrides=list(overrides), return_hydra_config=name is not None)
         except (HydraException, OmegaConfBaseException) as error:
+            _raise_interrupt(error)
             raise ConfigError(_sentence(error)) from error
         except yaml.YAMLError as error:
             raise ConfigError(f"a config file is not valid YAML: {' '.join(str(error).split())}") from error
@@ -334,6 +335,14 @@ def _readable(folder: str) -> str:
             f"--config-dir must be a readable folder with configs such as variant/mine.yaml; got {folder}"
         )
     return str(path)
+
+
+def _raise_interrupt(error: BaseException | None) -> None:
+    """Raise the interrupt that led to an error: one that arrives inside OmegaConf can leave it as an AttributeError."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt | Interrupted):
+            raise error
+        error = error.__context__
 
 
 def _sentence(error: BaseException) -> str:

@@ -4,9 +4,11 @@ import os
 from typing import Any
 
 import pytest
+from omegaconf.errors import ConfigAttributeError
 
+from normexp.config.compose import Composer
 from normexp.config.schema import Config, value_of
-from normexp.errors import ConfigError
+from normexp.errors import ConfigError, Interrupted
 from normexp.sweep.plan import plan
 from tests.support.runs import TINY
 
@@ -132,3 +134,21 @@ def test_a_number_is_not_true_or_false(key, value):
 @pytest.mark.parametrize(("value", "tied"), [("true", [True]), ("False", [False]), ("true,false", [True, False])])
 def test_true_and_false_are(value, tied):
     assert [config.model.tied for config in configs("variant=post_ln", f"model.tied={value}")] == tied
+
+
+def test_an_interrupt_inside_omegaconf_is_no_bad_input(monkeypatch):
+    """OmegaConf's clean-up may fail after it, and Hydra reports that failure instead."""
+
+    def interrupted(*args, **more):
+        try:
+            try:
+                raise Interrupted
+            finally:
+                raise AttributeError("no attribute")
+        except AttributeError as error:
+            raise ConfigAttributeError("handlers: no attribute") from error
+
+    composer = Composer("train")
+    monkeypatch.setattr("hydra.compose", interrupted)
+    with pytest.raises(Interrupted):
+        composer.compose(["depth=3"])

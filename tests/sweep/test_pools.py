@@ -47,5 +47,5 @@ def test_pool_that_starts_nothing_says_why(monkeypatch, tmp_path):
 
 def test_unknown_pool_is_refused(tmp_path):
     sweep = plan("sweep", [*TINY, f"results={tmp_path}"])
-    with pytest.raises(ConfigError, match=r"^--pool must be one of local, slurm, hydra; got slrm$"):
+    with pytest.raises(ConfigError, match=r"^--pool must be one of local, slurm, ray, hydra; got slrm$"):
         make_pool("slrm", sweep, jobs=2)
