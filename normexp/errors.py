@@ -35,6 +35,12 @@ class DivergedError(ArithmeticError):
         super().__init__(f"the loss of step {step} is not finite")
 
 
+def line_of(error: BaseException, place: int = 0) -> str:
+    """One line of what an error says, by default the first; the name of its class where it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[place]
+
+
 def disk_error(error: OSError) -> str:
     """The error as a sentence if it says that nothing can be written any more; empty for any other."""
     if error.errno not in _DISK:

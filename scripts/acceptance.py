@@ -17,6 +17,7 @@ that diverged counts as an infinite loss.
 """
 
 import argparse
+import json
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -169,6 +170,7 @@ def main() -> None:
 def write(folder: Path, name: str, seeds: int) -> str:
     """Write the table of the complete runs of a sweep and the result, and return the latter."""
     import normexp
+    from normexp.records.provenance import origins
 
     runs = normexp.runs(folder)
     last = FIRST_SEED + seeds
@@ -178,6 +180,8 @@ def write(folder: Path, name: str, seeds: int) -> str:
     REFERENCE.mkdir(parents=True, exist_ok=True)
     path = REFERENCE / f"{name}.csv"
     runs[[*COLUMNS, *(f"baseline.{each}" for each in BASELINES)]].to_csv(path, index=False)
+    made = origins(map(Path, runs["folder"]))
+    (REFERENCE / f"{name}_origin.json").write_text(json.dumps(made, indent=1) + "\n")
     text = report(pd.read_csv(path), name)
     path.with_suffix(".md").write_text(text)
     return text

@@ -1,9 +1,10 @@
 """A control that tells a variant from itself is repeated once, on seeds that no other run has used.
 
-python scripts/repeat_control.py liu2020     trains what is missing, then writes results/reference/liu2020/repeat.csv
+python scripts/repeat_control.py liu2020     trains what is missing, then writes repeat.csv into the record of liu2020
 """
 
 import argparse
+import json
 import os
 import sys
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from normexp.records.provenance import origins
 from normexp.studies import claims_table, runner
 from normexp.studies.control import Control
 from normexp.studies.study import Runs, Study
@@ -33,10 +35,13 @@ def main() -> None:
     study, _ = runner.load(given.study, "quick")
     part = replace(study.parts["control"].with_keys("repeat"), seeds=SEEDS)
     sweep = runner.sweep_of(part, Path(os.environ.get("NORMEXP_RESULTS", "results"), "parts").absolute(), [])
-    run_sweep(sweep, make_pool("", sweep, given.jobs), print)
+    if not run_sweep(sweep, make_pool("", sweep, given.jobs), print):
+        raise SystemExit("not all runs are complete; run the same command again")
     runs = {"control": Runs(sweep.path, [run.name for run in sweep.runs])}
     found = list(Repeat({"control": part}, "quick").claims(runs))
     (REFERENCE / given.study / "repeat.csv").write_text(claims_table.csv(found, {}, "quick"))
+    made = origins(run.path for run in sweep.folders)
+    (REFERENCE / given.study / "repeat_origin.json").write_text(json.dumps(made, indent=1) + "\n")
 
 
 if __name__ == "__main__":

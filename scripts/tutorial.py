@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+TUTORIAL = (ROOT / "configs" / "TUTORIAL.md").read_text()
 REFERENCE = ROOT / "results" / "reference" / "tutorial"
 FIGURES = {
     "skip": "results/skip/figures/loss_curves",
@@ -24,15 +25,23 @@ FIGURES = {
 }
 
 
-def main(folder: Path) -> None:
-    text = (ROOT / "configs" / "TUTORIAL.md").read_text()
-    for name, content in re.findall(r"`(lab/[\w/.]+)`:\n\n```(?:python|yaml)\n(.*?)```", text, re.DOTALL):
+def commands() -> list[str]:
+    """Those of the tutorial, in their order."""
+    return [line for block in re.findall(r"```sh\n(.*?)```", TUTORIAL, re.DOTALL) for line in block.splitlines()]
+
+
+def write_files(folder: Path) -> None:
+    """Write the files that it has the reader write."""
+    for name, content in re.findall(r"`(lab/[\w/.]+)`:\n\n```(?:python|yaml)\n(.*?)```", TUTORIAL, re.DOTALL):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
-    for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
-        for line in block.splitlines():
-            print(f"$ {line}", flush=True)
-            subprocess.run([sys.executable, "-m", *shlex.split(line)], cwd=folder, check=True)
+
+
+def main(folder: Path) -> None:
+    write_files(folder)
+    for line in commands():
+        print(f"$ {line}", flush=True)
+        subprocess.run([sys.executable, "-m", *shlex.split(line)], cwd=folder, check=True)
     REFERENCE.mkdir(parents=True, exist_ok=True)
     for name, pattern in FIGURES.items():
         for path in sorted(folder.glob(f"{pattern}.svg")) + sorted(folder.glob(f"{pattern}.png")):

@@ -102,7 +102,7 @@ def test_published_results_follow_from_their_tables(table):
 
 
 def test_a_run_that_two_sweeps_have_trained_counts_once(tmp_path, monkeypatch):
-    found = runs(apart).assign(state="completed", final_loss=1.0, token_accuracy=0.5)
+    found = runs(apart).assign(state="completed", final_loss=1.0, token_accuracy=0.5, folder=str(tmp_path))
     monkeypatch.setattr("normexp.runs", lambda folder: pd.concat([found, found]))
     write = acceptance["write"]
     monkeypatch.setitem(write.__globals__, "REFERENCE", tmp_path)

@@ -1,6 +1,7 @@
 """The tutorial, from its first command to its notebook, with models of a size that takes seconds."""
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -11,13 +12,10 @@ from tests.support.cli import in_process
 from tests.support.notebooks import executed, outputs_of
 
 ROOT = Path(__file__).parents[1]
-TUTORIAL = (ROOT / "configs" / "TUTORIAL.md").read_text()
+tutorial = runpy.run_path(str(ROOT / "scripts" / "tutorial.py"))
+TUTORIAL = tutorial["TUTORIAL"]
 STEPS = re.split(r"^## ", TUTORIAL, flags=re.MULTILINE)[1:]
 SMALL = ["model.width=16", "model.feed_forward=16", "--jobs=1"]
-
-
-def commands() -> list[str]:
-    return [line for block in re.findall(r"```sh\n(.*?)```", TUTORIAL, re.DOTALL) for line in block.splitlines()]
 
 
 def in_short(command: str) -> list[str]:
@@ -43,11 +41,8 @@ def test_the_notebook_has_ten_lines():
 
 @pytest.mark.slow
 def test_every_command_works_in_its_turn(outside):
-    for name, text in re.findall(r"`(lab/[\w/.]+)`:\n\n```(?:python|yaml)\n(.*?)```", TUTORIAL, re.DOTALL):
-        path = outside / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    for command in commands():
+    tutorial["write_files"](outside)
+    for command in tutorial["commands"]():
         done = in_process(*in_short(command))
         assert done.exit_code == 0, (command, done.stderr)
         assert done.stdout.strip(), command

@@ -91,7 +91,7 @@ class Composer:
         self.command, self.config_dirs = command, tuple(_readable(folder) for folder in config_dirs)
         add_to_path(self.config_dirs)
         self._nodes: dict[str, dict[str, Any]] = {}  # of the groups whose choices were asked for
-        self._hydra = lru_cache(maxsize=4)(self._hydra_once)  # a plan asks for some configs twice
+        self._hydra = lru_cache(maxsize=4)(self._ask_hydra)  # a plan needs some configs twice
         self._open()
 
     def _open(self) -> None:
@@ -231,7 +231,7 @@ class Composer:
     def _compose(self, overrides: Sequence[str]) -> DictConfig:
         return self._hydra(self.command, tuple(self._with_lists(overrides)))
 
-    def _hydra_once(self, name: str | None, overrides: tuple[str, ...]) -> DictConfig:
+    def _ask_hydra(self, name: str | None, overrides: tuple[str, ...]) -> DictConfig:
         if GlobalHydra.instance().hydra is None or GlobalHydra.instance().config_loader() is not self._loader:
             self._open()  # another composer has been opened since
         try:

@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from normexp.config.names import unknown
-from normexp.errors import ConfigError
+from normexp.errors import ConfigError, line_of
 from normexp.trackers import TRACKERS
 from normexp.trackers.measured import Measured
 
@@ -62,5 +62,4 @@ def _one_sentence(name: str) -> Iterator[None]:
     except ConfigError:
         raise
     except Exception as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise ConfigError(f"{name} refused: {(lines or [type(error).__name__])[0]}") from error
+        raise ConfigError(f"{name} refused: {line_of(error)}") from error

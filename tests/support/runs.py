@@ -28,6 +28,10 @@ TINY = (
     "record.sentences=4",
 )
 
+# A sweep of twelve runs, each with checkpoints before its end, for what is killed and continued.
+TWELVE = ("sweep", "--name=try", *TINY, "steps=150", "record.checkpoint_every=20", "model.dropout=0.1",
+          "variant=post_ln,pre_ln,no_residual", "seed=range(4)")  # fmt: skip
+
 
 def tiny_config(*overrides: str, config_dirs: Sequence[str] = ()) -> Config:
     """The config of a tiny run; later overrides win."""

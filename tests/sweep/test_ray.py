@@ -10,10 +10,7 @@ from normexp.records.folder import RunFolder
 from normexp.sweep.plan import plan
 from normexp.sweep.pools import make_pool
 from tests.support import ray
-from tests.support.runs import TINY, descendants, normexp, runs, same_tables, started, status, wait_until
-
-KEYS = ("steps=150", "record.checkpoint_every=20", "model.dropout=0.1")
-LINE = ("sweep", "--name=try", *TINY, *KEYS, "variant=post_ln,pre_ln,no_residual", "seed=range(4)")
+from tests.support.runs import TINY, TWELVE, descendants, normexp, runs, same_tables, started, status, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +34,7 @@ def test_a_sweep_survives_an_interrupt_and_a_lost_node(cluster, tmp_path):
     address, node = cluster
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
-    there, line = tmp_path / "there", (*LINE, "--pool=ray", f"ray.address={address}")
+    there, line = tmp_path / "there", (*TWELVE, "--pool=ray", f"ray.address={address}")
 
     first = started(*line, cwd=there)
     going: list[RunFolder] = []
@@ -57,7 +54,7 @@ def test_a_sweep_survives_an_interrupt_and_a_lost_node(cluster, tmp_path):
     assert "Traceback" not in said
     assert "resumed after step" in lost[0].log.read_text()
 
-    here = normexp(*LINE, cwd=tmp_path / "here")
+    here = normexp(*TWELVE, cwd=tmp_path / "here")
     assert here.returncode == 0, here.stderr
     assert same_tables(tmp_path / "here", there) == 24
 

@@ -16,10 +16,18 @@ from normexp.sweep.pools import make_pool, slurm_queue
 from normexp.sweep.pools.slurm import end_of
 from normexp.sweep.worker import beating
 from tests.support import slurm
-from tests.support.runs import TINY, alive, environment, normexp, runs, same_tables, status, tiny_config, wait_until
-
-KEYS = ("steps=150", "record.checkpoint_every=20", "model.dropout=0.1")
-LINE = ("sweep", "--name=try", *TINY, *KEYS, "variant=post_ln,pre_ln,no_residual", "seed=range(4)")
+from tests.support.runs import (
+    TINY,
+    TWELVE,
+    alive,
+    environment,
+    normexp,
+    runs,
+    same_tables,
+    status,
+    tiny_config,
+    wait_until,
+)
 
 
 @pytest.mark.slow
@@ -28,16 +36,16 @@ def test_a_cluster_does_what_this_machine_does(tmp_path, monkeypatch):
     """Twelve runs are submitted; one is killed, one is requeued; all complete, with equal tables."""
     for name in ("slurm", "here", "there"):
         (tmp_path / name).mkdir()
-    here = normexp(*LINE, cwd=tmp_path / "here")
+    here = normexp(*TWELVE, cwd=tmp_path / "here")
     assert here.returncode == 0, here.stderr
     with slurm.cluster(tmp_path / "slurm") as variables:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        submitted = normexp(*LINE, "--pool=slurm", "--submit", cwd=tmp_path / "there")
+        submitted = normexp(*TWELVE, "--pool=slurm", "--submit", cwd=tmp_path / "there")
         assert submitted.returncode == 0, submitted.stderr
         assert submitted.stdout == "12 runs submitted as job 1\n"
         assert environment()["SLURM_CONF"] == variables["SLURM_CONF"]
-        again = normexp(*LINE, "--pool=slurm", "--submit", cwd=tmp_path / "there")
+        again = normexp(*TWELVE, "--pool=slurm", "--submit", cwd=tmp_path / "there")
         assert again.stdout == "0 runs submitted, 12 runs in a job already\n"
 
         sweep = tmp_path / "there" / "results" / "try"
@@ -51,7 +59,7 @@ def test_a_cluster_does_what_this_machine_does(tmp_path, monkeypatch):
         lost = f"{killed.name}: its job ended ("
         wait_until(lambda: lost in normexp("status", str(sweep), cwd=tmp_path).stdout)
 
-        done = normexp(*LINE, "--pool=slurm", cwd=tmp_path / "there")
+        done = normexp(*TWELVE, "--pool=slurm", cwd=tmp_path / "there")
         assert done.returncode == 0, done.stderr
         assert "12 runs: 12 completed" in normexp("status", str(sweep), cwd=tmp_path).stdout
     assert "resumed after step" in killed.log.read_text()

@@ -155,6 +155,7 @@ def test_every_probe_says_what_its_statistics_mean() -> None:
         assert statistics_of(runs) == {each: f"{meaning}; good: {probe.good}" for each, meaning in said.items()}
 
 
+@pytest.mark.slow
 def test_captions_need_no_torch() -> None:
     code = (
         "import sys, pandas\n"

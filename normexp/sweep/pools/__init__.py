@@ -38,7 +38,7 @@ def _ray(sweep: Sweep, jobs: int) -> Pool:
 
 
 POOLS: dict[str, Callable[[Sweep, int], Pool]] = {"local": _local, "slurm": _slurm, "ray": _ray, "hydra": _hydra}
-ELSEWHERE = ("slurm", "ray")  # pools whose workers are on other machines, and which have keys of their own
+ELSEWHERE = ("slurm", "ray")  # pools whose workers may be on other machines; each has keys under its name
 
 
 def make_pool(name: str, sweep: Sweep, jobs: int) -> Pool:

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from normexp.errors import ConfigError, DiskError, LaunchError
+from normexp.errors import ConfigError, DiskError, LaunchError, line_of
 from normexp.records.folder import RunFolder
 from normexp.sweep.plan import Sweep
 from normexp.sweep.pools.local import GRACE, LocalPool
@@ -41,7 +41,7 @@ class RayPool(Pool):
 
     def run(self, folders: Sequence[Path]) -> None:
         self._connect()
-        apart(lambda: self._bring_all(deque(folders)))
+        in_thread(lambda: self._bring_all(deque(folders)))
 
     def stop(self, running: Sequence[Path] = ()) -> None:
         """Cancel the tasks, each after its checkpoint."""
@@ -70,7 +70,7 @@ class RayPool(Pool):
             except (DiskError, LaunchError):
                 raise
             except ray.exceptions.RayError as error:
-                death = f"Ray: {' '.join(str(error).split())}"
+                death = f"Ray: {line_of(error)}"
             if death:
                 self.deaths[folder] = death
 
@@ -87,8 +87,7 @@ class RayPool(Pool):
             try:
                 ray.init(self.address, log_to_driver=False, logging_level=logging.ERROR, **options)
             except Exception as error:
-                said = str(error).strip().splitlines() or [type(error).__name__]
-                raise LaunchError(f"the Ray cluster at {self.address} cannot be used: {said[0]}") from error
+                raise LaunchError(f"the Ray cluster at {self.address} cannot be used: {line_of(error)}") from error
             finally:
                 signal.signal(signal.SIGTERM, ours)
         asked = {"CPU": self.asked.cpus, "GPU": self.asked.gpus}
@@ -103,14 +102,14 @@ def bring(folder: str) -> str:
     """Run a folder to its end in a process of its own; how that process died, if it did."""
     pool = LocalPool(1)
     try:
-        apart(lambda: pool.run([Path(folder)]))
+        in_thread(lambda: pool.run([Path(folder)]))
     except KeyboardInterrupt:  # how Ray cancels a task
         pool.stop()
         raise
     return pool.deaths.get(Path(folder), "")
 
 
-def apart(work: Callable[[], object]) -> None:
+def in_thread(work: Callable[[], object]) -> None:
     """Do this in a thread and wait for it, because an interrupt that arrives in a call of Ray's may be lost in it."""
     failures: list[BaseException] = []
 

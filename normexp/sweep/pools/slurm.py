@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from normexp.errors import ConfigError, LaunchError
+from normexp.errors import ConfigError, LaunchError, line_of
 from normexp.records.folder import SILENT, RunFolder
 from normexp.sweep.plan import Sweep
 from normexp.sweep.pools import slurm_queue
@@ -53,7 +53,7 @@ class SlurmPool(Pool):
         try:
             jobs = executor.map_array(RunFolders(), parts)  # type: ignore[no-untyped-call]  # of submitit
         except Exception as error:
-            raise LaunchError(f"Slurm refused the jobs: {_last_line(error)}") from error
+            raise LaunchError(f"Slurm refused the jobs: {line_of(error, -1)}") from error
         found = {Path(folder): job.job_id for part, job in zip(parts, jobs, strict=True) for folder in part}
         slurm_queue.record(self.sweep.path, {folder.name: job for folder, job in found.items()})
         self._submitted |= set(found.values())
@@ -137,7 +137,3 @@ def end_of(state: str | None, running: float, silence: float) -> str:
     if state in (None, "RUNNING") and min(running, silence) >= SILENT:
         return f"no sign of life for {SILENT:.0f} s"
     return ""
-
-
-def _last_line(error: Exception) -> str:
-    return ([line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__])[-1]
