@@ -69,6 +69,13 @@ def test_a_cluster_that_does_not_answer_is_one_sentence(tmp_path):
         pool.run([tmp_path / "run"])
 
 
+@pytest.mark.parametrize("address", ["nowhere", "nowhere:x", "ray://10.0.0.1:10001", "a b:1"])
+def test_what_is_no_address_is_refused_at_once(address, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(ConfigError, match=r"^RAY_ADDRESS must be HOST:PORT, as in 10\.0\.0\.1:6379; got "):
+        make_pool("ray", planned(tmp_path), 0)
+
+
 def test_its_keys_are_for_it_alone(tmp_path):
     with pytest.raises(ConfigError, match=r"^ray\.gpus=0\.25 is only used by --pool ray; remove it$"):
         make_pool("local", planned(tmp_path, "ray.gpus=0.25"), 0)

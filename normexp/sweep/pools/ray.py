@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import socket
 import threading
@@ -19,6 +20,7 @@ from normexp.sweep.pools.local import GRACE, LocalPool
 from normexp.sweep.pools.pool import Pool
 
 LOCAL = "local"  # Ray's name for a cluster that is started for this command and ends with it
+ADDRESS = re.compile(rf"{LOCAL}|auto|(\[[\da-fA-F:.]+\]|[^\s:/\[\]]+):\d{{1,5}}")  # auto: of a cluster on this machine
 RETRIES = 3  # times that Ray starts a task again whose node or process was lost
 ANSWER = 5.0  # seconds in which a cluster must accept a connection
 
@@ -35,7 +37,10 @@ class RayPool(Pool):
         if find_spec("ray") is None:
             raise ConfigError("--pool ray needs ray; pip install 'normexp[ray]'")
         self.asked, self.jobs = sweep.runs[0].config.ray, jobs
-        self.address = self.asked.address or os.environ.get("RAY_ADDRESS", LOCAL)
+        self.address = self.asked.address or os.environ.get("RAY_ADDRESS") or LOCAL
+        if not ADDRESS.fullmatch(self.address):
+            name = "ray.address" if self.asked.address else "RAY_ADDRESS"
+            raise ConfigError(f"{name} must be HOST:PORT, as in 10.0.0.1:6379; got {self.address}")
         self._tasks: dict[Any, Path] = {}  # the folder of every task that is not done
         self._stopping = False
 
@@ -129,10 +134,10 @@ def in_thread(work: Callable[[], object]) -> None:
 
 def _check_answers(address: str) -> None:
     """Raise LaunchError for a host and port that accept no connection; Ray itself would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not (host and port.isdigit()):
+    host, _, port = address.rpartition(":")
+    if not host:
         return
     try:
-        socket.create_connection((host, int(port)), timeout=ANSWER).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER).close()
     except OSError as error:
         raise LaunchError(f"no Ray cluster answers at {address}: {error.strerror or error}") from error
