@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from normexp.config.schema import ignored_keys
 from normexp.errors import ConfigError
 from normexp.records.folder import FILES, TABLE_FILES, RunFolder, is_current
 from normexp.records.intact import check_intact
@@ -16,11 +17,11 @@ from normexp.records.process import is_stopped, what_continues
 from normexp.records.reading import Damaged, plain, read_json, read_yaml, visible
 from normexp.records.tables import SCHEMAS, read_table
 
-# Keys that do not change what a run computes.
+# Keys that do not change what a run computes, by the schema or by their names in older formats. tokens and flops are no
+# part of its identity either, but say how long it is.
 HOUSEKEEPING = (
-    *("name", "results", "config_dirs", "launcher", "jobs", "console", "hydra", "threads", "device"),
-    *("ray", "slurm"),
-    *("probe", "probes"),
+    *(key for key in ignored_keys() if key not in ("tokens", "flops")),
+    *("launcher", "jobs", "console", "hydra", "threads", "device"),
 )
 STATUS = (
     *("state", "outcome", "final_loss", "valid_loss", "token_accuracy", "accuracy", "permuted_loss"),
