@@ -92,6 +92,15 @@ class Training:
     )
     device: str = key("auto", "auto, cpu, cuda, cuda:1, …")
     amp: str = key("none", "mixed precision", options=("none", "bf16", "fp16"))
+    accumulate: int = key(
+        1,
+        "parts of a batch that run one after the other and whose gradients add up: less memory, the same step",
+        ge=1,
+        later=True,
+    )
+    activation_checkpointing: bool = key(
+        False, "recompute the activations of a layer in the backward: less memory, a third more time", identity=False
+    )
     compile: bool = key(False, "run the model through torch.compile (slow to start, faster on GPUs)")
     threads: int = key(1, "CPU threads per run; sweeps use several processes instead", ge=1, identity=False)
 

@@ -25,14 +25,14 @@ class Batch:
     target: batch, target token; the decoder's input, which starts with <bos>; None for classification.
         Its padding needs no mask: it comes after every real token, where causal attention never looks.
     labels: batch, target token, with IGNORE at padding; for classification: batch.
-    tokens: number of labels that count, known without a transfer from the device.
+    tokens: number of labels that count, known without a transfer from the device; a tensor there in a part of a batch.
     """
 
     source: Tensor
     source_mask: Tensor | None
     target: Tensor | None
     labels: Tensor
-    tokens: int
+    tokens: int | Tensor
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on a device."""
@@ -41,7 +41,17 @@ class Batch:
             for name, tensor in vars(self).items()
             if isinstance(tensor, Tensor)
         }
-        return replace(self, **move)  # type: ignore[arg-type]
+        return replace(self, **move)
+
+    def parts(self, count: int) -> "list[Batch]":
+        """The same examples in at most `count` batches of nearly equal size."""
+        rows = range(len(self.labels))
+        size = -(-len(rows) // count)
+        return [self._rows(slice(start, start + size)) for start in rows[::size]] if count > 1 else [self]
+
+    def _rows(self, rows: slice) -> "Batch":
+        cut = {name: each[rows] for name, each in vars(self).items() if isinstance(each, Tensor)}
+        return replace(self, **cut, tokens=(cut["labels"] != IGNORE).sum())
 
     @property
     def target_mask(self) -> Tensor | None:

@@ -43,6 +43,7 @@ def build(config: Config, corpus: Corpus) -> Model:
             attention_dropout=size.attention_dropout,
             make_add_ons=lambda shape: {choice.name: choice.build(shape) for choice in config.addon},
             attention_norms=lambda: {slot: make_norm(normed) for slot in slots},
+            recompute=config.training.activation_checkpointing,
         )
 
     model: Model

@@ -1,13 +1,16 @@
 """A stack of layers: builds the sub-layers and passes them to its variant, layer by layer."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from normexp.model.add_on import AddOn
 from normexp.model.attention import Attention
 from normexp.model.feed_forward import FeedForward
+from normexp.model.recompute import recomputed
 from normexp.model.variant import Context, Site, StackShape, Trace, Variant
 from normexp.norms import Norm
 
@@ -18,6 +21,7 @@ class Stack(nn.Module):
     make_variant: shape → variant. dropout: on every branch's output; attention_dropout: inside the branches. positions:
     what self-attention knows of them, see Attention. biases: whether sub-layers have some. attention_norms: makes the
     norms of one attention sub-layer, by slot; a module that the variant puts into a slot replaces the norm there.
+    recompute: whether the backward computes the activations of a layer again, see recomputed.
     make_add_ons: shape → add-ons by name, in the order in which they act.
     """
 
@@ -33,9 +37,10 @@ class Stack(nn.Module):
         biases: bool = True,
         attention_norms: Callable[[], dict[str, nn.Module]] = dict,
         make_add_ons: Callable[[StackShape], dict[str, AddOn]] = lambda shape: {},
+        recompute: bool = False,
     ) -> None:
         super().__init__()
-        self.shape = shape
+        self.shape, self.recompute = shape, recompute
         self.context = Context()
         self.variant = make_variant(shape)
         add_ons = make_add_ons(shape)
@@ -114,7 +119,11 @@ class Stack(nn.Module):
             stream = self.variant.start_stream(x)
             self.context.capture(f"{self.shape.stack}/stream", self.variant.main_stream(stream))
             for sites in self.sites_by_layer:
-                stream = self.layer(stream, sites)
+                if self.recompute and trace is None and torch.is_grad_enabled():
+                    layer = partial(self.layer, sites=sites)
+                    stream = recomputed(layer, stream, self.context, nn.ModuleList(sites))
+                else:
+                    stream = self.layer(stream, sites)
             return self.context.capture(f"{self.shape.stack}/output", self.variant.finish_stream(stream))
         finally:
             self.set_context(Context())  # otherwise the last batch and its graph would stay in memory

@@ -128,6 +128,7 @@ class Variant(nn.Module):
 
     uses_norm = True  # False: this variant places no norm, and setting one is an error
     needs_norm = False  # True: without one its stream grows without bound, so norm=none is an error
+    separate_layers = True  # False: layers share more than the stream, so one alone cannot be computed again
     needs_feed_forward = False  # True: its equation or its constants count on one, so model.feed_forward=0 is an error
 
     def __init_subclass__(cls, **options: Any) -> None:

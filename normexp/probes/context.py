@@ -2,14 +2,14 @@
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from normexp.data.batches import Batch
+from normexp.model.buffers import unchanged_buffers
 from normexp.model.build import Model
 from normexp.model.initialisers import fold_in
 from normexp.model.stack import Stack
@@ -121,22 +121,6 @@ class ProbeContext:
     def with_model_copy(self) -> "ProbeContext":
         """The same context with a copy of the model, which the caller may change."""
         return self.with_model(copy.deepcopy(self.model))
-
-
-@contextmanager
-def unchanged_buffers(model: nn.Module) -> Iterator[None]:
-    """Discard what a forward or backward in training mode writes into the model's buffers (running statistics).
-
-    The block works on copies, because the graph of its forward may still need the values that it wrote.
-    """
-    saved = [(module, dict(module._buffers)) for module in model.modules() if module._buffers]
-    try:
-        for module, buffers in saved:
-            module._buffers.update({name: None if b is None else b.clone() for name, b in buffers.items()})
-        yield
-    finally:
-        for module, buffers in saved:
-            module._buffers.update(buffers)
 
 
 def valid_tokens(x: Tensor, mask: Tensor | None) -> Tensor:

@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from normexp.model.buffers import unchanged_buffers
 from normexp.model.stack import Stack
-from normexp.probes.context import ProbeContext, unchanged_buffers, valid_tokens
+from normexp.probes.context import ProbeContext, valid_tokens
 from normexp.probes.probe import Probe, Readings, site_key
 from normexp.probes.skeleton import EMBEDDING, Skeleton
 

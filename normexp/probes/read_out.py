@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from normexp.errors import ConfigError
+from normexp.model.buffers import unchanged_buffers
 from normexp.model.stack import Stack
 from normexp.model.transformer import Classifier
 from normexp.model.variant import Context, Site, Variant
 from normexp.norms.norm import at_least_float32
-from normexp.probes.context import ProbeContext, unchanged_buffers
+from normexp.probes.context import ProbeContext
 from normexp.probes.probe import Probe, Readings, site_key, stack_key
 
 TOKENS_PER_FEATURE = 3  # fitted tokens per feature, at least; convention

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from normexp.errors import ConfigError
-from normexp.probes.context import ProbeContext, unchanged_buffers
+from normexp.model.buffers import unchanged_buffers
+from normexp.probes.context import ProbeContext
 from normexp.probes.probe import Probe, Readings, stack_key
 from normexp.probes.spectrum import spectrum
 

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from normexp.model.buffers import unchanged_buffers
 from normexp.model.replaced import replaced
 from normexp.model.stack import Stack
 from normexp.model.variant import Trace
 from normexp.norms import Norm
 from normexp.norms.norm import at_least_float32
-from normexp.probes.context import unchanged_buffers
 
 EMBEDDING = "embedding"  # the part that comes from no site
 Call = tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]  # a norm's input, its output, and its linear map

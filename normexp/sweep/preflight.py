@@ -42,6 +42,11 @@ def check_buildable(config: Config, set_keys: Collection[str]) -> None:
         _check_norm(config, chosen="norm" in groups)
     if config.addon and ({"addon", "variant", "optimizer"} & groups or config.config_dirs):
         _check_add_ons(config)
+    if config.training.activation_checkpointing and not all(each.separate_layers for each in _variants(config)):
+        raise ConfigError(
+            f"training.activation_checkpointing cannot be used with variant={config.variant.name}: its layers share "
+            "more than the stream"
+        )
     if not config.model.feed_forward:
         _check_without_feed_forward(config, set_keys)
     if "data" in groups or {"training.batch_tokens", "model.max_length", "experiment"} & set(set_keys):

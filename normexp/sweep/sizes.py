@@ -23,7 +23,10 @@ def memory(config: Config) -> int:
     size = config.model
     encoder, decoder = depths(config)
     per_token = 14 * size.width + 3 * size.feed_forward  # of what one layer keeps for its backward
-    kept = config.training.batch_tokens * (encoder + 1.5 * decoder) * per_token
+    layers = encoder + 1.5 * decoder
+    kept = config.training.batch_tokens / config.training.accumulate * layers * per_token
+    if config.training.activation_checkpointing:  # the stream before every layer, and the activations of one
+        kept = kept / layers + config.training.batch_tokens / config.training.accumulate * layers * size.width
     return round(SLACK * FLOAT * (4 * parameters(config) + kept))
 
 
@@ -49,7 +52,8 @@ def memory_advice(config: Config) -> str:
     """What a run needs and what to change where memory is short."""
     return (
         f"the run needs about {gigabytes(memory(config))} and this machine has {gigabytes(machine_memory())}; "
-        "reduce training.batch_tokens, depth or model.width, or run fewer at a time with --jobs"
+        "reduce training.batch_tokens, depth or model.width, run fewer at a time with --jobs, or set "
+        "training.activation_checkpointing=true"
     )
 
 

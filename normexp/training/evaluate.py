@@ -35,7 +35,7 @@ def losses(model: Model, batches: Iterable[Batch], device: torch.device) -> dict
     model.eval()
     translates = isinstance(model, Translator)
     sums: dict[str, Tensor | float] = {"nll": 0.0, "right": 0.0, "permuted_nll": 0.0}
-    count = 0
+    count: int | Tensor = 0
     for on_host in batches:
         batch = on_host.to(device)
         scores = logits(model, batch)
@@ -46,7 +46,7 @@ def losses(model: Model, batches: Iterable[Batch], device: torch.device) -> dict
             sums["permuted_nll"] += cross_entropy(logits(model, other), other.labels) * batch.tokens
         count += batch.tokens
     model.train()
-    mean = {name: float(value) / count for name, value in sums.items()}
+    mean = {name: float(value) / float(count) for name, value in sums.items()}
     if not translates:
         del mean["permuted_nll"]
     mean["token_accuracy" if isinstance(model, LanguageModel) else "accuracy"] = mean.pop("right")

@@ -75,14 +75,20 @@ class Trainer:
 
     def backward(self, batch: Batch) -> Tensor:
         """Gradients of the batch's loss, in .grad; returns the unsmoothed loss, on the device."""
-        scores = self._logits(self.forward, batch)
-        nll = cross_entropy(scores, batch.labels)
-        smoothing = self.config.training.label_smoothing
-        loss = cross_entropy(scores, batch.labels, smoothing) if smoothing else nll
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        parts = batch.parts(self.config.training.accumulate)
+        losses = [self._backward(part, part.tokens / batch.tokens, number) for number, part in enumerate(parts)]
         self.scaler.unscale_(self.optimizer)
-        return nll.detach()
+        return torch.stack(losses).sum()
+
+    def _backward(self, part: Batch, share: float | Tensor, number: int) -> Tensor:
+        """Add the gradients of a part of a batch; returns its part of the loss. share: of the batch's labels."""
+        scores = self._logits(self.forward, part, part=number)
+        nll = cross_entropy(scores, part.labels)
+        smoothing = self.config.training.label_smoothing
+        loss = cross_entropy(scores, part.labels, smoothing) if smoothing else nll
+        self.scaler.scale(loss * share).backward()
+        return nll.detach() * share
 
     def update(self) -> None:
         """Clip the gradients and take the optimizer's step."""
@@ -133,9 +139,12 @@ class Trainer:
         for group, peak in zip(self.optimizer.param_groups, self.peak_rates, strict=True):
             group["lr"] = peak * factor
 
-    def _logits(self, model: Any, batch: Batch, **more: Any) -> Tensor:
-        """The forward of the step that comes next: with its dropout, its constants, its precision."""
-        torch.manual_seed(fold_in(self.config.seed, "dropout", self.done + 1))
+    def _logits(self, model: Any, batch: Batch, part: int = 0, **more: Any) -> Tensor:
+        """The forward of the step that comes next: with its dropout, its constants, its precision.
+
+        part: its number, from 0, where a batch is in parts, which drop different activations.
+        """
+        torch.manual_seed(fold_in(self.config.seed, "dropout", self.done + 1, *([part] if part else [])))
         for stack in model.stacks:
             stack.on_step_begin(self.done + 1)
         amp = self.config.training.amp

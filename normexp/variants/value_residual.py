@@ -42,6 +42,7 @@ class ValueResidual(PreLN):
     equation = "x ← x + F(LN(x)), in layer l > 1 with ½V₁ + ½V_l as the values of attention; LN at the end"
     paper = "zhou2024"
     verified = "authors' code, x-transformers; cross-attention as in x-transformers"
+    separate_layers = False
 
     def __init__(self, shape: StackShape, make_norm: MakeNorm, *, share: float = 0.5) -> None:
         super().__init__(shape, make_norm)

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from normexp.data.corpus import load_corpus
-from normexp.probes.context import distances, unchanged_buffers
+from normexp.model.buffers import unchanged_buffers
+from normexp.probes.context import distances
 from normexp.training.trainer import Trainer
 from tests.support.runs import tiny_config
 from tests.support.steps import take_step

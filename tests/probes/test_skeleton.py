@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from normexp.config.compose import Composer
+from normexp.model.buffers import unchanged_buffers
 from normexp.norms import Norm, PowerNorm
-from normexp.probes.context import unchanged_buffers
 from normexp.probes.skeleton import EMBEDDING, Skeleton
 from tests.support import golden
 

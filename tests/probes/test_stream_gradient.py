@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from normexp.data.corpus import load_corpus
-from normexp.probes.context import unchanged_buffers
+from normexp.model.buffers import unchanged_buffers
 from normexp.probes.stream_gradient import StreamGradient
 from normexp.training.evaluate import cross_entropy, logits
 from normexp.training.trainer import Trainer

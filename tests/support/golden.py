@@ -110,11 +110,12 @@ def gradient_norms(model: Any) -> dict[str, float]:
 
 
 @precision(torch.float64)
-def numbers(variant: str, config_dirs: Sequence[str] = ()) -> Numbers:
+def numbers(variant: str, config_dirs: Sequence[str] = (), device: str = "cpu") -> Numbers:
     """Raises ConfigError where a variant cannot be built or does not stay finite."""
     found = {}
     for task in Composer("train", config_dirs).options("task"):
-        trainer = trainer_of(tiny_run(variant, task, config_dirs=config_dirs))
+        config = tiny_run(variant, task, config_dirs=config_dirs)
+        trainer = trainer_of(with_values(config, training={"device": device}))
         seen = [
             take_step(trainer, batch, lambda context: gradient_norms(context.model))
             for batch in islice(trainer.data(), STEPS)

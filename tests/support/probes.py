@@ -11,7 +11,8 @@ from torch import Tensor
 
 from normexp.data.batches import Batch
 from normexp.data.corpus import load_corpus
-from normexp.probes.context import ProbeContext, unchanged_buffers
+from normexp.model.buffers import unchanged_buffers
+from normexp.probes.context import ProbeContext
 from normexp.probes.probe import Probe
 from normexp.training.trainer import Trainer
 from tests.support.configs import config_of

@@ -15,6 +15,7 @@ from normexp.records.folder import RunFolder
 from normexp.sweep.worker import execute
 from normexp.training import evaluate
 from normexp.training.trainer import Trainer
+from tests.support import golden
 from tests.support.configs import with_values
 from tests.support.probes import trainer_of
 from tests.support.runs import tiny_config
@@ -254,3 +255,26 @@ def test_schedule_scales_the_rate_of_every_parameter_group():
     assert [group["lr"] for group in one.optimizer.param_groups] == [pytest.approx(0.1 / 4), 0.0]
     for name, parameter in one.model.named_parameters():
         assert torch.equal(parameter, before[name]) == ("feed_forward" in name or parameter.grad.count_nonzero() == 0)
+
+
+@pytest.mark.parametrize("task", ["translation", "classification", "language_modelling"])
+@pytest.mark.parametrize("parts", [3, 1000])
+def test_a_batch_in_parts_is_the_same_step(task, parts):
+    """Parts have unequal numbers of labels, and there are never more of them than examples."""
+    with golden.precision(torch.float64):
+        whole = golden.trainer_of(golden.tiny_run("pre_ln", task))
+        config = with_values(whole.config, training={"accumulate": parts, "label_smoothing": 0.1})
+        whole.config = with_values(whole.config, training={"label_smoothing": 0.1})
+        split = golden.trainer_of(config)
+        batch = next(whole.data())
+        losses = [take_step(trainer, batch)[0] for trainer in (whole, split)]
+    torch.testing.assert_close(*losses)
+    torch.testing.assert_close(*([p.grad for p in trainer.model.parameters()] for trainer in (whole, split)))
+
+
+def test_parts_drop_different_activations():
+    trainer = trainer_of("training.accumulate=2", "model.dropout=0.5")
+    batch = next(trainer.data())
+    first, second = (trainer._logits(trainer.model, batch, part=part) for part in (0, 1))
+    assert not torch.equal(first, second)
+    assert torch.equal(first, trainer._logits(trainer.model, batch))
