@@ -78,7 +78,7 @@ def answer(model: Model, corpus: Corpus, question: Question) -> Answer:
     decode, device = corpus.vocabulary.decode, torch.device("cpu")
     if isinstance(model, LanguageModel) and not isinstance(model, Translator):
         most = min(question.most, model.embedding.max_length - length)
-        text = decode(continued(model, question.ids, most, device))
+        text = decode(continued(model, [question.ids], most, device)[0])
         return Answer(text, text == question.expected)
     source = torch.tensor([[*question.ids, EOS]])
     if isinstance(model, Translator):

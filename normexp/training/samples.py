@@ -29,7 +29,7 @@ def samples(
     if isinstance(model, Translator):
         written = _translations(model, corpus, examples, tokens, device)
     elif isinstance(model, LanguageModel):
-        written = [_continuation(model, corpus, example, device) for example in examples[:FEW]]
+        written = _continuations(model, corpus, examples[:FEW], device)
     else:
         written = _classes(model, corpus, examples[:FEW], tokens, device)
     model.train()
@@ -50,26 +50,34 @@ def _translations(
     return found
 
 
-def _continuation(model: LanguageModel, corpus: Corpus, example: Example, device: torch.device) -> Sample:
-    """The first half of a text, at most PROMPT tokens, continued by the most probable token each time."""
-    assert isinstance(example.target, list)
-    read = max(1, min(PROMPT, len(example.target) // 2))
-    end = min(len(example.target), 2 * read)
-    written = continued(model, example.target[:read], end - read, device)
-    decode = corpus.vocabulary.decode
-    return Sample(decode(example.target[:read]), decode(example.target[read:end]), decode(written))
+def _continuations(
+    model: LanguageModel, corpus: Corpus, examples: Sequence[Example], device: torch.device
+) -> list[Sample]:
+    """The first half of every text, at most PROMPT tokens, continued by the most probable token each time."""
+    decode, found = corpus.vocabulary.decode, {}
+    read = [max(1, min(PROMPT, len(example.target) // 2)) for example in examples]  # type: ignore[arg-type]
+    for size in set(read):  # texts of one size make one batch
+        rows = [row for row, count in enumerate(read) if count == size]
+        texts: list[list[int]] = [examples[row].target for row in rows]  # type: ignore[misc]
+        written = continued(model, [text[:size] for text in texts], size, device)
+        for row, text, words in zip(rows, texts, written, strict=True):
+            end = min(len(text), 2 * size)
+            found[row] = Sample(decode(text[:size]), decode(text[size:end]), decode(words[: end - size]))
+    return [found[row] for row in range(len(examples))]
 
 
 @torch.no_grad()
-def continued(model: LanguageModel, ids: Sequence[int], most: int, device: torch.device) -> list[int]:
-    """What follows a text: the most probable token each time, up to <eos>, `most` tokens at most."""
-    text = torch.tensor([[BOS, *ids]], device=device)
+def continued(model: LanguageModel, texts: Sequence[Sequence[int]], most: int, device: torch.device) -> list[list[int]]:
+    """What follows texts of one length: the most probable token each time, up to <eos>, `most` tokens at most."""
+    begun = torch.tensor([[BOS, *text] for text in texts], device=device)
+    whole = begun
     for _ in range(most):
-        word = model(None, None, text, target_mask=torch.ones_like(text, dtype=torch.bool))[:, -1].argmax(dim=-1)
-        text = torch.cat([text, word[:, None]], dim=1)
-        if word.item() == EOS:
+        scores = model(None, None, whole, target_mask=torch.ones_like(whole, dtype=torch.bool))
+        whole = torch.cat([whole, scores[:, -1:].argmax(dim=-1)], dim=1)
+        if bool((whole[:, begun.shape[1] :] == EOS).any(dim=1).all()):
             break
-    return text[0, 1 + len(ids) :].tolist()
+    written = whole[:, begun.shape[1] :].tolist()
+    return [words[: words.index(EOS) + 1] if EOS in words else words for words in written]
 
 
 def _classes(

@@ -34,18 +34,19 @@ def test_a_continuation_is_the_most_probable_text() -> None:
     model, corpus, examples = made("task=language_modelling", "data=cldr_dates", "data.pairs=300")
     found = samples(model, corpus, examples, 400, CPU)
     assert len(found) == FEW
-    one, ids = found[0], examples[0].target
-    read = min(PROMPT, len(ids) // 2)
     decode = corpus.vocabulary.decode
-    assert one.given == decode(ids[:read])
-    assert one.expected == decode(ids[read : 2 * read])
     model.eval()
-    text = [1, *ids[:read]]
-    for _ in range(read):
-        text.append(int(model(None, None, torch.tensor([text]))[0, -1].argmax()))
-        if text[-1] == EOS:
-            break
-    assert one.written == decode(text[1 + read :])
+    for one, example in zip(found, examples, strict=False):
+        ids = example.target
+        read = min(PROMPT, len(ids) // 2)
+        assert one.given == decode(ids[:read])
+        assert one.expected == decode(ids[read : 2 * read])
+        text = [1, *ids[:read]]
+        for _ in range(read):
+            text.append(int(model(None, None, torch.tensor([text]))[0, -1].argmax()))
+            if text[-1] == EOS:
+                break
+        assert one.written == decode(text[1 + read :])
 
 
 @pytest.mark.parametrize("norm", ["layer_norm", "batch_norm"])
