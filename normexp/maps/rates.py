@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 FIRST = (-1, 0, 1)
 FARTHEST = 5  # octaves from the start, each way
-WITHOUT_HOPE = (-3, 2)  # as far as rates are tried where no run learns anything
+WITHOUT_HOPE = (-3, 2)  # rates that are all tried before a point counts as one where no run learns anything
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,9 @@ def next_rates(tried: Mapping[int, Tried], margin: float = 0.0) -> list[int]:
     if not tried:
         return list(FIRST)
     low, high = min(tried), max(tried)
-    if not any(run.learned for run in tried.values()):
-        return [k for k in (low - 1, high + 1) if WITHOUT_HOPE[0] <= k <= WITHOUT_HOPE[1]]
+    ends = [k for k in (low - 1, high + 1) if WITHOUT_HOPE[0] <= k <= WITHOUT_HOPE[1]]
+    if ends and not any(run.learned for run in tried.values()):
+        return ends
     k = best(tried)
     ends = []
     if low > -FARTHEST and (k == low or (margin and usable(tried, low, margin))):

@@ -43,9 +43,15 @@ def test_a_high_rate_that_diverges_moves_the_search_down():
 
 
 def test_where_nothing_learns_six_rates_are_enough():
-    tried = search(lambda k: 3.0 + 0.001 * k, learned=lambda k: False)
+    tried = search(lambda k: 3.0 + 0.001 * abs(k), learned=lambda k: False)
     assert sorted(tried) == [-3, -2, -1, 0, 1, 2]
     assert window(tried, margin=1.0) == 0
+
+
+def test_and_more_where_the_lowest_loss_is_at_an_end():
+    tried = search(lambda k: 3.0 + 0.001 * abs(k + 4), learned=lambda k: False)
+    assert sorted(tried) == [-5, -4, -3, -2, -1, 0, 1, 2]
+    assert interior(tried)
 
 
 def test_learning_counts_before_a_lower_loss():
