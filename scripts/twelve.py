@@ -1,0 +1,194 @@
+"""The map of twelve variants on docstrings, from run folders that may come from several machines.
+
+    python scripts/twelve.py make               makes the whole map here (resumable; about five hours of one core)
+    python scripts/twelve.py finish FOLDER      trains the final seeds that the map in FOLDER lacks, at its best rates
+    python scripts/twelve.py publish FOLDER …   tables, figures and page from the runs in these folders
+    python scripts/twelve.py draw               figures and page again, from the published tables
+
+What was expected of it is in results/reference/METHOD.md.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from normexp.maps import numbers
+from normexp.maps.report import TITLE
+from normexp.maps.survey import TUNING_SEED
+from normexp.records.provenance import origins
+from normexp.views import formatting, style
+from normexp.views.markdown import table as markdown_table
+from normexp.views.rate_map import ranking, rate_map
+from normexp.views.runs import load_runs
+
+REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference" / "map"
+VARIANTS = (
+    *("post_ln", "pre_ln", "no_residual", "admin", "deep_norm", "b2t"),
+    *("sandwich", "res_post_norm", "resi_dual", "mix_ln", "re_zero", "layer_norm_scaling"),
+)
+DEPTHS = (3, 6, 12, 24)
+SEEDS = 5
+TRAINING = (
+    *("task=language_modelling", "steps=400", "probe.every=0"),
+    *("record.evaluate_every=400", "record.checkpoint_every=400"),
+)
+GRID = [f"variant={','.join(VARIANTS)}", f"depth={','.join(map(str, DEPTHS))}", *TRAINING]
+SETTINGS = (
+    "xavier_uniform init · layer_norm · tiny · docstrings · 400 steps · warm-up 10 % · schedule wsd · n = 5 seeds"
+)
+UNIT = "nats per token"
+FLAT = 0.2  # the margin of exponents, see METHOD.md
+
+
+def normexp(*words: str) -> None:
+    subprocess.run([sys.executable, "-m", "normexp", *words], check=True)
+
+
+def finish(folder: Path, jobs: int) -> None:
+    """Train the missing seeds of every point of which all rates were searched, the deepest first."""
+    found = numbers.points(load_runs(folder))
+    for _, point in found[found["n"] < SEEDS].sort_values("depth", ascending=False).iterrows():
+        name = f"{folder.name}-{point['variant']}-{point['depth']}"
+        grid = [f"variant={point['variant']}", f"depth={point['depth']}", f"lr={point['lr']:g}"]
+        normexp("sweep", *grid, f"seed=range({SEEDS})", *TRAINING, "--name", name, "--jobs", str(jobs))
+
+
+def publish(folders: list[Path]) -> None:
+    """Write the tables: what was searched on seed 100, and the final seeds at the best rate."""
+    runs = pd.concat([load_runs(folder) for folder in folders], ignore_index=True)
+    runs = runs[runs["state"] == "completed"].drop_duplicates(["variant", "depth", "lr", "seed"])
+    runs = runs.drop(columns="training.device").reset_index(drop=True)
+    points = numbers.points(runs)
+    REFERENCE.mkdir(parents=True, exist_ok=True)
+    tables = {"points": points, "variants": numbers.variants(points), "runs": numbers.losses(runs)}
+    for name, frame in tables.items():
+        frame.to_csv(REFERENCE / f"{name}.csv", index=False, lineterminator="\n", float_format="%.6g")
+    made = origins(map(Path, runs["folder"]))
+    (REFERENCE / "origin.json").write_text(json.dumps(made, indent=1) + "\n")
+    draw()
+
+
+def claims(points: pd.DataFrame, variants: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Name, what was measured and verdict of every planned claim."""
+    at = points.set_index(["variant", "depth"])
+    of = variants.set_index("variant")
+    found = []
+    for name, variant, low, high in (
+        ("post-rate-falls", "post_ln", float("-inf"), 0.0),
+        ("deep-norm-rate-flat", "deep_norm", -FLAT, FLAT),
+    ):
+        slope = of.loc[variant]
+        if slope["drift"] != slope["drift"]:
+            found.append((name, "fewer than three depths train", "cannot be tested"))
+            continue
+        inside = low <= slope["drift_low"] and slope["drift_high"] <= high
+        outside = slope["drift_high"] < low or slope["drift_low"] > high
+        measured = f"slope {slope['drift']:.2f} [{slope['drift_low']:.2f}, {slope['drift_high']:.2f}]"
+        found.append((name, measured, "holds" if inside else "does not hold" if outside else "cannot tell"))
+    for name, variant, trains in (
+        ("pre-24-trains", "pre_ln", True),
+        ("deep-norm-24-trains", "deep_norm", True),
+        ("admin-24-trains", "admin", True),
+        ("post-24-fails", "post_ln", False),
+    ):
+        point = at.loc[(variant, 24)]
+        if not point["interior"]:
+            found.append((name, f"{point['outcomes']}, at a rate on the edge of those tried", "cannot be tested"))
+            continue
+        found.append((name, point["outcomes"], "holds" if (point["trained"] >= 0.5) == trains else "does not hold"))
+    return found
+
+
+def draw() -> None:
+    """The figures and the page, from nothing but the tables."""
+    points, variants, runs = (pd.read_csv(REFERENCE / f"{name}.csv") for name in ("points", "variants", "runs"))
+    with style.context():
+        about = {"settings": SETTINGS, "unit": UNIT}
+        rates = rate_map(runs[runs["seed"] == TUNING_SEED], points, title=TITLE, **about)
+        style.save(rates, REFERENCE / "figures" / "rates")
+        at_best = ranking(points, title="Twelve variants at their best learning rates", **about)
+        style.save(at_best, REFERENCE / "figures" / "ranking")
+    (REFERENCE / "map.md").write_text(page(points, variants, runs))
+
+
+def page(points: pd.DataFrame, variants: pd.DataFrame, runs: pd.DataFrame) -> str:
+    wide = points.assign(
+        cell=[
+            f"{p.loss:.3f} [{p.low:.3f}, {p.high:.3f}] at {formatting.number(p.lr)}{'' if p.interior else ' (edge)'}, "
+            f"{p.outcomes}"
+            if p.n
+            else "–"
+            for p in points.itertuples()
+        ]
+    ).pivot(index="variant", columns="depth", values="cell")
+    slopes = [
+        "–" if row.drift != row.drift else f"{row.drift:.2f} [{row.drift_low:.2f}, {row.drift_high:.2f}]"
+        for row in variants.itertuples()
+    ]
+    last = points["depth"].max()
+    order = points[points["depth"] == last].sort_values("loss")["variant"]
+    lines = [
+        "# Twelve variants, each at its best learning rate",
+        "",
+        f"`normexp map {' '.join(GRID)}`",
+        "",
+        f"Docstrings, {SETTINGS.partition('docstrings · ')[2]}, width 64. Validation loss in {UNIT}, mean over five "
+        f"fresh seeds with its 95 % interval, at the best rate of each variant and depth; rates are a factor 2 apart "
+        f"and were chosen on seed {TUNING_SEED}. It took {len(runs)} runs and {int(runs['step'].sum()):,} steps. The "
+        "search and most seeds from depth 6 on ran on a GPU, the other seeds on a CPU ([origin.json](origin.json)).",
+        "",
+        "A run of the search that was still stuck after half its steps was ended there. At the edge of the rates are "
+        "points of which every rate was given up in this way, although fresh seeds at the same rate leave the plateau "
+        "later: these are no best rates.",
+        "",
+        "![Loss at every rate and depth](figures/rates.png)",
+        "![The variants at their best rates](figures/ranking.png)",
+        "",
+        markdown_table(
+            ["variant", *(f"depth {depth}" for depth in wide.columns)],
+            ([name, *map(str, wide.loc[name])] for name in order),
+        ),
+        "The slope of the best rate, d ln lr / d ln depth, over the depths that train, with its 95 % interval; "
+        "depth₅₀, where the share of seeds that train passes one half (inf: beyond the deepest); and the window of "
+        "usable rates in octaves, the narrowest over these depths:",
+        "",
+        markdown_table(
+            ["variant", "slope", "depth₅₀", "window"],
+            (
+                [row.variant, slope, f"{row.depth50:.0f}", "–" if row.window != row.window else f"{row.window:.0f}"]
+                for row, slope in zip(variants.itertuples(), slopes, strict=True)
+            ),
+        ),
+        "What was expected ([windows](../METHOD.md), committed before the runs):",
+        "",
+        markdown_table(["claim", "measured", "verdict"], claims(points, variants)),
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("action", choices=("make", "finish", "publish", "draw"))
+    parser.add_argument("folders", nargs="*", type=Path)
+    parser.add_argument("--jobs", type=int, default=0)
+    given = parser.parse_args()
+    if given.action == "make":
+        normexp("map", *GRID, "--name", "twelve", "--jobs", str(given.jobs))
+        publish([Path(os.environ.get("NORMEXP_RESULTS", "results"), "twelve")])
+    elif given.action == "finish":
+        finish(given.folders[0], given.jobs)
+    elif given.action == "publish":
+        publish(given.folders)
+    else:
+        draw()
+
+
+if __name__ == "__main__":
+    main()
