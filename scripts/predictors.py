@@ -51,7 +51,7 @@ class Measure:
 
 def last(name: str) -> Callable[[Mapping[str, pd.DataFrame]], float]:
     """The value of the last row of a statistic, which is that of the whole stack or of its last layer."""
-    return lambda rows: float(rows[name].sort_values("layer")["value"].iloc[-1])
+    return lambda rows: float(rows[name].sort_values("layer", kind="stable")["value"].iloc[-1])
 
 
 def slope(rows: Mapping[str, pd.DataFrame]) -> float:
