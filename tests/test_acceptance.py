@@ -106,5 +106,13 @@ def test_a_run_that_two_sweeps_have_trained_counts_once(tmp_path, monkeypatch):
     monkeypatch.setattr("normexp.runs", lambda folder: pd.concat([found, found]))
     write = acceptance["write"]
     monkeypatch.setitem(write.__globals__, "REFERENCE", tmp_path)
-    write(tmp_path, "docstrings", 3)
+    write([tmp_path], "docstrings", 3)
     assert len(pd.read_csv(tmp_path / "docstrings.csv")) == len(found)
+
+
+def test_variants_at_rates_of_their_own_are_sweeps_of_their_own():
+    assert len(acceptance["sweeps"]("docstrings", 3)) == 1
+    lines = acceptance["sweeps"]("docstrings_tuned", 3)
+    assert len(lines) == 2 * len(VARIANTS)
+    assert all(sum(word.startswith("lr=") for word in line) == 1 for line in lines)
+    assert "seed=range(101,104)" in lines[0]
