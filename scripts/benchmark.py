@@ -25,7 +25,9 @@ from normexp.data.corpus import load_corpus
 from normexp.model.variant import Context
 from normexp.probes.probe import Probe
 from normexp.probes.probe_set import ProbeSet
+from normexp.studies.statistics import r_squared
 from normexp.sweep.plan import plan
+from normexp.training.evaluate import logits
 from normexp.training.trainer import Trainer
 
 TOKENS, STEPS, LR = 16, 20, "1e-4"
@@ -151,6 +153,69 @@ def probes(depth: int = 18) -> bool:
             seconds = statistics.median(times)
             print(f"| {name} | {seconds:.2f} | {seconds / statistics.median(off):.1f} |", flush=True)
     return slower["on"] <= 1.02
+
+
+@section
+def recompute(depth: int = 1000) -> bool:
+    """Activation checkpointing at 1,000 layers: at most a tenth of the activations are kept, at what price in time.
+
+    An encoder that classifies, one batch of 16 tokens. Bytes are those that autograd keeps for the backward, without
+    the parameters.
+    """
+    line = ["task=classification", "variant=pre_ln", f"depth={depth}", "training.device=cpu", "data.phrases=40"]
+    trainers = [_trainer([*line, f"training.activation_checkpointing={on}"]) for on in ("false", "true")]
+    source, label = torch.randint(4, 20, (1, TOKENS)), torch.zeros(1, dtype=torch.int64)
+    batch = Batch(source, None, None, label, 1)
+    plain, again = (kept_bytes(trainer, batch) for trainer in trainers)
+    times = in_turn(*(lambda trainer=trainer: _step(trainer, batch) for trainer in trainers), rounds=5)
+    slower = ratio(times[1], times[0])
+    print(f"\n### Activation checkpointing at {depth:,} layers (width 64, {TOKENS} tokens)\n")
+    print("| | activations kept | s per step |\n|---|---|---|")
+    print(f"| off | {plain / 2**20:.1f} MiB | {statistics.median(times[0]):.2f} |")
+    print(f"| on | {again / 2**20:.1f} MiB | {statistics.median(times[1]):.2f} |")
+    print(f"| on / off | {again / plain:.3f} | {slower:.2f} |", flush=True)
+    return again <= 0.1 * plain
+
+
+@section
+def depths(depth: int = 1000) -> bool:
+    """Time of a step and activations in depth, from 6 to 1,000 layers: a + b · depth."""
+    counts = [each for each in (6, 12, 25, 50, 100, 200, 400, 1000) if each <= depth]
+    source, label = torch.randint(4, 20, (1, TOKENS)), torch.zeros(1, dtype=torch.int64)
+    batch = Batch(source, None, None, label, 1)
+    line = ["task=classification", "variant=pre_ln", "training.device=cpu", "data.phrases=40"]
+    trainers = [_trainer([*line, f"depth={each}"]) for each in counts]
+    times = in_turn(*(lambda trainer=trainer: _step(trainer, batch) for trainer in trainers), rounds=7)
+    seconds, kept = [min(each) for each in times], [kept_bytes(trainer, batch) for trainer in trainers]
+    print(f"\n### A step in depth (width 64, {TOKENS} tokens, the fastest of 7)\n")
+    print("| layers | s per step | activations kept |\n|---|---|---|")
+    for count, second, size in zip(counts, seconds, kept, strict=True):
+        print(f"| {count:,} | {second:.4f} | {size / 2**20:.2f} MiB |")
+    fits = [r_squared(counts, seconds), r_squared(counts, kept)]
+    print(f"| R² of a straight line | {fits[0]:.5f} | {fits[1]:.5f} |", flush=True)
+    return min(fits) > 0.999
+
+
+def _trainer(overrides: list[str]) -> Trainer:
+    config = one_config([*overrides, "steps=1000"])
+    return Trainer(config, load_corpus(config.data))
+
+
+def kept_bytes(trainer: Trainer, batch: Batch) -> int:
+    """What autograd keeps of a forward for the backward, without the parameters."""
+    parameters = {p.untyped_storage().data_ptr() for p in trainer.model.parameters()}
+    sizes: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in parameters:
+            sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        scores = logits(trainer.model, batch)
+    assert scores.requires_grad
+    return sum(sizes.values())
 
 
 def in_turn(*actions: Callable[[], Any], rounds: int) -> list[list[float]]:

@@ -99,7 +99,7 @@ class Training:
         later=True,
     )
     activation_checkpointing: bool = key(
-        False, "compute a layer's activations again in the backward: less memory, a third more time", identity=False
+        False, "compute a layer's activations again in the backward: less memory, more time", identity=False
     )
     compile: bool = key(False, "run the model through torch.compile (slow to start, faster on GPUs)")
     threads: int = key(1, "CPU threads per run; sweeps use several processes instead", ge=1, identity=False)

@@ -1,7 +1,7 @@
 """A stack of layers: builds the sub-layers and passes them to its variant, layer by layer."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from normexp.model.add_on import AddOn
 from normexp.model.attention import Attention
+from normexp.model.buffers import with_buffers
 from normexp.model.feed_forward import FeedForward
 from normexp.model.recompute import recomputed
 from normexp.model.variant import Context, Site, StackShape, Trace, Variant
@@ -99,6 +100,11 @@ class Stack(nn.Module):
         for add_on in self.add_ons.values():
             add_on.on_step_begin(step)  # type: ignore[operator]
 
+    @cached_property
+    def _counting(self) -> list[list[nn.Module]]:
+        """The modules with buffers, such as running statistics, by layer."""
+        return [[module for site in sites for module in with_buffers(site)] for sites in self.sites_by_layer]
+
     @property
     def sites(self) -> list[Site]:
         """All sites, in the order in which the forward reaches them."""
@@ -118,10 +124,11 @@ class Stack(nn.Module):
             self.context.capture(f"{self.shape.stack}/input", x)
             stream = self.variant.start_stream(x)
             self.context.capture(f"{self.shape.stack}/stream", self.variant.main_stream(stream))
-            for sites in self.sites_by_layer:
-                if self.recompute and trace is None and torch.is_grad_enabled():
+            again = self.recompute and trace is None and torch.is_grad_enabled()
+            for number, sites in enumerate(self.sites_by_layer):
+                if again:
                     layer = partial(self.layer, sites=sites)
-                    stream = recomputed(layer, stream, self.context, nn.ModuleList(sites))
+                    stream = recomputed(layer, stream, self.context, self._counting[number])
                 else:
                     stream = self.layer(stream, sites)
             return self.context.capture(f"{self.shape.stack}/output", self.variant.finish_stream(stream))
