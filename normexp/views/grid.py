@@ -122,8 +122,10 @@ def panels(rows: int, columns: int, row_height: float, shared: bool = True) -> t
 
 
 def per_row(count: int) -> int:
-    """The number of panels in one row, for `count` panels: few large ones or many small ones."""
-    return min(count, 3 if count <= 6 else 5)
+    """Panels in one row, of `count` in all: few large ones or many small ones, in full rows where that can be."""
+    if count <= 6:
+        return min(count, 3)
+    return 4 if count % 4 == 0 and count % 5 else 5
 
 
 def add_titles_and_legend(figure: Figure, title: str, settings: str, caption: str, handles: Sequence[Artist]) -> None:
