@@ -138,9 +138,9 @@ def test_a_single_value_is_drawn(log: bool, value: float) -> None:
     assert fields(post)[0, 0] == ("T\n✕" if np.isnan(value) else f"T\n{value:.2g}")
 
 
-@pytest.mark.parametrize(("count", "per_row"), [(3, 3), (5, 3), (6, 3), (7, 5), (12, 4)])
+@pytest.mark.parametrize(("count", "per_row"), [(3, 3), (5, 3), (6, 3), (7, 5), (8, 4)])
 def test_many_panels_are_in_several_rows(count: int, per_row: int) -> None:
-    names = ["post_ln", "pre_ln", "admin", "b2t", "deep_norm", "t5", "plain"][:count]
+    names = ["post_ln", "pre_ln", "admin", "b2t", "deep_norm", "t5", "plain", "keel"][:count]
     figure, panels = drawn(rows(variant=names))
     assert [axis.get_title(loc="left") for axis in panels] == names
     heights = [round(axis.get_position().y0, 3) for axis in panels]
