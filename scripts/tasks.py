@@ -24,7 +24,7 @@ from normexp.views import style
 from normexp.views.line_plot import line_plot
 
 REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference" / "tasks"
-GRID = ("variant=post_ln,pre_ln,no_residual,b2t", "depth=2,6,12")
+GRID = ("variant=post_ln,pre_ln,no_residual,b2t", "depth=2,6,12", "training.stop_stuck=50%")
 TASKS = {
     "docstrings": ("task=language_modelling", "steps=400"),
     "digits": ("task=classification", "data=digits", "steps=300"),

@@ -22,11 +22,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from normexp.maps import numbers
 from normexp.maps.report import TITLE
 from normexp.maps.survey import TUNING_SEED
+from normexp.records.outcome import final_loss, is_stuck
 from normexp.records.provenance import origins
 from normexp.views import formatting, style
 from normexp.views.markdown import table as markdown_table
 from normexp.views.rate_map import ranking, rate_map
-from normexp.views.runs import load_runs
+from normexp.views.runs import load_runs, load_table
 
 REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference" / "map"
 VARIANTS = (
@@ -39,11 +40,12 @@ TRAINING = (
     *("task=language_modelling", "steps=400", "probe.every=0"),
     *("record.evaluate_every=400", "record.checkpoint_every=400"),
 )
-GRID = [f"variant={','.join(VARIANTS)}", f"depth={','.join(map(str, DEPTHS))}", *TRAINING]
+GRID = [f"variant={','.join(VARIANTS)}", f"depth={','.join(map(str, DEPTHS))}", *TRAINING, "training.stop_stuck=50%"]
 SETTINGS = (
     "xavier_uniform init · layer_norm · tiny · docstrings · 400 steps · warm-up 10 % · schedule wsd · n = 5 seeds"
 )
 UNIT = "nats per token"
+SHARES = (0.5, 0.6, 0.75)  # of the steps, at which a rule could give up a run that is stuck
 FLAT = 0.2  # the margin of exponents, see METHOD.md
 
 
@@ -70,9 +72,29 @@ def publish(folders: list[Path]) -> None:
     tables = {"points": points, "variants": numbers.variants(points), "runs": numbers.losses(runs)}
     for name, frame in tables.items():
         frame.to_csv(REFERENCE / f"{name}.csv", index=False, lineterminator="\n", float_format="%.6g")
+    rule(runs).to_csv(REFERENCE / "rule.csv", index=False, lineterminator="\n")
     made = origins(map(Path, runs["folder"]))
     (REFERENCE / "origin.json").write_text(json.dumps(made, indent=1) + "\n")
     draw()
+
+
+def rule(runs: pd.DataFrame) -> pd.DataFrame:
+    """Of the runs that were trained to the end: how many were stuck at a share of the steps, and learned later.
+
+    These would have been given up too early by training.stop_stuck at that share.
+    """
+    whole = runs[runs["step"] == runs["steps"]]
+    rows = load_table(whole, "curves", [("statistic", "==", "nll"), ("split", "==", "train")], ("variant",))
+    losses = {folder: part.sort_values("step")["value"].tolist() for folder, part in rows.groupby("folder")}
+    levels = {"blind": float(runs["baseline.blind"].iloc[0])}
+    outcomes = whole.set_index("folder")["outcome"]
+    found = []
+    for share in SHARES:
+        so_far = {folder: final_loss(each[: int(share * len(each))]) for folder, each in losses.items()}
+        stuck = [folder for folder, loss in so_far.items() if is_stuck("language_modelling", loss, levels)]
+        learned = int(outcomes[stuck].isin(["trained", "partial"]).sum())
+        found.append({"share": share, "runs": len(whole), "stuck": len(stuck), "learned_later": learned})
+    return pd.DataFrame(found)
 
 
 def claims(points: pd.DataFrame, variants: pd.DataFrame) -> list[tuple[str, str, str]]:
@@ -108,17 +130,19 @@ def claims(points: pd.DataFrame, variants: pd.DataFrame) -> list[tuple[str, str,
 
 def draw() -> None:
     """The figures and the page, from nothing but the tables."""
-    points, variants, runs = (pd.read_csv(REFERENCE / f"{name}.csv") for name in ("points", "variants", "runs"))
+    names = ("points", "variants", "runs", "rule")
+    points, variants, runs, stopped = (pd.read_csv(REFERENCE / f"{name}.csv") for name in names)
     with style.context():
         about = {"settings": SETTINGS, "unit": UNIT}
         rates = rate_map(runs[runs["seed"] == TUNING_SEED], points, title=TITLE, **about)
         style.save(rates, REFERENCE / "figures" / "rates")
         at_best = ranking(points, title="Twelve variants at their best learning rates", **about)
         style.save(at_best, REFERENCE / "figures" / "ranking")
-    (REFERENCE / "map.md").write_text(page(points, variants, runs))
+    (REFERENCE / "map.md").write_text(page(points, variants, runs, stopped))
 
 
-def page(points: pd.DataFrame, variants: pd.DataFrame, runs: pd.DataFrame) -> str:
+def page(points: pd.DataFrame, variants: pd.DataFrame, runs: pd.DataFrame, stopped: pd.DataFrame) -> str:
+    """The page, from the published tables."""
     wide = points.assign(
         cell=[
             f"{p.loss:.3f} [{p.low:.3f}, {p.high:.3f}] at {formatting.number(p.lr)}{'' if p.interior else ' (edge)'}, "
@@ -164,6 +188,19 @@ def page(points: pd.DataFrame, variants: pd.DataFrame, runs: pd.DataFrame) -> st
             (
                 [row.variant, slope, f"{row.depth50:.0f}", "–" if row.window != row.window else f"{row.window:.0f}"]
                 for row, slope in zip(variants.itertuples(), slopes, strict=True)
+            ),
+        ),
+        "How often the rule that gives up stuck runs would have been wrong, by the share of the steps at which it "
+        "asks, among the runs that were trained to the end:",
+        "",
+        markdown_table(
+            ["asks at", "runs", "stuck there", "of these learned later", "share of all runs"],
+            (
+                [
+                    *(f"{row.share:.0%}", str(row.runs), str(row.stuck), str(row.learned_later)),
+                    f"{row.learned_later / row.runs:.1%}",
+                ]
+                for row in stopped.itertuples()
             ),
         ),
         "What was expected ([windows](../METHOD.md), committed before the runs):",
