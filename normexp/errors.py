@@ -5,6 +5,7 @@ import errno
 INTERRUPTED = "interrupted; run the same command again to resume"  # what such a command ends with
 # What says that the disk will not take the next file either.
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # from file systems of several machines, as they are mounted
 
 
 class ConfigError(ValueError):
@@ -43,6 +44,11 @@ def line_of(error: BaseException, place: int = 0) -> str:
 
 def disk_error(error: OSError) -> str:
     """The error as a sentence if it says that nothing can be written any more; empty for any other."""
+    if error.errno in _NO_LOCKS:
+        return (
+            f"the results cannot be written: their file system has no locks ({error.strerror}), without which two "
+            "commands could train the same run; set results to a folder elsewhere"
+        )
     if error.errno not in _DISK:
         return ""
     where = f" ({error.filename})" if error.filename else ""

@@ -125,6 +125,20 @@ def test_a_disk_that_takes_nothing_ends_the_sweep(number, tmp_path, monkeypatch)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_refused(number, tmp_path, monkeypatch):
+    """Some that several machines share have none; then two commands would train the same run."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, "no locks")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    sweep = plan("sweep", [*TINY, "seed=0,1", f"results={tmp_path}"])
+    with pytest.raises(DiskError, match=r"their file system has no locks \(no locks\).* set results to a folder"):
+        executor.run_sweep(sweep, InProcess())
+    assert {run.status["state"] for run in runs(tmp_path).values()} == {"pending"}
+
+
 def test_a_folder_that_disappears_is_named(tmp_path):
     class Removing(InProcess):
         tries = 0
