@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from normexp.errors import DiskError
+from normexp.errors import DiskError, disk_error
 from normexp.records.folder import RunFolder
 from normexp.sweep import executor
 from normexp.sweep.plan import Sweep, plan
@@ -133,10 +133,13 @@ def test_a_file_system_without_locks_is_refused(number, tmp_path, monkeypatch):
         raise OSError(number, "no locks")
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    sweep = plan("sweep", [*TINY, "seed=0,1", f"results={tmp_path}"])
-    with pytest.raises(DiskError, match=r"their file system has no locks \(no locks\).* set results to a folder"):
-        executor.run_sweep(sweep, InProcess())
-    assert {run.status["state"] for run in runs(tmp_path).values()} == {"pending"}
+    sweep = plan("sweep", [*TINY, "variant=post_ln", f"results={tmp_path}"])
+    sweep.create()
+    with pytest.raises(OSError, match="no locks") as refused:
+        execute(sweep.folders[0].path)
+    assert sweep.folders[0].status["state"] == "pending"
+    sentence = disk_error(refused.value)
+    assert sentence.startswith("the results cannot be written: their file system has no locks (no locks)")
 
 
 def test_a_folder_that_disappears_is_named(tmp_path):
