@@ -11,6 +11,7 @@ What was expected of it is in results/reference/METHOD.md.
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from normexp.cards.numbers import SHIPPED
 from normexp.maps import numbers
 from normexp.maps.report import TITLE
 from normexp.maps.survey import TUNING_SEED
@@ -63,7 +65,7 @@ def finish(folder: Path, jobs: int) -> None:
 
 
 def publish(folders: list[Path]) -> None:
-    """Write the tables: what was searched on seed 100, and the final seeds at the best rate."""
+    """Write the tables: what was searched on seed 100, and the final seeds at the best rate. Cards read two of them."""
     runs = pd.concat([load_runs(folder) for folder in folders], ignore_index=True)
     runs = runs[runs["state"] == "completed"].drop_duplicates(["variant", "depth", "lr", "seed"])
     runs = runs.drop(columns="training.device").reset_index(drop=True)
@@ -72,6 +74,8 @@ def publish(folders: list[Path]) -> None:
     tables = {"points": points, "variants": numbers.variants(points), "runs": numbers.losses(runs)}
     for name, frame in tables.items():
         frame.to_csv(REFERENCE / f"{name}.csv", index=False, lineterminator="\n", float_format="%.6g")
+    for name in ("points", "variants"):
+        shutil.copyfile(REFERENCE / f"{name}.csv", SHIPPED / f"{name}.csv")
     rule(runs).to_csv(REFERENCE / "rule.csv", index=False, lineterminator="\n")
     made = origins(map(Path, runs["folder"]))
     (REFERENCE / "origin.json").write_text(json.dumps(made, indent=1) + "\n")

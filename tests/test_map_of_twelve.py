@@ -1,0 +1,87 @@
+"""The map of twelve variants, and what the start predicts of it: verdicts, and pages that follow from their tables."""
+
+import math
+import runpy
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "results" / "reference"
+twelve = runpy.run_path(str(ROOT / "scripts" / "twelve.py"))
+predictors = runpy.run_path(str(ROOT / "scripts" / "predictors.py"))
+
+
+def a_map(slopes, trained, interior=True):
+    """Points at depth 24 and slopes with their intervals, for the variants of which something was expected."""
+    names = ("post_ln", "pre_ln", "deep_norm", "admin")
+    points = [
+        {"variant": name, "depth": 24, "interior": interior, "outcomes": "some", "trained": trained[name]}
+        for name in names
+    ]
+    columns = ("drift", "drift_low", "drift_high")
+    drifts = [{"variant": name} | dict(zip(columns, slopes.get(name, (math.nan,) * 3), strict=True)) for name in names]
+    return pd.DataFrame(points), pd.DataFrame(drifts)
+
+
+def verdicts(*made):
+    return {name: verdict for name, _, verdict in twelve["claims"](*made)}
+
+
+def test_what_was_expected_holds_where_it_is_so():
+    slopes = {"post_ln": (-1.0, -1.5, -0.5), "deep_norm": (0.0, -0.1, 0.1)}
+    assert set(verdicts(*a_map(slopes, {"post_ln": 0.2, "pre_ln": 1, "deep_norm": 1, "admin": 0.6})).values()) == {
+        "holds"
+    }
+
+
+def test_and_does_not_hold_where_it_is_not():
+    slopes = {"post_ln": (1.0, 0.5, 1.5), "deep_norm": (-1.0, -1.5, -0.5)}
+    assert set(verdicts(*a_map(slopes, {"post_ln": 1, "pre_ln": 0.4, "deep_norm": 0, "admin": 0})).values()) == {
+        "does not hold"
+    }
+
+
+def test_intervals_over_an_edge_and_missing_slopes_are_no_verdict():
+    trained = {"post_ln": 0, "pre_ln": 1, "deep_norm": 1, "admin": 1}
+    found = verdicts(*a_map({"post_ln": (-0.5, -1.5, 0.5)}, trained))
+    assert found["post-rate-falls"] == "cannot tell"
+    assert found["deep-norm-rate-flat"] == "cannot be tested"
+
+
+def test_a_rate_on_the_edge_is_no_best_rate():
+    found = verdicts(*a_map({}, dict.fromkeys(("post_ln", "pre_ln", "deep_norm", "admin"), 1), interior=False))
+    assert set(found.values()) == {"cannot be tested"}
+
+
+@pytest.mark.parametrize(("sign", "mean"), [(1, 1.0), (-1, -1.0)])
+def test_a_measure_that_orders_all_variants_has_tau_1(sign, mean):
+    values = pd.DataFrame({"value": range(8), "loss": range(8)}, index=list("abcdefgh"))
+    assert predictors["pseudo_values"](values, sign) == pytest.approx([mean] * 8)
+
+
+def test_pseudo_values_have_the_jackknife_error():
+    """Their spread is that of τ without one variant, times n − 1."""
+    values = pd.DataFrame({"value": [1, 2, 3, 4, 5, 6], "loss": [2, 1, 4, 3, 6, 5]}, index=list("abcdef"))
+    whole = predictors["tau"](values, 1)
+    without = [predictors["tau"](values.drop(index=name), 1) for name in values.index]
+    assert predictors["pseudo_values"](values, 1) == pytest.approx([6 * whole - 5 * each for each in without])
+
+
+def test_the_page_of_the_map_follows_from_its_tables():
+    folder = REFERENCE / "map"
+    tables = (pd.read_csv(folder / f"{name}.csv") for name in ("points", "variants", "runs", "rule"))
+    assert twelve["page"](*tables) == (folder / "map.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["points", "variants"])
+def test_cards_have_the_tables_of_the_map(name):
+    shipped = ROOT / "normexp" / "cards" / "reference" / f"{name}.csv"
+    assert shipped.read_text() == (REFERENCE / "map" / f"{name}.csv").read_text()
+
+
+def test_the_page_of_the_predictors_follows_from_its_tables():
+    folder = REFERENCE / "predictors"
+    found = predictors["compared"](pd.read_csv(folder / "measures.csv"))
+    assert predictors["page"](found) == (folder / "predictors.md").read_text()
