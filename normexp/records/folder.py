@@ -81,7 +81,7 @@ class RunFolder:
             same = False
         if not same:
             with intact.sealing(path) as temporary:
-                temporary.write_text(text)
+                temporary.write_text(text, "utf-8")
         if not os.path.lexists(self.path / "status.json"):
             self.update(state="pending", attempts=0)
 
@@ -273,4 +273,4 @@ def _discard(path: Path) -> None:
 
 def _write(path: Path, text: str) -> None:
     with replacing(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, "utf-8")
