@@ -56,7 +56,7 @@ class LocalPool(Pool):
         try:
             for worker in workers:
                 worker.terminate()
-                with suppress(ProcessLookupError):
+                with suppress(ProcessLookupError, AttributeError):  # Windows has no SIGCONT
                     worker.send_signal(signal.SIGCONT)  # one that was stopped would not see the other signal
             deadline = time.monotonic() + GRACE
             for worker in workers:
