@@ -3,6 +3,7 @@
 Importing the commands takes a quarter of a second, in which an interrupt must not end in a traceback either.
 """
 
+import io
 import os
 import signal
 import sys
@@ -26,6 +27,9 @@ def main() -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:
             signal.signal(getattr(signal, name), _on_signal)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file or a pipe is UTF-8; a terminal without ← shows a ?
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
     try:
         from normexp.cli import app
 

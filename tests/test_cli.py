@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from normexp.config.compose import Composer
-from normexp.views.variants_table import list_variants
+from normexp.views.variants_table import FAMILIES, family_of, list_variants
 from tests.support.cli import in_process
 from tests.support.runs import TINY, normexp
 
@@ -193,13 +193,14 @@ def test_show_prints_constants_from_data_and_depth(here):
 def test_variants_has_one_line_per_variant(here):
     listed = in_process("variants").output.splitlines()
     (post_ln,) = (line for line in listed if line.startswith("post_ln"))
-    name, equation, paper, verified, link = re.split(" {2,}", post_ln)
-    assert (name, equation, paper) == ("post_ln", "x ← LN(x + F(x))", "Vaswani et al. 2017")
+    name, equation, paper, verified, family, link = re.split(" {2,}", post_ln)
+    assert (name, equation, paper, family) == ("post_ln", "x ← LN(x + F(x))", "Vaswani et al. 2017", "Post-LN")
     assert verified.startswith("torch.nn")
     assert link == "https://arxiv.org/abs/1706.03762"
     names = [line.split()[0] for line in listed[1:]]
-    assert {"no_residual", "plain", "post_ln", "pre_ln"} <= set(names)
-    assert names == sorted(names)
+    known = " ".join(FAMILIES.values()).split()
+    assert names[: len(known)] == known
+    assert sorted(names) == sorted(Composer("train").options("variant"))
 
 
 @pytest.mark.slow
@@ -216,7 +217,8 @@ def test_variants_has_one_line_each_at_80_columns(monkeypatch):
     drawn = Console(width=80, record=True, file=io.StringIO())
     drawn.print(list_variants(Composer("train")))
     lines = drawn.export_text().splitlines()
-    assert len(lines) == 1 + len(Composer("train").options("variant"))
+    variants = Composer("train").options("variant")
+    assert len(lines) == 1 + len({*map(family_of, variants)}) + len(variants)
     assert any("…" in line for line in lines)
     assert all(cell_len(line) <= 80 for line in lines)
 

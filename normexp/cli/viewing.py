@@ -54,7 +54,7 @@ def show(
 
 def variants(
     word: Annotated[
-        str, typer.Argument(metavar="WORD", help="Only those with this word in name, equation or paper.")
+        str, typer.Argument(metavar="WORD", help="Only those with this word in name, equation, paper or family.")
     ] = "",
     config_dir: ConfigDir = None,
 ) -> None:

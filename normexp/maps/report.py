@@ -28,9 +28,9 @@ def write(asked: Survey) -> tuple[Path, list[Path]]:
     figures = _figures(folder, runs, points, losses[losses["seed"] == TUNING_SEED])
     for name, frame in (("points", points), ("variants", variants), ("runs", losses)):
         frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n", float_format="%.6g")
-    (folder / "origin.json").write_text(json.dumps(origins(map(Path, runs["folder"])), indent=1) + "\n")
+    (folder / "origin.json").write_text(json.dumps(origins(map(Path, runs["folder"])), indent=1) + "\n", "utf-8")
     page = folder / "map.md"
-    page.write_text(markdown(asked, runs, points, variants, figures))
+    page.write_text(markdown(asked, runs, points, variants, figures), "utf-8")
     return page, figures
 
 

@@ -1,6 +1,5 @@
 """The run folder: its config, its status, its lock, and the paths of everything else in it."""
 
-import fcntl
 import json
 import math
 import os
@@ -18,9 +17,9 @@ import yaml
 from normexp.config.identity import IDENTITY_VERSION, user_sources
 from normexp.config.schema import Config, from_dict, to_dict
 from normexp.errors import ConfigError
-from normexp.records import intact
+from normexp.records import intact, lock
 from normexp.records.atomic import replacing
-from normexp.records.reading import Damaged, check_file, read_bytes, read_json, read_yaml
+from normexp.records.reading import Damaged, read_bytes, read_json, read_yaml
 
 STATES = ("pending", "running", "completed", "failed")  # as status.json has them
 UNFINISHED = ("pending", "running", "interrupted", "damaged")
@@ -81,7 +80,7 @@ class RunFolder:
             same = False
         if not same:
             with intact.sealing(path) as temporary:
-                temporary.write_text(text)
+                temporary.write_text(text, "utf-8")
         if not os.path.lexists(self.path / "status.json"):
             self.update(state="pending", attempts=0)
 
@@ -189,30 +188,20 @@ class RunFolder:
     def beat(self) -> None:
         """Say that the run's process lives."""
         with suppress(OSError):
-            os.utime(self.path / "lock", follow_symlinks=False)
+            os.utime(self.path / "lock", follow_symlinks=os.utime not in os.supports_follow_symlinks)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Blocks until no other process holds the run. The lock is released when the process exits."""
         path = self.path / "lock"
         discard_foreign(path)
-        with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with lock.holding(path):
             yield
 
     @property
     def locked(self) -> bool:
         """Whether a process holds the run now."""
-        try:
-            check_file(self.path / "lock", 2**20)
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            with open(os.open(self.path / "lock", flags)) as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except (Damaged, OSError):
-            return False
-        return False
+        return lock.is_held(self.path / "lock")
 
 
 def measurements(config: Config) -> str:
@@ -273,4 +262,4 @@ def _discard(path: Path) -> None:
 
 def _write(path: Path, text: str) -> None:
     with replacing(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, "utf-8")

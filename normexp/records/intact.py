@@ -34,7 +34,7 @@ def sealing(path: Path) -> Iterator[Path]:
             seals = {}
         seals[path.name] = [*seals.get(path.name, [])[-1:], _seal(temporary)]
         with replacing(folder / NAME) as record:
-            record.write_text(json.dumps(seals))
+            record.write_text(json.dumps(seals), "utf-8")
 
 
 def read_seals(folder: Path) -> dict[str, list[Any]]:

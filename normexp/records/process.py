@@ -11,7 +11,7 @@ def is_stopped(status: Mapping[str, Any]) -> bool:
     if status["state"] != "running" or status.get("host") != socket.gethostname():
         return False
     try:
-        return Path(f"/proc/{status['pid']}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
+        return Path(f"/proc/{status['pid']}/stat").read_text("utf-8").rpartition(")")[2].split()[0] in "Tt"
     except (OSError, IndexError):
         return False
 

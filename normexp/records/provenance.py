@@ -72,7 +72,9 @@ def _git() -> dict[str, str] | None:
         return None
 
     def git(*words: str) -> str:
-        done = subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", "-C", str(here), *words], capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
         return done.stdout.strip()
 
     return {"commit": git("rev-parse", "HEAD"), "diff": git("diff", "HEAD", "--", "normexp", "configs")}
@@ -81,7 +83,7 @@ def _git() -> dict[str, str] | None:
 def processor() -> str:
     """The name of this machine's processor; empty where the system does not say."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         return platform.processor()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")

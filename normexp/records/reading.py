@@ -4,11 +4,12 @@ A run folder may be cut short by a full disk, edited by hand or come from somebo
 file is one error, `Damaged`, and nothing that it holds can take the reader's time, memory or terminal.
 """
 
+import functools
 import json
+import operator
 import os
 import re
 import stat
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ LONGEST_TEXT = 2000  # characters that are shown of a value
 LONGEST_REMEMBERED = 4000  # characters of a part of a YAML file that is parsed once
 # The C parser, where PyYAML has it, is ten times faster on a large sweep.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Open no link, and wait for no writer should a FIFO take the file's place; as far as the system has these flags.
+_FLAGS = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+PLAIN = functools.reduce(operator.or_, (getattr(os, name, 0) for name in _FLAGS))
 _TOP_LEVEL_KEY = re.compile(r"^(?=[^\s#\-])", re.MULTILINE)
 # Control characters, which a terminal may obey, and the marks that change the direction of text.
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
@@ -64,8 +68,7 @@ def read_bytes(path: Path, most: int) -> bytes:
     """What a regular file of at most `most` bytes holds. Raises Damaged for anything else."""
     check_file(path, most)
     try:
-        # Should a FIFO take the file's place now, opening it must not wait for a writer.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+        with open(os.open(path, os.O_RDONLY | PLAIN), "rb") as file:
             return file.read(most)
     except OSError as error:
         raise Damaged(path, f"cannot be read ({error.strerror})") from error
@@ -117,7 +120,7 @@ def _parsed(text: str) -> Any:
     return _remembered(text) if len(text) < LONGEST_REMEMBERED else _loaded(text)
 
 
-@lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=4096)
 def _remembered(text: str) -> Any:
     return _loaded(text)
 

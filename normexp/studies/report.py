@@ -36,7 +36,7 @@ def write(
     lines = [f"# {title}", ""]
     if claims:
         lines += [f"{claims_table.count(claims)}. {about_seeds}".strip(), "", claims_table.markdown(claims, notes)]
-        (folder / "claims.csv").write_text(claims_table.csv(claims, notes, size))
+        (folder / "claims.csv").write_text(claims_table.csv(claims, notes, size), "utf-8")
     lines += ["## Figures", ""]
     for path in figures:
         if path.suffix == ".png":
@@ -44,14 +44,14 @@ def write(
     lines += ["## Commands", "", "```sh", *(str(parts[name]) for name in runs), "```", ""]
     made = origins(Path(run) for part in runs.values() for run in part.frame["folder"])
     lines += ["## Origin", "", *_origin(made, runs), ""]
-    (folder / "origin.json").write_text(json.dumps(made, indent=1) + "\n")
+    (folder / "origin.json").write_text(json.dumps(made, indent=1) + "\n", "utf-8")
     said = {name: " ".join(_sentences(text)) for name, text in captions.items()}
     if said:
-        (folder / CAPTIONS).write_text(json.dumps(said, ensure_ascii=False, indent=1) + "\n")
+        (folder / CAPTIONS).write_text(json.dumps(said, ensure_ascii=False, indent=1) + "\n", "utf-8")
     report = folder / "report.md"
-    report.write_text("\n".join(lines))
+    report.write_text("\n".join(lines), "utf-8")
     for name, part in runs.items():
-        (folder / f"{name}.csv").write_text(runs_table.csv(part.frame))
+        (folder / f"{name}.csv").write_text(runs_table.csv(part.frame), "utf-8")
     return report
 
 

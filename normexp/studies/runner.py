@@ -69,7 +69,7 @@ def read(name: str, path: Path) -> tuple[type[Study], dict[str, Any], dict[str, 
     Raises ConfigError where the YAML is none, or has something else in it.
     """
     try:
-        node = yaml.safe_load(path.read_text())
+        node = yaml.safe_load(path.read_text("utf-8"))
     except yaml.YAMLError as error:
         raise ConfigError(f"study={name}: {path.name} is not valid YAML: {' '.join(str(error).split())}") from error
     node = node if isinstance(node, dict) else {}

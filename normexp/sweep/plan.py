@@ -68,7 +68,7 @@ class Sweep:
             return
         about = {"name": self.name, "overrides": self.overrides, "swept": self.swept}
         runs = {"runs": [run.name for run in self.runs]}
-        (self.path / "sweep.json").write_text(json.dumps(about | runs, indent=1))
+        (self.path / "sweep.json").write_text(json.dumps(about | runs, indent=1), "utf-8")
 
 
 def plan(

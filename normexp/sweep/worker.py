@@ -165,8 +165,9 @@ def serve() -> None:
             os._exit(1)  # the run is left with its last checkpoint, as after a kill
         folders.put("")
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, on_signal)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), on_signal)
     threading.Thread(target=read, daemon=True).start()
     print("ready", file=answers, flush=True)
     while folder := folders.get():

@@ -20,7 +20,7 @@ class Wandb(Tracker):
         self.written = Path(os.environ.get("WANDB_DIR", ".")) / "wandb" / "normexp-exported.txt"
 
     def has(self, run: Measured) -> bool:
-        return self.written.is_file() and f"{self.project}/{run.id}" in self.written.read_text().splitlines()
+        return self.written.is_file() and f"{self.project}/{run.id}" in self.written.read_text("utf-8").splitlines()
 
     def write(self, run: Measured) -> None:
         settings = wandb.Settings(silent=True, console="off", x_disable_stats=True)
@@ -30,5 +30,5 @@ class Wandb(Tracker):
             for step, values in run.metrics.items():
                 writer.log(values, step=step)
             writer.summary.update(run.results)
-        with self.written.open("a") as file:
+        with self.written.open("a", encoding="utf-8") as file:
             file.write(f"{self.project}/{run.id}\n")

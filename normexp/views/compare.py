@@ -91,7 +91,8 @@ def curves(a: Side, b: Side) -> Iterator[str]:
     for each in (a, b):
         finals = pd.to_numeric(each.runs["final_loss"], errors="coerce")
         outcomes = each.runs["outcome"].dropna().value_counts()
-        said = ", ".join(f"{count} {name}" for name, count in outcomes.items()) or "not finished"
+        counted = (f"{count} {name}" if len(each.runs) > 1 else str(name) for name, count in outcomes.items())
+        said = ", ".join(counted) or "not finished"
         if np.isfinite(finals).all() and len(finals):
             spread = f" ± {finals.std(ddof=1):.3f}" if len(finals) > 1 else ""
             said += f"; final loss {finals.mean():.3f}{spread} {formatting.unit(each.runs)}"

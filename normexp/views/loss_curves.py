@@ -28,6 +28,7 @@ from normexp.views.runs import swept_keys
 
 TRAIN_NLL = [("statistic", "==", "nll"), ("split", "==", "train")]
 MANY = 10  # more lines than that share colours, so each has its name at its end
+POOLED = ("batch_norm", "power_norm")  # whose statistics are those of the batch, unlike in evaluation
 LINE_HEIGHT = 0.13  # inches of a name at the end of a line
 
 
@@ -95,14 +96,17 @@ def loss_curves(runs: pd.DataFrame, curves: pd.DataFrame, keys: KeyAxes, dashed:
     if crossed:
         handles.append(Line2D([], [], color="0.3", ls="", marker="x", ms=5, mew=1.4, label="diverged"))
     several = len(runs) > runs.groupby([key for key in swept_keys(runs) if key != "seed"] or "state").ngroups
-    mean_of = f"{'geometric ' * scale.regret}mean over the seeds of a " if several else ""
-    caption = f"{scale.note} Thin: every {'seed and ' if several else ''}step, unsmoothed. ".lstrip()
-    caption += f"Thick: {mean_of}running mean of {window} steps."
+    drawn = [f"{'geometric ' * scale.regret}mean over the seeds"] * several
+    drawn += [f"running mean of {window} steps"] * (window > 1)
+    caption = f"{scale.note} Thin: every {'seed and ' if several else ''}step, unsmoothed.".lstrip()
+    caption += f" Thick: {' of a '.join(drawn)}." if drawn else ""
     if crossed and several:
         caption += " A mean ends where a seed diverged."
     if levels(runs):
         caption += " Dashed grey: baselines, reached by a model that ignores part of the problem"
         caption += ", and the bar, at or below which a run is trained." if "baseline.bar" in runs else "."
+    for norm in [norm for norm in values_of(runs, "norm") if norm in POOLED] if "norm" in runs else []:
+        caption += f" {norm} normalises over all texts of a batch, so a training loss may profit from other texts."
     add_titles_and_legend(figure, "Training loss", formatting.heading(runs, swept_keys(runs)), caption, handles)
     label_edges(figure, edges)
     return figure

@@ -92,7 +92,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
             case ".pdf":
                 figure.savefig(path, metadata={"CreationDate": None})
             case _:
-                path.write_text(f"{figure.get_label()}\n")
+                path.write_text(f"{figure.get_label()}\n", "utf-8")
     return paths
 
 

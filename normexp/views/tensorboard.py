@@ -105,7 +105,9 @@ def serve(folder: Path | str, port: int = 6006, host: str = "127.0.0.1", open_br
         print(f"open http://{host}:{port}/{served.link}", file=sys.stderr, flush=True)
         if open_browser:
             threading.Thread(target=_open, args=(server, f"http://{host}:{port}", served.link), daemon=True).start()
-        threading.Thread(target=_add_views, args=(served, Path(temporary)), daemon=True).start()
+        stopping = threading.Event()
+        views = threading.Thread(target=_add_views, args=(served, Path(temporary), stopping), daemon=True)
+        views.start()
         try:
             return server.wait()
         except (KeyboardInterrupt, Interrupted):
@@ -115,6 +117,8 @@ def serve(folder: Path | str, port: int = 6006, host: str = "127.0.0.1", open_br
         finally:
             if server.poll() is None:
                 server.kill()
+            stopping.set()
+            views.join()  # the interpreter aborts if it ends while a thread draws
 
 
 def _linked(served: Served, logdir: Path) -> Path:
@@ -126,14 +130,16 @@ def _linked(served: Served, logdir: Path) -> Path:
     return logdir
 
 
-def _add_views(served: Served, logdir: Path) -> None:
+def _add_views(served: Served, logdir: Path, stopping: threading.Event) -> None:
     """Add profiles, means and pages while TensorBoard already shows the runs; it looks for new ones every 5 seconds."""
     from normexp.views.tensorboard_runs import write_curves, write_page
 
     for sweep, runs in served.sweeps.items():
         place = logdir if len(served.sweeps) == 1 else logdir / sweep.resolve().name
         write_curves(place, runs)
-        write_page(place / "sweep", sweep, runs)
+        for _ in write_page(place / "sweep", sweep, runs):
+            if stopping.is_set():
+                return
 
 
 def _free_port(host: str) -> int:

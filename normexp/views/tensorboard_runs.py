@@ -102,8 +102,11 @@ def mean(curves: pd.DataFrame) -> dict[int, dict[str, float]]:
     return found
 
 
-def write_page(folder: Path, sweep: Path, runs: pd.DataFrame) -> None:
-    """Write the texts and the images of a sweep as the run `folder`: table, graphs, samples, figures, layer maps."""
+def write_page(folder: Path, sweep: Path, runs: pd.DataFrame) -> Iterator[None]:
+    """Write the texts and the images of a sweep as the run `folder`: table, graphs, samples, figures, layer maps.
+
+    Yields between parts that take time, where it may be left.
+    """
     events = Events(_made(folder))
     events.text("1 how to read", HOW_TO_READ)
     events.text("2 table", markdown(runs))
@@ -112,10 +115,12 @@ def write_page(folder: Path, sweep: Path, runs: pd.DataFrame) -> None:
         if said := _samples(Path(some["folder"].iloc[0])):
             events.text(f"4 samples/{name}", said)
     events.flush()
+    yield
     for path in figure_files(sweep, folder / "figures"):
         with Image.open(path) as image:
             events.image(f"figures/{path.stem}", path.read_bytes(), image.size)
     events.flush()
+    yield
     for name, figure in layer_maps(runs):
         buffer = io.BytesIO()
         with style.context():
@@ -123,6 +128,7 @@ def write_page(folder: Path, sweep: Path, runs: pd.DataFrame) -> None:
         with Image.open(buffer) as image:
             events.image(f"gradient norm by layer and step/{name}", buffer.getvalue(), image.size)
         events.flush()
+        yield
     events.close()
 
 

@@ -11,12 +11,14 @@ from normexp.views.loss_curves import loss_curves
 STEPS = np.arange(1, 101)
 
 
-def drawn(ends: list[float], floor: float = 0.0, variants: int = 1) -> Figure:
+def drawn(ends: list[float], floor: float = 0.0, variants: int = 1, norm: str = "layer_norm") -> Figure:
     """One run per end, of as many variants, which fall from 4 to it; the blind loss is 2 above the floor."""
     names = [f"v{number % variants}" for number in range(len(ends))]
     runs = pd.DataFrame({"variant": names, "seed": range(len(ends)), "final_loss": ends})
     runs = runs.assign(folder=[f"sweep/{seed}" for seed in runs["seed"]], state="completed", outcome="trained")
-    runs = runs.assign(depth=6, **{"baseline.blind": floor + 2, "baseline.floor": floor, "baseline.bar": floor + 1})
+    runs = runs.assign(
+        depth=6, norm=norm, **{"baseline.blind": floor + 2, "baseline.floor": floor, "baseline.bar": floor + 1}
+    )
     curves = [
         pd.DataFrame({"folder": folder, "step": STEPS, "value": end + (4 - end) * np.exp(-STEPS / 10)})
         for folder, end in zip(runs["folder"], ends, strict=True)
@@ -61,3 +63,15 @@ def test_many_variants_are_named_at_the_ends_of_their_lines() -> None:
     figure = drawn([0.01 * 1.3**number for number in range(12)], variants=12)
     assert [text.get_text() for text in figure.axes[0].texts] == [f"v{number}" for number in range(12)]
     assert figure.legends[0].get_texts() == []
+
+
+def test_the_caption_says_what_is_drawn() -> None:
+    several, one = (" ".join(drawn(ends).get_label().split()) for ends in ([1.0, 1.4], [1.0]))
+    assert "Thin: every seed and step, unsmoothed. Thick: mean over the seeds of a running mean of 3 steps." in several
+    assert "Thin: every step, unsmoothed. Thick: running mean of 3 steps." in one
+    assert "other texts" not in several
+
+
+def test_the_caption_warns_of_norms_over_the_batch() -> None:
+    caption = " ".join(drawn([1.0], norm="batch_norm").get_label().split())
+    assert "batch_norm normalises over all texts of a batch, so a training loss may profit from other texts." in caption

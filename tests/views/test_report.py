@@ -66,6 +66,7 @@ def test_a_sweep_is_one_valid_page(report: Path) -> None:
         assert expected in text
     assert "results=x" not in text
     assert text.count("<figure>") == 2
+    assert re.findall('<th scope="col">(.*?)</th>', text)[:5] == ["depth", "variant", "n", "outcome", "final loss"]
 
 
 @pytest.mark.slow
@@ -85,6 +86,7 @@ def test_a_study_has_its_claims_with_intervals(tmp_path: Path) -> None:
         assert measured in text
     assert text.index("does not hold</span>") < text.index("holds</span>")
     assert "normexp probe" in text
+    assert "<b>post_ln</b>: x ← LN(x + F(x))" in text
 
 
 @pytest.mark.slow

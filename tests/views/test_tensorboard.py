@@ -69,12 +69,13 @@ def served(folder: Path) -> Iterator[str]:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and process.poll() is None:
             with contextlib.suppress(OSError):
-                if "sweep" in ask(f"{url}/data/plugin/images/tags"):  # the last that is written
+                images = ask(f"{url}/data/plugin/images/tags").get("sweep", [])
+                if "gradient norm by layer and step/depth=12" in images:  # the last that is written
                     break
             time.sleep(0.2)
         yield url
         os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -25,10 +25,17 @@ class HydraPool(Pool):
     def run(self, folders: Sequence[Path]) -> None:
         with tempfile.TemporaryDirectory(prefix=".hydra-", dir=self.sweep) as scratch:
             listed = Path(scratch) / "folders.json"
-            listed.write_text(json.dumps([str(folder) for folder in folders]))
+            listed.write_text(json.dumps([str(folder) for folder in folders]), "utf-8")
             command = [sys.executable, "-m", "normexp.sweep.pools.hydra_job", "--multirun", *self.launcher]
             command += [f"hydra.sweep.dir='{scratch}/jobs'", f"folders='{listed}'", f"index=range({len(folders)})"]
-            done = subprocess.run(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, check=False)
+            done = subprocess.run(
+                command,
+                stderr=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                encoding="utf-8",
+                errors="replace",
+                check=False,
+            )
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["the launcher ended without a message"])[-1]
             raise LaunchError(reason)

@@ -21,7 +21,7 @@ class Job:
 
 @hydra.main(config_path=None, config_name="job", **VERSION_BASE)
 def main(job: Job) -> None:
-    execute(Path(json.loads(Path(job.folders).read_text())[job.index]))
+    execute(Path(json.loads(Path(job.folders).read_text("utf-8"))[job.index]))
 
 
 if __name__ == "__main__":

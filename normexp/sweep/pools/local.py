@@ -56,7 +56,7 @@ class LocalPool(Pool):
         try:
             for worker in workers:
                 worker.terminate()
-                with suppress(ProcessLookupError):
+                with suppress(ProcessLookupError, AttributeError):  # Windows has no SIGCONT
                     worker.send_signal(signal.SIGCONT)  # one that was stopped would not see the other signal
             deadline = time.monotonic() + GRACE
             for worker in workers:
@@ -71,7 +71,7 @@ class LocalPool(Pool):
     def _serve(self, todo: deque[Path]) -> None:
         """Keep one worker busy until nothing is left to do; a worker that dies is replaced for the next folder."""
         while todo and not self._disk:
-            with tempfile.TemporaryFile("w+") as errors:
+            with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
                 with self._lock:
                     if self._stopping:
                         return

@@ -28,7 +28,7 @@ def jobs_of(sweep: Path) -> dict[str, str]:
 def record(sweep: Path, jobs: Mapping[str, str]) -> None:
     """Add to the record which run is in which job."""
     with replacing(sweep / FOLDER / "jobs.json") as temporary:
-        temporary.write_text(json.dumps({**jobs_of(sweep), **jobs}, indent=1))
+        temporary.write_text(json.dumps({**jobs_of(sweep), **jobs}, indent=1), "utf-8")
 
 
 def states(jobs: Iterable[str]) -> dict[str, str] | None:
@@ -40,7 +40,9 @@ def states(jobs: Iterable[str]) -> dict[str, str] | None:
     for number in sorted({job.partition("_")[0] for job in jobs}):
         command = ["squeue", "--noheader", "--array", "--states=all", "--format=%i %T", f"--jobs={number}"]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            done = subprocess.run(
+                command, capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False
+            )
         except (OSError, subprocess.TimeoutExpired):
             return None
         if done.returncode and "Invalid job id" not in done.stderr:

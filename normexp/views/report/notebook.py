@@ -119,7 +119,7 @@ def _claim(claim: Any) -> str:
 def _graph(graph: Any) -> str:
     papers = "".join(f" · [{citation}]({link})" if link else f" · {citation}" for citation, link in graph.papers)
     head = f"**{_escaped(graph.name)}**" + (f": {_escaped(graph.equation)}" if graph.equation else "") + papers
-    return f"{head}\n\n{_fenced(graph.text)}" if graph.text else f"{head}\n\nIts runs kept no graph."
+    return f"{head}\n\n{_fenced(graph.text)}" if graph.text else head
 
 
 def _asked(answers: Any) -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from normexp.views.report.parts import Claim, Section, picture
-from normexp.views.report.sweep_section import origin_lines
+from normexp.views.report.parts import Claim, Graph, Section, picture
+from normexp.views.report.sweep_section import graphs_of, origin_lines
 
+CLAIMS = "claims.csv"
 CAPTIONS = "captions.json"  # what the figures of a study show, by their names
 ORDER = ("does not hold", "cannot tell", "cannot be tested", "holds")
 
@@ -22,7 +23,7 @@ def is_study(folder: Path) -> bool:
 def study_section(folder: Path) -> Section:
     """The section of a study: its claims with their intervals, its figures, commands and origin."""
     text = (folder / "report.md").read_text("utf-8")
-    claims = _claims(folder / "claims.csv")
+    claims = _claims(folder / CLAIMS)
     stems = sorted({path.with_suffix("") for kind in ("png", "svg") for path in (folder / "figures").glob(f"*.{kind}")})
     commands = re.search(r"## Commands\s+```sh\n(.*?)```", text, re.DOTALL)
     title = re.match(r"# (.*)", text)
@@ -34,12 +35,22 @@ def study_section(folder: Path) -> Section:
         question=title.group(1) if title else folder.resolve().name,
         sentences=_counted(claims),
         claims=_ordered(claims),
+        graphs=_graphs(folder),
         pictures=[
             picture(stem, said.get(stem.name) or stem.name.replace("_", " ").capitalize() + ".") for stem in stems
         ],
         commands=commands.group(1).strip().splitlines() if commands else [],
         origin=[*seeds, *origin_lines(made)],
     )
+
+
+def _graphs(folder: Path) -> list[Graph]:
+    """What each variant of the study computes; the graph only where its runs are still there."""
+    tables = [pd.read_csv(path, low_memory=False) for path in sorted(folder.glob("*.csv")) if path.name != CLAIMS]
+    if not tables:
+        return []
+    runs = pd.concat(tables)
+    return graphs_of(runs.assign(folder=[str(folder.parent / "parts" / name) for name in runs["folder"]]))
 
 
 def _captions(path: Path) -> dict[str, str]:

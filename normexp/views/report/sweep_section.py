@@ -33,7 +33,7 @@ def sweep_section(folder: Path, runs: pd.DataFrame, spare: Path) -> Section:
         question=sentences.question(runs),
         settings=formatting.heading(runs, swept),
         sentences=sentences.summary(runs),
-        graphs=_graphs(runs),
+        graphs=graphs_of(runs),
         example=(examples[0].given, examples[0].expected) if examples else None,
         notes=[*([baselines_line(runs)] if trained else []), *notes(runs)],
         tables=_tables(runs, trained),
@@ -71,10 +71,17 @@ def _tables(runs: pd.DataFrame, trained: bool) -> list[tuple[str, Table]]:
     columns, rows = rows_of(runs)
     most = max((row.n for row in rows), default=1)
     caption = "Mean ± standard deviation over the seeds" if most > 1 else "One seed per configuration"
-    return [(caption, Table(columns, [texts(row) for row in rows], "outcome"))]
+    lines = [_outcome_early(line, columns) for line in [columns, *map(texts, rows)]]
+    return [(caption, Table(lines[0], lines[1:], "outcome"))]
 
 
-def _graphs(runs: pd.DataFrame) -> list[Graph]:
+def _outcome_early(cells: list[str], columns: list[str]) -> list[str]:
+    """The outcome moved before the numbers: on a narrow page the end of a row is out of sight."""
+    outcome, first = columns.index("outcome"), columns.index("n") + 1
+    return [*cells[:first], cells[outcome], *cells[first:outcome], *cells[outcome + 1 :]]
+
+
+def graphs_of(runs: pd.DataFrame) -> list[Graph]:
     """The graph of each variant, of its deepest run."""
     found = []
     for name, some in runs.groupby("variant", sort=False):

@@ -1,0 +1,46 @@
+"""The lock of a run: one process holds it, and the system releases it when the process exits."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from normexp.records.reading import PLAIN, Damaged, check_file
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextmanager
+def holding(path: Path) -> Iterator[None]:
+    """Blocks until no other process holds the lock."""
+    if fcntl is None:
+        with FileLock(path):
+            yield
+        return
+    with open(os.open(path, os.O_RDWR | os.O_CREAT | PLAIN, 0o666), "rb+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock now.
+
+    Two processes that ask at once do not see each other, for which a lock must be shared; filelock has none such.
+    """
+    try:
+        check_file(path, 2**20)
+        if fcntl is None:
+            with FileLock(path, timeout=0):
+                return False
+        with open(os.open(path, os.O_RDONLY | PLAIN), "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (BlockingIOError, Timeout):
+        return True
+    except (Damaged, OSError):
+        return False
+    return False
