@@ -64,6 +64,7 @@ BEST = {
     "res_post_norm": (6e-3, 3e-3),
 }
 GRAMMAR = ("task=translation", "data=grammar", "lr=3e-3")
+FEW_WORDS = (*GRAMMAR, "data.nouns=100", "data.verbs=25", "data.adjectives=15")
 SETTINGS = {
     "docstrings": Setting(600, (2, 6), DOCSTRINGS),
     "docstrings_400": Setting(400, (2, 6), DOCSTRINGS),  # before the losses of the best variants meet
@@ -71,7 +72,8 @@ SETTINGS = {
     "docstrings_tuned": Setting(400, (3, 6), DOCSTRINGS, rates=BEST, first_seed=101),
     "grammar": Setting(800, (2, 6), GRAMMAR),
     # A quarter of the words, each four times as often, so that variants train within half the steps.
-    "grammar_100": Setting(400, (2, 6), (*GRAMMAR, "data.nouns=100", "data.verbs=25", "data.adjectives=15")),
+    "grammar_100": Setting(400, (2, 6), FEW_WORDS),
+    "grammar_500": Setting(500, (2, 6), FEW_WORDS),  # at 400 steps only three variants train at 6 layers
 }
 
 
