@@ -84,7 +84,8 @@ def page(hostile: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def panels(plot: Any) -> list[Any]:
-    return [panel for each in plot.children if isinstance(each, Row) for panel in each.children]
+    found = [panel for each in plot.children if isinstance(each, Row) for panel in each.children]
+    return [panel for panel in found if not panel.legend]
 
 
 def shown(plot: Any, panel: int, name: str) -> dict[str, np.ndarray]:
@@ -106,6 +107,11 @@ def test_depth_is_the_colour_where_nothing_else_is_swept(runs: pd.DataFrame) -> 
     lines = lines_of(runs[runs["variant"] == "pre_ln"].assign(variant="pre_ln"))
     assert [line.name for line in lines.lines] == ["depth 6", "depth 12", "depth 18"]
     assert [panel.title for panel in lines.panels] == [""]
+
+
+def test_a_single_configuration_has_the_name_and_the_colour_of_its_variant(runs: pd.DataFrame) -> None:
+    lines = lines_of(runs[(runs["variant"] == "pre_ln") & (runs["depth"] == 6)])
+    assert [(line.name, line.colour) for line in lines.lines] == [("pre_ln", line_styles(["pre_ln"])["pre_ln"].colour)]
 
 
 def test_a_further_key_is_dashes(runs: pd.DataFrame) -> None:
@@ -170,10 +176,12 @@ def test_what_is_0_or_not_finite_has_no_point(runs: pd.DataFrame) -> None:
 
 def test_a_click_in_the_legend_reaches_every_panel(runs: pd.DataFrame) -> None:
     plot, _ = loss_plot(runs, lines_of(runs)) or pytest.fail("nothing drawn")
-    (legend,) = plot.select({"type": Legend})
-    assert legend.click_policy == "hide"
-    links = legend.items[0].renderers[0].js_property_callbacks["change:visible"]
-    assert len(links) == 6  # in each panel what is seen and what a pointer meets
+    legends = list(plot.select({"type": Legend}))
+    assert {item.label.value for legend in legends for item in legend.items} == {"post_ln", "pre_ln", "no_residual"}
+    for legend in legends:
+        assert legend.click_policy == "hide"
+        links = legend.items[0].renderers[0].js_property_callbacks["change:visible"]
+        assert len(links) == 6  # in each panel what is seen and what a pointer meets
 
 
 def test_too_many_lines_are_none(runs: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,9 @@ from normexp.views.report.lines import Line
 HEIGHT = 260  # pixels of a panel
 NARROWEST = 320  # pixels of a panel across; the page has as many next to each other as fit
 WIDEST = 500
-ROW = 29  # pixels of a row of the legend
+ROW = 28  # pixels of a row of the legend
+LETTER = 7  # pixels of a letter in it
+ACROSS = 7  # parts of the legend at most
 TOLERANCE = 12  # pixels across a line within which hovering shows its value
 SHORT = 2.3  # decades of a logarithmic axis, up to which it has ticks at 1, 2 and 5
 
@@ -86,35 +88,31 @@ class Panels:
         rows = [row(each, sizing_mode="stretch_width", styles={"flex-wrap": "wrap"}) for each in self.rows if each]
         return column([*above, *legend, *rows], sizing_mode="stretch_width")
 
-    def _legend(self) -> Any:
-        """The legend as a figure of its own, so that all panels have the same size."""
-        columns = max(1, (NARROWEST - 20) // (55 + 7 * max(len(line.name) for line in self.lines)))
-        rows = math.ceil(len(self.lines) / columns)
-        place = _figure(height=10 + ROW * rows, x_range=(0, 1), y_range=(0, 1), outline_line_color=None)
-        place.axis.visible = False
-        place.grid.visible = False
+    def _legend(self) -> UIElement:
+        """The legend in small figures of its own, as many next to each other as fit."""
+        each = math.ceil(len(self.lines) / ACROSS)
+        width = min(NARROWEST, 50 + LETTER * max(len(line.name) for line in self.lines))
+        parts = [self._part(self.lines[start : start + each], width) for start in range(0, len(self.lines), each)]
+        return row(parts, sizing_mode="stretch_width", styles={"flex-wrap": "wrap"})
+
+    def _part(self, lines: Sequence[Line], width: int) -> Any:
+        options = {"x_range": (0, 1), "y_range": (0, 1), "outline_line_color": None, "min_border": 0}
+        part = _figure(width=width, height=ROW * len(lines), sizing_mode="fixed", **options)
+        part.axis.visible = False
+        part.grid.visible = False
         items = []
-        for line in self.lines:
-            shown = _line(place, line, x="x", y="y", source=self.key)
+        for line in lines:
+            shown = _line(part, line, x="x", y="y", source=self.key)
             for other in self._drawn[line.name]:
                 shown.js_link("visible", other, "visible")
             items.append(LegendItem(label=line.name, renderers=[shown]))
-        place.add_layout(
-            Legend(
-                items=items,
-                click_policy="hide",
-                ncols=columns,
-                location="top_left",
-                border_line_color=None,
-                margin=0,
-                spacing=8,
-            )
-        )
-        return place
+        place: dict[str, Any] = {"location": "top_left", "margin": 0, "spacing": 8, "border_line_color": None}
+        part.add_layout(Legend(items=items, click_policy="hide", **place))
+        return part
 
 
 def _figure(**options: Any) -> Any:
-    return figure(sizing_mode="stretch_width", tools="", toolbar_location=None, **options)
+    return figure(**{"sizing_mode": "stretch_width", "tools": "", "toolbar_location": None, **options})
 
 
 def _line(panel: Any, line: Line, **at: Any) -> Any:

@@ -41,7 +41,8 @@ def layer_plot(runs: pd.DataFrame, lines: Lines) -> tuple[UIElement, str] | None
     stacks = [stack for stack in ("encoder", "decoder") if stack in set(layers["stack"])]
     pairs: list[tuple[ColumnDataSource, ColumnDataSource]] = []
     for stack in stacks:
-        panels.start_row()
+        if len(lines.panels) > 1:
+            panels.start_row()
         rows = layers[layers["stack"] == stack]
         for panel in lines.panels:
             means = {name: _means(rows, folders) for name, folders in panel.folders.items()}

@@ -46,7 +46,7 @@ def lines_of(runs: pd.DataFrame) -> Lines:
     """
     keys = assign_axes(runs)
     colour, column = keys.colour, keys.column
-    if column and (colour is None or runs[colour].nunique(dropna=False) == 1):
+    if _varies(runs, column) and not _varies(runs, colour):
         colour, column = column, None
     styles = colours(runs, colour)
     solid = all(style.line == "-" for style in styles.values())
@@ -67,10 +67,14 @@ def lines_of(runs: pd.DataFrame) -> Lines:
             line.name: [folder for folder in some["folder"] if folder in own]
             for line, own in zip(lines, chosen, strict=True)
         }
-        varied = {key: value for key, value in zip(across, values, strict=True) if runs[key].nunique(dropna=False) > 1}
+        varied = {key: value for key, value in zip(across, values, strict=True) if _varies(runs, key)}
         if len(some):
             panels.append(Panel(_named(varied), {name: found for name, found in folders.items() if found}))
     return Lines(lines, panels)
+
+
+def _varies(runs: pd.DataFrame, key: str | None) -> bool:
+    return key is not None and runs[key].nunique(dropna=False) > 1
 
 
 def _where(runs: pd.DataFrame, keys: dict[Any, Any]) -> pd.DataFrame:
