@@ -95,7 +95,7 @@ def shown(plot: Any, panel: int, name: str) -> dict[str, np.ndarray]:
 
 
 def test_a_configuration_is_a_line_and_a_depth_a_panel(runs: pd.DataFrame) -> None:
-    lines = lines_of(runs)
+    lines = lines_of(runs, runs)
     colours = {name: style.colour for name, style in line_styles(["post_ln", "pre_ln", "no_residual"]).items()}
     assert {line.name: line.colour for line in lines.lines} == colours
     assert [panel.title for panel in lines.panels] == ["depth 6", "depth 12", "depth 18"]
@@ -104,20 +104,28 @@ def test_a_configuration_is_a_line_and_a_depth_a_panel(runs: pd.DataFrame) -> No
 
 
 def test_depth_is_the_colour_where_nothing_else_is_swept(runs: pd.DataFrame) -> None:
-    lines = lines_of(runs[runs["variant"] == "pre_ln"].assign(variant="pre_ln"))
+    runs = runs[runs["variant"] == "pre_ln"]
+    lines = lines_of(runs, runs)
     assert [line.name for line in lines.lines] == ["depth 6", "depth 12", "depth 18"]
     assert [panel.title for panel in lines.panels] == [""]
 
 
 def test_a_single_configuration_has_the_name_and_the_colour_of_its_variant(runs: pd.DataFrame) -> None:
-    lines = lines_of(runs[(runs["variant"] == "pre_ln") & (runs["depth"] == 6)])
+    runs = runs[(runs["variant"] == "pre_ln") & (runs["depth"] == 6)]
+    lines = lines_of(runs, runs)
     assert [(line.name, line.colour) for line in lines.lines] == [("pre_ln", line_styles(["pre_ln"])["pre_ln"].colour)]
+
+
+def test_colours_are_those_among_all_runs_of_the_sweep(runs: pd.DataFrame) -> None:
+    whole = runs[runs["variant"] == "pre_ln"]
+    lines = lines_of(whole[whole["depth"] > 6], whole)
+    assert [line.colour for line in lines.lines] == [line.colour for line in lines_of(whole, whole).lines[1:]]
 
 
 def test_a_further_key_is_dashes(runs: pd.DataFrame) -> None:
     both = pd.concat([runs.assign(lr=lr, folder=runs["folder"] + f"-{lr}") for lr in (1e-3, 1e-2)])
     swept = both.assign(folder=[f"/nowhere{place}/{Path(each).name}" for place, each in enumerate(both["folder"])])
-    lines = lines_of(swept.reset_index(drop=True))
+    lines = lines_of(swept, swept)
     assert [(line.name, bool(line.dash)) for line in lines.lines[:2]] == [
         ("post_ln, lr 1e-3", False),
         ("post_ln, lr 0.01", True),
@@ -125,7 +133,7 @@ def test_a_further_key_is_dashes(runs: pd.DataFrame) -> None:
 
 
 def test_losses_are_those_of_the_tables(runs: pd.DataFrame) -> None:
-    plot, sentence = loss_plot(runs, lines_of(runs)) or pytest.fail("nothing drawn")
+    plot, sentence = loss_plot(runs, lines_of(runs, runs)) or pytest.fail("nothing drawn")
     assert sentence.startswith("Mean over the completed seeds of a running mean of 3 steps.")
     data = shown(plot, 0, "pre_ln")
     curves = [
@@ -138,18 +146,18 @@ def test_losses_are_those_of_the_tables(runs: pd.DataFrame) -> None:
 
 def test_a_long_curve_is_thinned(runs: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("normexp.views.report.loss_plot.POINTS", 10)
-    plot, _ = loss_plot(runs, lines_of(runs)) or pytest.fail("nothing drawn")
+    plot, _ = loss_plot(runs, lines_of(runs, runs)) or pytest.fail("nothing drawn")
     steps = shown(plot, 0, "pre_ln")["step"]
     assert (len(steps), steps[0], steps[-1]) == (10, 1, 100)
 
 
 def test_a_line_ends_where_a_run_diverged(runs: pd.DataFrame) -> None:
-    plot, _ = loss_plot(runs, lines_of(runs)) or pytest.fail("nothing drawn")
+    plot, _ = loss_plot(runs, lines_of(runs, runs)) or pytest.fail("nothing drawn")
     assert max(shown(plot, 1, "post_ln")["step"]) == 69
 
 
 def test_the_norms_of_every_step_are_in_the_page(runs: pd.DataFrame) -> None:
-    plot, _ = layer_plot(runs, lines_of(runs)) or pytest.fail("nothing drawn")
+    plot, _ = layer_plot(runs, lines_of(runs, runs)) or pytest.fail("nothing drawn")
     (slider,) = plot.select({"type": Slider})
     assert (slider.start, slider.end, slider.format.args) == (0, 2, {"steps": [1, 50, 100]})
     (change,) = slider.js_property_callbacks["change:value"]
@@ -168,14 +176,14 @@ def test_the_norms_of_every_step_are_in_the_page(runs: pd.DataFrame) -> None:
 
 
 def test_what_is_0_or_not_finite_has_no_point(runs: pd.DataFrame) -> None:
-    plot, _ = layer_plot(runs, lines_of(runs)) or pytest.fail("nothing drawn")
+    plot, _ = layer_plot(runs, lines_of(runs, runs)) or pytest.fail("nothing drawn")
     deep = shown(plot, 5, "no_residual")["norm"]
     assert np.isnan(deep[:7]).all()
     assert np.isfinite(deep[7:]).all()
 
 
 def test_a_click_in_the_legend_reaches_every_panel(runs: pd.DataFrame) -> None:
-    plot, _ = loss_plot(runs, lines_of(runs)) or pytest.fail("nothing drawn")
+    plot, _ = loss_plot(runs, lines_of(runs, runs)) or pytest.fail("nothing drawn")
     legends = list(plot.select({"type": Legend}))
     assert {item.label.value for legend in legends for item in legend.items} == {"post_ln", "pre_ln", "no_residual"}
     for legend in legends:

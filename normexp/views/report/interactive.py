@@ -36,7 +36,7 @@ def plots_of(runs: pd.DataFrame) -> tuple[list[Plot], str]:
     from normexp.views.report.layer_plot import layer_plot
     from normexp.views.report.loss_plot import loss_plot
 
-    lines = lines_of(trained)
+    lines = lines_of(trained, runs)
     if lines.drawn > MOST:
         return [], f"No interactive figures: {lines.drawn} configurations are more than the {MOST} lines they may have."
     use = "Pointing at a line shows its values" + "; a click on a name hides its line" * (len(lines.lines) > 1)

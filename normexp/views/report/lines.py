@@ -38,8 +38,10 @@ class Lines(NamedTuple):
         return sum(len(panel.folders) for panel in self.panels)
 
 
-def lines_of(runs: pd.DataFrame) -> Lines:
+def lines_of(runs: pd.DataFrame, sweep: pd.DataFrame) -> Lines:
     """The swept keys of these runs as colours, dashes and panels; seeds share a line.
+
+    sweep: all runs of the sweep, among which the static figures choose colours.
 
     As in the static figures, depth makes the panels, unless nothing else is swept: then it is the colour, since panels
     of one line compare nothing.
@@ -48,7 +50,7 @@ def lines_of(runs: pd.DataFrame) -> Lines:
     colour, column = keys.colour, keys.column
     if _varies(runs, column) and not _varies(runs, colour):
         colour, column = column, None
-    styles = colours(runs, colour)
+    styles = colours(sweep, colour)
     solid = all(style.line == "-" for style in styles.values())
     dashed = keys.rest[0] if keys.rest and solid and runs[keys.rest[0]].nunique(dropna=False) <= len(LINES) else None
     dashes = dict(zip(values_of(runs, dashed), LINES, strict=False))
