@@ -93,7 +93,7 @@ def prepared(runs: pd.DataFrame, layers: pd.DataFrame, many: bool = False) -> Pr
     flatten all others. many: one of many runs may explode, so that values more than ABOVE decades above the median of
     the runs' largest norms count as not finite.
     """
-    layers = _one_site(layers).merge(_first_and_last(runs, layers), on=["folder", "step"])
+    layers = one_site(layers).merge(_first_and_last(runs, layers), on=["folder", "step"])
     highest = None
     if many:
         finite = layers[np.isfinite(layers["value"]) & (layers["value"] > 0)]
@@ -187,7 +187,7 @@ def _small_multiples(runs: pd.DataFrame, all_rows: Prepared, keys: KeyAxes) -> F
     return figure
 
 
-def _one_site(layers: pd.DataFrame) -> pd.DataFrame:
+def one_site(layers: pd.DataFrame) -> pd.DataFrame:
     """One site per layer: the feed-forward, or attention in a run without feed-forwards."""
     feed_forward = layers["site"] == "feed_forward"
     return layers[feed_forward | ~layers["folder"].isin(layers.loc[feed_forward, "folder"])]

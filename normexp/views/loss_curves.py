@@ -40,14 +40,14 @@ def loss_curves(runs: pd.DataFrame, curves: pd.DataFrame, keys: KeyAxes, dashed:
     """
     runs = runs[runs["folder"].isin(curves["folder"])]
     scale = scale_of(runs)
-    curves = curves.assign(value=curves["value"] - curves["folder"].map(_floors(runs, scale)))
+    curves = above_floor(runs, curves, scale)
     row = next((key for key in keys.rest if key != dashed), None)
     rows, columns = values_of(runs, row), values_of(runs, keys.column)
     dashes = dict(zip(values_of(runs, dashed), LINES, strict=False))
     styles = colours(runs, keys.colour)
     many = len(styles) > MANY
     last = int(curves["step"].max())
-    window = max(1, last // 50) | 1
+    window = running(last)
     figure, grid = panels(len(rows), len(columns), row_height=max(2.2, many * LINE_HEIGHT * len(styles)))
     panel_titles(grid[0], keys.column, columns)
     crossed, lowest = False, np.inf
@@ -75,7 +75,7 @@ def loss_curves(runs: pd.DataFrame, curves: pd.DataFrame, keys: KeyAxes, dashed:
                 edges.append((axis, names))
             elif axis is axes[-1]:
                 edges.append((axis, [EdgeLabel(f"{name} {loss:.2f}", loss) for name, loss in baselines]))
-    top = _top(runs, curves, scale)
+    top = top_of(runs, curves, scale)
     grid[0][0].set_ylim(lowest if scale.regret and 0 < lowest < top else 0 if not scale.regret else None, top)
     for axis in grid.flat:
         axis.set_xlim(0, last)
@@ -112,25 +112,15 @@ def loss_curves(runs: pd.DataFrame, curves: pd.DataFrame, keys: KeyAxes, dashed:
     return figure
 
 
-def _floors(runs: pd.DataFrame, scale: Scale) -> dict[Any, float]:
-    """What is subtracted from the losses of each run, by its folder."""
-    floor = floors(runs) if scale.regret else pd.Series(0.0, runs.index)
-    return dict(zip(runs["folder"], floor, strict=True))
-
-
 def _curves(
     axis: Axes, runs: pd.DataFrame, curves: pd.DataFrame, style: LineStyle, window: int, log: bool
 ) -> pd.Series:
     """Draw each run as a thin line and their mean as a thick one; return the mean, empty if there is none."""
-    whole = []
     for run in runs.to_dict("records"):
-        curve = curves[curves["folder"] == run["folder"]].set_index("step")["value"].sort_index()
-        finite = curve[curve.abs() < float("inf")]
+        finite = _finite(run["folder"], curves)
         if finite.empty:
             continue
         axis.plot(finite.index, finite.where((finite > 0) | (not log)), color=style.colour, lw=0.4, alpha=0.3, zorder=2)
-        if run["state"] == "completed":
-            whole.append(finite.rolling(window, center=True, min_periods=1).mean())
         if run["outcome"] == "diverged":
             at = finite.index[-1] if pd.isna(run["diverged_at"]) else run["diverged_at"]
             cross: dict[str, Any] = {
@@ -142,13 +132,41 @@ def _curves(
                 "zorder": 5,
             }
             axis.plot([at], [finite.iloc[-1]], gid="cross", **cross)
+    mean = mean_curve(runs, curves, window, log)
+    if len(mean):
+        axis.plot(mean.index, mean, color=style.colour, ls=style.line, lw=1.5, zorder=3)
+    return mean
+
+
+def mean_curve(runs: pd.DataFrame, curves: pd.DataFrame, window: int, log: bool) -> pd.Series:
+    """The mean over the completed runs of a running mean of their values, by step; geometric with log.
+
+    A mean over the remaining seeds would jump where one diverges, so it ends with the first that does. Empty where no
+    run has completed.
+    """
+    found = [_finite(folder, curves) for folder in runs.loc[runs["state"] == "completed", "folder"]]
+    whole = [each.rolling(window, center=True, min_periods=1).mean() for each in found if len(each)]
     if not whole:
         return pd.Series(dtype=float)
-    # A mean over the remaining seeds would jump where one diverges, so it ends with the first that does.
     seeds = pd.concat(whole, axis=1).dropna()
     mean = np.exp(seeds.where(seeds > 0).map(np.log).mean(axis=1, skipna=False)) if log else seeds.mean(axis=1)
-    axis.plot(mean.index, mean, color=style.colour, ls=style.line, lw=1.5, zorder=3)
     return pd.Series(mean)
+
+
+def above_floor(runs: pd.DataFrame, curves: pd.DataFrame, scale: Scale) -> pd.DataFrame:
+    """The curves with their values as they are drawn: loss − floor where the scale says so."""
+    floor = floors(runs) if scale.regret else pd.Series(0.0, runs.index)
+    return curves.assign(value=curves["value"] - curves["folder"].map(dict(zip(runs["folder"], floor, strict=True))))
+
+
+def running(last: int) -> int:
+    """Over how many steps the running mean is, of a curve with this last step: an odd number."""
+    return max(1, last // 50) | 1
+
+
+def _finite(folder: Any, curves: pd.DataFrame) -> pd.Series:
+    curve = curves[curves["folder"] == folder].set_index("step")["value"].sort_index()
+    return curve[curve.abs() < float("inf")]
 
 
 def _last(mean: pd.Series) -> float:
@@ -157,7 +175,7 @@ def _last(mean: pd.Series) -> float:
     return float(ending) if ending == ending else np.inf
 
 
-def _top(runs: pd.DataFrame, curves: pd.DataFrame, scale: Scale) -> float:
+def top_of(runs: pd.DataFrame, curves: pd.DataFrame, scale: Scale) -> float:
     """The end of the axis, just above the first loss, so that a diverging run does not flatten the others."""
     finite = curves[curves["value"].abs() < float("inf")]
     first = float(finite.loc[finite["step"] == finite["step"].min(), "value"].max())

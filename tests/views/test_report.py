@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,8 +71,12 @@ def test_a_sweep_is_one_valid_page(report: Path) -> None:
 
 
 @pytest.mark.slow
-def test_nothing_is_loaded_and_nothing_is_run(report: Path) -> None:
-    text = page(report)
+@pytest.mark.usefixtures("svg_alone")
+def test_nothing_is_loaded_and_nothing_is_run_without_bokeh(
+    swept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "bokeh", None)
+    text = page(write(swept, tmp_path / "page.html"))
     loaded = re.findall(r"""(?:src|srcset|data|poster|action)=["']([^"']{0,40})""", text)
     assert loaded
     assert all(url.startswith("data:image/") for url in loaded)

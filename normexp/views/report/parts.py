@@ -3,6 +3,7 @@
 import base64
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 LARGEST_SVG = 250_000  # bytes; a larger figure is shown as its PNG
 MEDIA = {".svg": "image/svg+xml", ".png": "image/png"}
@@ -25,6 +26,15 @@ class Picture:
     name: str
     sentence: str
     url: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """An interactive figure: its heading, what it shows, and the figure as Bokeh's scripts take it."""
+
+    heading: str
+    sentence: str
+    item: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Section:
-    """One sweep or one study."""
+    """One sweep or one study. no_plots: why it has no interactive figures, where it could have."""
 
     name: str
     question: str
@@ -74,6 +84,8 @@ class Section:
     claims: list[Claim] = field(default_factory=list)
     tables: list[tuple[str, Table]] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
+    plots: list[Plot] = field(default_factory=list)
+    no_plots: str = ""
     answers: list[Answers] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     origin: list[str] = field(default_factory=list)

@@ -15,6 +15,7 @@ from normexp.records.samples import read_graph, read_samples
 from normexp.views import formatting, sentences
 from normexp.views.figure_files import figure_files
 from normexp.views.probe_table import tables
+from normexp.views.report.interactive import plots_of
 from normexp.views.report.parts import Answers, Graph, Section, Table, picture
 from normexp.views.runs import swept_keys
 from normexp.views.table import baselines_line, notes, rows_of, texts
@@ -22,12 +23,13 @@ from normexp.views.table import baselines_line, notes, rows_of, texts
 TEXTS = 3  # whose translations or continuations are shown
 
 
-def sweep_section(folder: Path, runs: pd.DataFrame, spare: Path) -> Section:
+def sweep_section(folder: Path, runs: pd.DataFrame, spare: Path, *, interactive: bool = False) -> Section:
     """The section of the runs of a sweep. spare: where figures are drawn that the sweep does not have yet."""
     stems = {path.with_suffix("") for kind in ("png", "svg") for path in figure_files(folder, spare, kind)}
     swept = swept_keys(runs)
     trained = "steps" not in runs or bool(runs["steps"].any())
     examples = _answers(runs)
+    plots, no_plots = plots_of(runs) if interactive else ([], "")
     return Section(
         name=folder.resolve().name,
         question=sentences.question(runs),
@@ -38,6 +40,8 @@ def sweep_section(folder: Path, runs: pd.DataFrame, spare: Path) -> Section:
         notes=[*([baselines_line(runs)] if trained else []), *notes(runs)],
         tables=_tables(runs, trained),
         pictures=[picture(stem, sentences.of_figure(stem.name, runs)) for stem in sorted(stems, key=_loss_first)],
+        plots=plots,
+        no_plots=no_plots,
         answers=examples,
         commands=_commands(folder, runs),
         origin=origin_lines(origins(map(Path, runs["folder"])), runs),

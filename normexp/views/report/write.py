@@ -9,6 +9,7 @@ import jinja2
 from normexp import __version__
 from normexp.errors import ConfigError
 from normexp.records.atomic import replacing
+from normexp.views.report.interactive import HINT, library
 from normexp.views.report.notebook import write_notebook
 from normexp.views.report.parts import Section
 from normexp.views.report.study_section import is_study, study_section
@@ -28,7 +29,7 @@ def write(folder: Path | str, out: Path | str | None = None, *, notebook: bool =
     folder = Path(folder)
     path = Path(out) if out else folder / ("report.ipynb" if notebook else "report.html")
     with tempfile.TemporaryDirectory(prefix="normexp-report-") as spare:
-        about = sections(folder, Path(spare))
+        about = sections(folder, Path(spare), interactive=not notebook)
     found = [section for _, section in about]
     title = found[0].question if len(found) == 1 else f"Sweeps and studies in {folder.resolve().name}"
     if notebook:
@@ -44,10 +45,12 @@ def write(folder: Path | str, out: Path | str | None = None, *, notebook: bool =
 
 def render(title: str, found: Sequence[Section], origin: str = FROM_RUNS) -> str:
     """The page of these sections. origin: where its numbers come from, as the end of "Written by normexp …"."""
-    return _environment().get_template(TEMPLATE).render(title=title, sections=found, version=__version__, origin=origin)
+    scripts = library() if any(section.plots for section in found) else ""
+    template = _environment().get_template(TEMPLATE)
+    return template.render(title=title, sections=found, version=__version__, origin=origin, scripts=scripts, hint=HINT)
 
 
-def sections(folder: Path, spare: Path) -> list[tuple[Path, Section]]:
+def sections(folder: Path, spare: Path, *, interactive: bool) -> list[tuple[Path, Section]]:
     """The sections of a folder, each with its own: the folder itself if it is a study, else its studies and sweeps."""
     if is_study(folder):
         return [(folder, study_section(folder))]
@@ -62,15 +65,21 @@ def sections(folder: Path, spare: Path) -> list[tuple[Path, Section]]:
     about = {folder if sweep in folder.parents else sweep: runs for sweep, runs in sweeps.items()}
     return [
         *((study, study_section(study)) for study in studies),
-        *((each, sweep_section(each, runs, spare / str(at))) for at, (each, runs) in enumerate(about.items())),
+        *(
+            (each, sweep_section(each, runs, spare / str(at), interactive=interactive))
+            for at, (each, runs) in enumerate(about.items())
+        ),
     ]
 
 
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    # Bokeh names a model where it is first needed, so what comes first has to stay first.
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "separators": (",", ":")}
+    return environment
