@@ -79,9 +79,3 @@ def test_the_page_of_the_map_follows_from_its_tables():
 def test_cards_have_the_tables_of_the_map(name):
     shipped = ROOT / "normexp" / "cards" / "reference" / f"{name}.csv"
     assert shipped.read_text() == (REFERENCE / "map" / f"{name}.csv").read_text()
-
-
-def test_the_page_of_the_predictors_follows_from_its_tables():
-    folder = REFERENCE / "predictors"
-    found = predictors["compared"](pd.read_csv(folder / "measures.csv"))
-    assert predictors["page"](found) == (folder / "predictors.md").read_text()
