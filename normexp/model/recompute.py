@@ -1,6 +1,6 @@
 """Activation checkpointing: what a layer keeps for the backward is dropped and computed again when it is needed.
 
-Chen et al. 2016, https://arxiv.org/abs/1604.06174, with one segment per layer.
+As in Chen et al. 2016, with one segment per layer.
 """
 
 from collections.abc import Callable, Iterable
