@@ -60,8 +60,14 @@ def finish(folder: Path, jobs: int) -> None:
     found = numbers.points(load_runs(folder))
     for _, point in found[found["n"] < SEEDS].sort_values("depth", ascending=False).iterrows():
         name = f"{folder.name}-{point['variant']}-{point['depth']}"
-        grid = [f"variant={point['variant']}", f"depth={point['depth']}", f"lr={point['lr']:g}"]
-        normexp("sweep", *grid, f"seed=range({SEEDS})", *TRAINING, "--name", name, "--jobs", str(jobs))
+        line = seeds_of(point["variant"], point["depth"], point["lr"])
+        normexp("sweep", *line, "--name", name, "--jobs", str(jobs))
+
+
+def seeds_of(variant: str, depth: int, lr: float) -> list[str]:
+    """The overrides of the sweep that trains what a map trains at the best rate of a point; it has a schedule too."""
+    point = [f"variant={variant}", f"depth={depth}", f"lr={lr:g}", f"seed=range({SEEDS})"]
+    return [*point, *TRAINING, "schedule=wsd"]
 
 
 def publish(folders: list[Path]) -> None:
@@ -140,7 +146,7 @@ def draw() -> None:
         about = {"settings": SETTINGS, "unit": UNIT}
         rates = rate_map(runs[runs["seed"] == TUNING_SEED], points, title=TITLE, **about)
         style.save(rates, REFERENCE / "figures" / "rates")
-        at_best = ranking(points, title="Twelve variants at their best learning rates", **about)
+        at_best = ranking(points[points["n"] > 0], title="Twelve variants at their best learning rates", **about)
         style.save(at_best, REFERENCE / "figures" / "ranking")
     (REFERENCE / "map.md").write_text(page(points, variants, runs, stopped))
 
@@ -169,8 +175,8 @@ def page(points: pd.DataFrame, variants: pd.DataFrame, runs: pd.DataFrame, stopp
         "",
         f"Docstrings, {SETTINGS.partition('docstrings · ')[2]}, width 64. Validation loss in {UNIT}, mean over five "
         f"fresh seeds with its 95 % interval, at the best rate of each variant and depth; rates are a factor 2 apart "
-        f"and were chosen on seed {TUNING_SEED}. It took {len(runs)} runs and {int(runs['step'].sum()):,} steps. The "
-        "search and most seeds from depth 6 on ran on a GPU, the other seeds on a CPU ([origin.json](origin.json)).",
+        f"and were chosen on seed {TUNING_SEED}. It took {len(runs)} runs and {int(runs['step'].sum()):,} steps. "
+        "A point with – has its search alone: its seeds are still to be trained ([origin.json](origin.json): a GPU).",
         "",
         "A run of the search that was still stuck after half its steps was ended there. At the edge of the rates are "
         "points of which every rate was given up in this way, although fresh seeds at the same rate leave the plateau "

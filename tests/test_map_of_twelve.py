@@ -7,6 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from normexp.maps.survey import survey
+from normexp.sweep.plan import plan
+
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
 twelve = runpy.run_path(str(ROOT / "scripts" / "twelve.py"))
@@ -53,6 +56,14 @@ def test_intervals_over_an_edge_and_missing_slopes_are_no_verdict():
 def test_a_rate_on_the_edge_is_no_best_rate():
     found = verdicts(*a_map({}, dict.fromkeys(("post_ln", "pre_ln", "deep_norm", "admin"), 1), interior=False))
     assert set(found.values()) == {"cannot be tested"}
+
+
+def test_seeds_that_are_trained_apart_are_those_of_the_map():
+    """They had another schedule once, which is no part of the overrides of a map."""
+    asked = survey(["variant=pre_ln", "depth=3", *twelve["TRAINING"], "lr=3e-3", "training.stop_stuck=50%"])
+    (point,) = asked.points
+    planned = plan("sweep", twelve["seeds_of"]("pre_ln", 3, 12e-3)).runs
+    assert [run.config for run in planned] == [run.config for run in asked.final[point][2]]
 
 
 @pytest.mark.parametrize(("sign", "mean"), [(1, 1.0), (-1, -1.0)])

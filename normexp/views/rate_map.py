@@ -49,6 +49,8 @@ def rate_map(rates: pd.DataFrame, points: pd.DataFrame, *, title: str, settings:
         "rate that trains, made monotone in depth. Grey: stuck, no better than a model that does not read its input; "
         "hatched: diverged. White: not tried."
     )
+    if points["trained"].isna().any():
+        caption += " Grey frame: no fresh seeds yet."
     add_titles_and_legend(figure, title, settings, caption, [])
     return figure
 
@@ -69,8 +71,9 @@ def _panel(
         axis.add_patch(Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, hatch=hatch, fc=face, ec=edge, lw=0))
     for _, point in points.iterrows():
         x, y = depths.index(point["depth"]), int(np.argmin(np.abs(np.log(np.array(lrs) / point["lr"]))))
-        line = "-" if point["trained"] > 0.5 else (0, (2, 2))
-        axis.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fill=False, ec="black", lw=1, ls=line))
+        line = (0, (2, 2)) if point["trained"] <= 0.5 else "-"
+        ink = "0.5" if math.isnan(point["trained"]) else "black"
+        axis.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fill=False, ec=ink, lw=1, ls=line))
     highest = rates[rates["outcome"] == "trained"].groupby("depth")["lr"].max()
     tops = np.array([lrs.index(highest[depth]) if depth in highest else -1 for depth in depths])
     boundary = np.minimum.accumulate(tops) + 0.5
