@@ -190,13 +190,18 @@ def page(points: pd.DataFrame, variants: pd.DataFrame, runs: pd.DataFrame, stopp
             ([name, *map(str, wide.loc[name])] for name in order),
         ),
         "The slope of the best rate, d ln lr / d ln depth, over the depths that train, with its 95 % interval; "
-        "depth₅₀, where the share of seeds that train passes one half (inf: beyond the deepest); and the window of "
+        "depth₅₀, where the share of seeds that train passes one half (inf: no deeper one fails); and the window of "
         "usable rates in octaves, the narrowest over these depths:",
         "",
         markdown_table(
             ["variant", "slope", "depth₅₀", "window"],
             (
-                [row.variant, slope, f"{row.depth50:.0f}", "–" if row.window != row.window else f"{row.window:.0f}"]
+                [
+                    row.variant,
+                    slope,
+                    "–" if row.depth50 != row.depth50 else f"{row.depth50:.0f}",
+                    "–" if row.window != row.window else f"{row.window:.0f}",
+                ]
                 for row, slope in zip(variants.itertuples(), slopes, strict=True)
             ),
         ),

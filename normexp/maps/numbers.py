@@ -36,9 +36,9 @@ def variants(found: pd.DataFrame) -> pd.DataFrame:
 
     Columns: deepest_trained, the greatest depth at which most seeds are trained at the best rate, and depth50, where
     that share passes one half: halfway, on a logarithmic scale, to the first depth at which it does not; infinite where
-    every depth of the map trains. depths: those of the map. drift: d ln lr / d ln depth of the best rate, over the
-    depths that train, with its 95 % interval (drift_low, drift_high; three depths at least). window: octaves of usable
-    rates, the smallest over the depths that train.
+    no deeper one fails, NaN where a depth in between has no seeds. depths: those of the map. drift: d ln lr / d ln
+    depth of the best rate, over the depths that train, with its 95 % interval (drift_low, drift_high; three depths at
+    least). window: octaves of usable rates, the smallest over the depths that train.
     """
     keys = [key for key in _point_keys(found) if key != "depth"]
     rows = [dict(zip(keys, key, strict=True)) | _variant(part.sort_values("depth")) for key, part in _by(found, keys)]
@@ -122,10 +122,12 @@ def _variant(found: pd.DataFrame) -> dict[str, object]:
     fails = found[found["trained"] <= 0.5]
     deepest = int(works["depth"].max()) if len(works) else 0
     beyond = fails.loc[fails["depth"] > deepest, "depth"]
+    first = float(beyond.min()) if len(beyond) else math.inf
+    unknown = found["trained"].isna() & (found["depth"] > deepest) & (found["depth"] < first)
     fit = _drift(works)
     return {
         "deepest_trained": deepest,
-        "depth50": math.inf if not len(beyond) else math.sqrt(max(deepest, 1) * float(beyond.min())),
+        "depth50": math.nan if unknown.any() else math.sqrt(max(deepest, 1) * first),
         "depths": " ".join(map(str, found["depth"])),
         "drift": fit[0],
         "drift_low": fit[1],

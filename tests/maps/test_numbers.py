@@ -67,6 +67,12 @@ def test_depth50_is_between_the_last_that_trains_and_the_next(runs):
     assert found.loc["hard", "depth50"] == pytest.approx(math.sqrt(6 * 12))
 
 
+def test_depth50_is_unknown_where_a_depth_in_between_has_no_seeds(runs):
+    points = numbers.points(runs)
+    points.loc[(points["variant"] == "hard") & (points["depth"] == 6), ["trained", "loss"]] = math.nan
+    assert math.isnan(numbers.variants(points).set_index("variant").loc["hard", "depth50"])
+
+
 def test_a_rate_that_halves_with_depth_drifts_by_minus_one(runs):
     found = numbers.variants(numbers.points(runs)).set_index("variant")
     assert found.loc["easy", "drift"] == pytest.approx(-1)
