@@ -7,7 +7,6 @@ Each measure is compared with the loss of the variant at its best rate on the ma
 are in results/reference/METHOD.md.
 """
 
-import argparse
 import json
 import math
 import os
@@ -31,6 +30,7 @@ from normexp.views.grid import add_titles_and_legend, panels
 from normexp.views.markdown import table as markdown_table
 from normexp.views.names import name_of
 from normexp.views.runs import load_runs, load_table
+from scripts.make_or_draw import make_or_draw
 
 REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference"
 HERE = REFERENCE / "predictors"
@@ -203,15 +203,5 @@ def page(found: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--jobs", type=int, default=0)
-    parser.add_argument("--draw", action="store_true", help="only draw, from the published tables")
-    given = parser.parse_args()
-    if not given.draw:
-        make(given.jobs)
-    draw()
-
-
 if __name__ == "__main__":
-    main()
+    make_or_draw(__doc__.partition("\n")[0], make, draw)

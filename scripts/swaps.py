@@ -4,7 +4,6 @@ python scripts/swaps.py             trains what is missing, then measures
 python scripts/swaps.py --draw      the page from results/reference/swaps/swaps.csv
 """
 
-import argparse
 import os
 import shlex
 import subprocess
@@ -21,15 +20,17 @@ from normexp.data.batches import Batches
 from normexp.data.examples import Examples
 from normexp.data.swaps import start_only
 from normexp.training.evaluate import losses
+from scripts.make_or_draw import make_or_draw
 
 REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference" / "swaps"
+TABLE = REFERENCE / "swaps.csv"
 NAME = "swaps"
 SWEEP = ["task=classification", "data=swaps", "variant=pre_ln", "depth=1,2,4", "seed=range(3)"]
 SWEEP += ["lr=3e-3", "steps=2000", "training.batch_tokens=500", "record.evaluate_every=1000", "probe.every=0"]
 PLACES = 5
 
 
-def make(jobs: int) -> Path:
+def train(jobs: int) -> Path:
     """Train what is missing; returns the folder of the sweep."""
     command = [sys.executable, "-m", "normexp", "sweep", *SWEEP, "--name", NAME, "--jobs", str(jobs)]
     subprocess.run(command, check=True)
@@ -84,18 +85,16 @@ def _cell(values: "pd.Series[float]") -> str:
     return f"{values.mean():.2f} ({values.min():.2f} to {values.max():.2f})"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="The accuracy on data=swaps by depth and by the number of swaps.")
-    parser.add_argument("--jobs", type=int, default=0)
-    parser.add_argument("--draw", action="store_true", help="only write the page, from the published table")
-    given = parser.parse_args()
-    table = REFERENCE / "swaps.csv"
-    if not given.draw:
-        rows = measure(make(given.jobs))
-        REFERENCE.mkdir(parents=True, exist_ok=True)
-        rows.to_csv(table, index=False, lineterminator="\n", float_format="%.4g")
-    (REFERENCE / "swaps.md").write_text(page(pd.read_csv(table)))
+def make(jobs: int) -> None:
+    """Train what is missing, and write the table."""
+    rows = measure(train(jobs))
+    REFERENCE.mkdir(parents=True, exist_ok=True)
+    rows.to_csv(TABLE, index=False, lineterminator="\n", float_format="%.4g")
+
+
+def draw() -> None:
+    (REFERENCE / "swaps.md").write_text(page(pd.read_csv(TABLE)))
 
 
 if __name__ == "__main__":
-    main()
+    make_or_draw("The accuracy on data=swaps by depth and by the number of swaps.", make, draw)

@@ -6,7 +6,6 @@
 Every map searches the best rate of each variant at each depth on seed 100 and trains five fresh seeds there.
 """
 
-import argparse
 import subprocess
 import sys
 from itertools import combinations
@@ -22,6 +21,7 @@ from normexp.maps.survey import TUNING_SEED
 from normexp.studies.verdict import interval
 from normexp.views import style
 from normexp.views.line_plot import line_plot
+from scripts.make_or_draw import make_or_draw
 
 REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference" / "tasks"
 GRID = ("variant=post_ln,pre_ln,no_residual,b2t", "depth=2,6,12", "training.stop_stuck=50%")
@@ -130,15 +130,5 @@ def page(means: pd.DataFrame, orders: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="The effect of depth on several tasks, side by side.")
-    parser.add_argument("--jobs", type=int, default=0)
-    parser.add_argument("--draw", action="store_true", help="only draw, from the published maps")
-    given = parser.parse_args()
-    if not given.draw:
-        make(given.jobs)
-    draw()
-
-
 if __name__ == "__main__":
-    main()
+    make_or_draw("The effect of depth on several tasks, side by side.", make, draw)
