@@ -146,7 +146,8 @@ def draw() -> None:
         about = {"settings": SETTINGS, "unit": UNIT}
         rates = rate_map(runs[runs["seed"] == TUNING_SEED], points, title=TITLE, **about)
         style.save(rates, REFERENCE / "figures" / "rates")
-        at_best = ranking(points[points["n"] > 0], title="Twelve variants at their best learning rates", **about)
+        whole = points.groupby("depth").filter(lambda part: bool((part["n"] > 0).all()))  # a rank needs all of them
+        at_best = ranking(whole, title="Twelve variants at their best learning rates", **about)
         style.save(at_best, REFERENCE / "figures" / "ranking")
     (REFERENCE / "map.md").write_text(page(points, variants, runs, stopped))
 
