@@ -1,11 +1,11 @@
 """The map of twelve variants on docstrings, from run folders that may come from several machines.
 
     python scripts/twelve.py make               makes the whole map here (resumable; about five hours of one core)
-    python scripts/twelve.py finish FOLDER      trains the final seeds that the map in FOLDER lacks, at its best rates
-    python scripts/twelve.py publish FOLDER …   tables, figures and page from the runs in these folders
-    python scripts/twelve.py draw               figures and page again, from the published tables
+    python scripts/twelve.py finish             trains the final seeds that the published map lacks, at its best rates
+    python scripts/twelve.py publish FOLDER …   adds the runs in these folders to the published ones, then draws
+    python scripts/twelve.py draw               all other tables, figures and the page, from the published runs
 
-What was expected of it is in results/reference/METHOD.md.
+The published runs are in results/reference/map/runs.csv; what was expected of them is in results/reference/METHOD.md.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -23,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from normexp.cards.numbers import SHIPPED
 from normexp.maps import numbers
 from normexp.maps.report import TITLE
-from normexp.maps.survey import TUNING_SEED
+from normexp.maps.survey import TUNING_SEED, survey
+from normexp.records.folder import RunFolder
 from normexp.records.outcome import final_loss, is_stuck
 from normexp.records.provenance import origins
 from normexp.views import formatting, style
@@ -37,12 +39,14 @@ VARIANTS = (
     *("sandwich", "res_post_norm", "resi_dual", "mix_ln", "re_zero", "layer_norm_scaling"),
 )
 DEPTHS = (3, 6, 12, 24)
+POINT = ["variant", "depth"]
 SEEDS = 5
+CSV: Any = {"index": False, "lineterminator": "\n", "float_format": "%.6g"}
 TRAINING = (
     *("task=language_modelling", "steps=400", "probe.every=0"),
     *("record.evaluate_every=400", "record.checkpoint_every=400"),
 )
-GRID = [f"variant={','.join(VARIANTS)}", f"depth={','.join(map(str, DEPTHS))}", *TRAINING, "training.stop_stuck=50%"]
+GRID = [f"variant={','.join(VARIANTS)}", f"depth={','.join(map(str, DEPTHS))}", *TRAINING]
 SETTINGS = (
     "xavier_uniform init · layer_norm · tiny · docstrings · 400 steps · warm-up 10 % · schedule wsd · n = 5 seeds"
 )
@@ -55,13 +59,12 @@ def normexp(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "normexp", *words], check=True)
 
 
-def finish(folder: Path, jobs: int) -> None:
-    """Train the missing seeds of every point of which all rates were searched, the deepest first."""
-    found = numbers.points(load_runs(folder))
+def finish(jobs: int) -> None:
+    """Train the missing seeds of every published point, the deepest first."""
+    found = pd.read_csv(REFERENCE / "points.csv")
     for _, point in found[found["n"] < SEEDS].sort_values("depth", ascending=False).iterrows():
-        name = f"{folder.name}-{point['variant']}-{point['depth']}"
         line = seeds_of(point["variant"], point["depth"], point["lr"])
-        normexp("sweep", *line, "--name", name, "--jobs", str(jobs))
+        normexp("sweep", *line, "--name", f"twelve-{point['variant']}-{point['depth']}", "--jobs", str(jobs))
 
 
 def seeds_of(variant: str, depth: int, lr: float) -> list[str]:
@@ -71,21 +74,50 @@ def seeds_of(variant: str, depth: int, lr: float) -> list[str]:
 
 
 def publish(folders: list[Path]) -> None:
-    """Write the tables: what was searched on seed 100, and the final seeds at the best rate. Cards read two of them."""
+    """Add the runs in these folders to runs.csv, and their origin. A point that was searched again replaces its own."""
     runs = pd.concat([load_runs(folder) for folder in folders], ignore_index=True)
-    runs = runs[runs["state"] == "completed"].drop_duplicates(["variant", "depth", "lr", "seed"])
-    runs = runs.drop(columns="training.device").reset_index(drop=True)
-    points = numbers.points(runs)
+    runs = runs[runs["state"] == "completed"].reset_index(drop=True)
+    _check(runs)
     REFERENCE.mkdir(parents=True, exist_ok=True)
-    tables = {"points": points, "variants": numbers.variants(points), "runs": numbers.losses(runs)}
-    for name, frame in tables.items():
-        frame.to_csv(REFERENCE / f"{name}.csv", index=False, lineterminator="\n", float_format="%.6g")
-    for name in ("points", "variants"):
-        shutil.copyfile(REFERENCE / f"{name}.csv", SHIPPED / f"{name}.csv")
-    rule(runs).to_csv(REFERENCE / "rule.csv", index=False, lineterminator="\n")
-    made = origins(map(Path, runs["folder"]))
+    known, made = _read(REFERENCE / "runs.csv"), json.loads(_text(REFERENCE / "origin.json") or "[]")
+    merged(known, numbers.losses(runs, POINT)).to_csv(REFERENCE / "runs.csv", **CSV)
+    made += [each for each in origins(map(Path, runs["folder"])) if each not in made]
     (REFERENCE / "origin.json").write_text(json.dumps(made, indent=1) + "\n")
     draw()
+
+
+def merged(known: pd.DataFrame | None, new: pd.DataFrame) -> pd.DataFrame:
+    """Both tables of runs as one, in the order of the map."""
+    if known is not None:
+        searched = new.loc[new["seed"] == TUNING_SEED, POINT].drop_duplicates()
+        kept = known.merge(searched, how="left", on=POINT, indicator=True)["_merge"] == "left_only"
+        new = pd.concat([known[kept.to_numpy()], new], ignore_index=True)
+    order = {"variant": VARIANTS.index, "depth": DEPTHS.index, "seed": lambda seed: -1 if seed == TUNING_SEED else seed}
+    new = new.drop_duplicates([*POINT, "lr", "seed"], keep="last")
+    by = [*POINT, "seed", "lr"]
+    return new.sort_values(by, key=lambda column: column.map(order.get(column.name, float)), ignore_index=True)
+
+
+def _check(runs: pd.DataFrame) -> None:
+    """End with a sentence at a run that has other settings than those of the map."""
+    asked = survey(GRID, seeds=SEEDS)
+    finals = (run for by_rate in asked.final.values() for seeds in by_rate.values() for run in seeds)
+    wanted = {
+        (config.variant.name, config.depth, f"{config.lr:g}", config.seed): config
+        for config in (run.config for run in (*asked.sweep.runs, *finals))
+    }
+    for row in runs.itertuples():
+        config = wanted.get((row.variant, row.depth, f"{row.lr:g}", row.seed))
+        if config is None or not RunFolder(Path(row.folder)).finished_as(config):
+            sys.exit(f"{row.folder} is no run of the map: its settings are not those of `normexp map {' '.join(GRID)}`")
+
+
+def _text(path: Path) -> str:
+    return path.read_text("utf-8") if path.exists() else ""
+
+
+def _read(path: Path) -> pd.DataFrame | None:
+    return pd.read_csv(path) if path.exists() else None
 
 
 def rule(runs: pd.DataFrame) -> pd.DataFrame:
@@ -139,9 +171,13 @@ def claims(points: pd.DataFrame, variants: pd.DataFrame) -> list[tuple[str, str,
 
 
 def draw() -> None:
-    """The figures and the page, from nothing but the tables."""
-    names = ("points", "variants", "runs", "rule")
-    points, variants, runs, stopped = (pd.read_csv(REFERENCE / f"{name}.csv") for name in names)
+    """points.csv and variants.csv, which cards read too, the figures and the page, from runs.csv and rule.csv."""
+    runs, stopped = pd.read_csv(REFERENCE / "runs.csv"), pd.read_csv(REFERENCE / "rule.csv")
+    points = numbers.points(runs)
+    variants = numbers.variants(points)
+    for name, frame in (("points", points), ("variants", variants)):
+        frame.to_csv(REFERENCE / f"{name}.csv", **CSV)
+        shutil.copyfile(REFERENCE / f"{name}.csv", SHIPPED / f"{name}.csv")
     with style.context():
         about = {"settings": SETTINGS, "unit": UNIT}
         rates = rate_map(runs[runs["seed"] == TUNING_SEED], points, title=TITLE, **about)
@@ -234,9 +270,11 @@ def main() -> None:
     given = parser.parse_args()
     if given.action == "make":
         normexp("map", *GRID, "--name", "twelve", "--jobs", str(given.jobs))
-        publish([Path(os.environ.get("NORMEXP_RESULTS", "results"), "twelve")])
+        made = Path(os.environ.get("NORMEXP_RESULTS", "results"), "twelve")
+        rule(load_runs(made)).to_csv(REFERENCE / "rule.csv", index=False, lineterminator="\n")
+        publish([made])
     elif given.action == "finish":
-        finish(given.folders[0], given.jobs)
+        finish(given.jobs)
     elif given.action == "publish":
         publish(given.folders)
     else:

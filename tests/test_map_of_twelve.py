@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from normexp.maps import numbers
 from normexp.maps.survey import survey
 from normexp.sweep.plan import plan
 
@@ -80,10 +81,38 @@ def test_pseudo_values_have_the_jackknife_error():
     assert predictors["pseudo_values"](values, 1) == pytest.approx([6 * whole - 5 * each for each in without])
 
 
-def test_the_page_of_the_map_follows_from_its_tables():
+def test_the_page_and_all_numbers_follow_from_the_published_runs():
     folder = REFERENCE / "map"
-    tables = (pd.read_csv(folder / f"{name}.csv") for name in ("points", "variants", "runs", "rule"))
-    assert twelve["page"](*tables) == (folder / "map.md").read_text()
+    points, variants, runs, rule = (
+        pd.read_csv(folder / f"{name}.csv") for name in ("points", "variants", "runs", "rule")
+    )
+    assert twelve["page"](points, variants, runs, rule) == (folder / "map.md").read_text()
+    again = numbers.points(runs)
+    assert again.to_csv(**twelve["CSV"]) == (folder / "points.csv").read_text()
+    assert numbers.variants(again).to_csv(**twelve["CSV"]) == (folder / "variants.csv").read_text()
+
+
+def some_runs(*rows):
+    return pd.DataFrame(rows, columns=["variant", "depth", "lr", "seed", "loss"])
+
+
+def test_runs_that_are_published_again_are_there_once_and_in_the_order_of_the_map():
+    known = some_runs(("pre_ln", 3, 0.003, 100, 2.0), ("post_ln", 6, 0.003, 100, 2.1), ("post_ln", 6, 0.003, 0, 2.2))
+    merged = twelve["merged"](known, some_runs(("post_ln", 6, 0.003, 0, 2.2), ("post_ln", 6, 0.003, 1, 2.3)))
+    assert merged["loss"].tolist() == [2.1, 2.2, 2.3, 2.0]
+
+
+def test_a_point_that_is_searched_again_keeps_nothing_of_before():
+    known = some_runs(("post_ln", 6, 0.003, 100, 2.1), ("post_ln", 6, 0.003, 0, 2.2), ("post_ln", 3, 0.003, 0, 1.9))
+    merged = twelve["merged"](known, some_runs(("post_ln", 6, 0.006, 100, 1.5), ("post_ln", 6, 0.006, 0, 1.6)))
+    assert merged["loss"].tolist() == [1.9, 1.5, 1.6]
+
+
+def test_a_run_with_other_settings_is_not_published(tmp_path):
+    """105 runs of another schedule once were about to be."""
+    runs = pd.DataFrame([{"variant": "pre_ln", "depth": 3, "lr": 0.003, "seed": 100, "folder": str(tmp_path)}])
+    with pytest.raises(SystemExit, match="is no run of the map"):
+        twelve["_check"](runs)
 
 
 @pytest.mark.parametrize("name", ["points", "variants"])

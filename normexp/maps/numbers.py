@@ -12,22 +12,34 @@ from normexp.maps.survey import TUNING_SEED, loss_of
 from normexp.studies.verdict import LEVEL, LOSS_MARGIN, interval
 from normexp.views.runs import swept_keys
 
-SEARCHED = ("lr", "seed")  # keys that are swept but are no part of a point
+COLUMNS = ("data", "floor", "blind", "lr", "seed", "loss", "outcome", "step")  # of every run, after its point's keys
+NOT_OF_A_POINT = ("data", "lr", "seed")  # keys that may be swept and are columns of their own
 
 
-def points(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row per point, in the order of the sweep.
+def losses(runs: pd.DataFrame, keys: Sequence[str] | None = None) -> pd.DataFrame:
+    """One row per complete run of a map: the keys of its point, data, floor, blind, lr, seed, loss, outcome, step.
+
+    runs: as `load_runs` gives them. keys: of a point; None for those that were swept. loss: on the validation part,
+    after the last step. Seed 100 is the search's.
+    """
+    done = runs[runs["state"] == "completed"]
+    keys = [key for key in swept_keys(done) if key not in NOT_OF_A_POINT] if keys is None else keys
+    frame = done.assign(
+        loss=[loss_of(row) for _, row in done.iterrows()], floor=done["baseline.floor"], blind=done["baseline.blind"]
+    )
+    return frame[[*keys, *COLUMNS]].reset_index(drop=True)
+
+
+def points(found: pd.DataFrame) -> pd.DataFrame:
+    """One row per point, in the order of the sweep, from `losses`.
 
     Columns: the keys of the point; data, floor, blind; lr, the best rate; interior, whether a rate on each side of it
     was tried; lr_fitted, the minimum of a parabola of the loss over log₂ lr through these three; window, octaves of
     usable rates, NaN where an end of it was not found; tried, the number of rates; n, loss, low and
     high, the final seeds' mean validation loss with its 95 % interval, and outcomes; steps, all that were trained.
-
-    runs: those of a map, as `load_runs` gives them. Runs that are not complete are left out.
     """
-    done = runs[runs["state"] == "completed"]
-    keys = _keys(done)
-    rows = [dict(zip(keys, key, strict=True)) | _point(part) for key, part in _by(done, keys)]
+    keys = _point_keys(found)
+    rows = [dict(zip(keys, key, strict=True)) | _point(part) for key, part in _by(found, keys)]
     return pd.DataFrame(rows)
 
 
@@ -45,20 +57,8 @@ def variants(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def losses(runs: pd.DataFrame) -> pd.DataFrame:
-    """Every complete run: the keys of its point, lr, seed, validation loss, outcome, step. Seed 100 is the search's."""
-    done = runs[runs["state"] == "completed"]
-    frame = done.assign(loss=[loss_of(row) for _, row in done.iterrows()])
-    return frame[[*_keys(done), *SEARCHED, "loss", "outcome", "step"]].reset_index(drop=True)
-
-
-def _keys(runs: pd.DataFrame) -> list[str]:
-    """The keys of a point: all that are swept but the rate and the seed."""
-    return [key for key in swept_keys(runs) if key not in SEARCHED]
-
-
 def _point_keys(found: pd.DataFrame) -> list[str]:
-    """The keys of a point among the columns of `points`, which come first."""
+    """The keys of a point among the columns of `losses` and `points`, which come first."""
     return list(found.columns[: found.columns.get_loc("data")])
 
 
@@ -72,16 +72,15 @@ def _by(frame: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[tuple[object
 def _point(runs: pd.DataFrame) -> dict[str, object]:
     tuning, final = runs[runs["seed"] == TUNING_SEED], runs[runs["seed"] != TUNING_SEED]
     start = float(tuning["lr"].min())  # only the ratios of the rates matter here
-    exponent = {row["folder"]: round(math.log2(row["lr"] / start)) for _, row in tuning.iterrows()}
     tried = {
-        exponent[row["folder"]]: Tried(loss_of(row), row["outcome"] in ("trained", "partial"))
+        round(math.log2(row["lr"] / start)): Tried(row["loss"], row["outcome"] in ("trained", "partial"))
         for _, row in tuning.iterrows()
     }
-    floor, blind = float(runs["baseline.floor"].iloc[0]), float(runs["baseline.blind"].iloc[0])
+    floor, blind = float(runs["floor"].iloc[0]), float(runs["blind"].iloc[0])
     margin = LOSS_MARGIN * (blind - floor)
     k = best(tried)
     usable_ends = [usable(tried, end, margin) for end in (min(tried), max(tried))]
-    losses = [loss_of(row) for _, row in final.sort_values("seed").iterrows()]
+    losses = final.sort_values("seed")["loss"].tolist()
     at = interval(losses, -math.inf, math.inf, "difference", LEVEL) if len(losses) > 1 else None
     return {
         "data": runs["data"].iloc[0],

@@ -23,7 +23,8 @@ def write(asked: Survey) -> tuple[Path, list[Path]]:
     runs = load_runs(folder)
     names = {run.name for run in asked.runs()}
     runs = runs[[Path(run).name in names for run in runs["folder"]]].reset_index(drop=True)
-    points, losses = numbers.points(runs), numbers.losses(runs)
+    losses = numbers.losses(runs)
+    points = numbers.points(losses)
     variants = numbers.variants(points)
     figures = _figures(folder, runs, points, losses[losses["seed"] == TUNING_SEED])
     for name, frame in (("points", points), ("variants", variants), ("runs", losses)):

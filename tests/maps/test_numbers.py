@@ -35,8 +35,12 @@ def runs(tmp_path):
     return pd.DataFrame(rows)
 
 
+def points_of(runs):
+    return numbers.points(numbers.losses(runs))
+
+
 def test_a_point_has_its_best_rate_and_an_interval(runs):
-    point = numbers.points(runs).set_index(["variant", "depth"]).loc["easy", 6]
+    point = points_of(runs).set_index(["variant", "depth"]).loc["easy", 6]
     losses = [2 + 0.01 * seed for seed in range(5)]
     low, high = stats.t.interval(0.95, 4, np.mean(losses), stats.sem(losses))
     assert (point["interior"], point["n"]) == (True, 5)
@@ -46,35 +50,35 @@ def test_a_point_has_its_best_rate_and_an_interval(runs):
 
 
 def test_a_window_has_a_width_only_where_both_ends_are_worse(runs):
-    assert numbers.points(runs).set_index(["variant", "depth"]).loc["easy", "window"].isna().all()
+    assert points_of(runs).set_index(["variant", "depth"]).loc["easy", "window"].isna().all()
     runs.loc[(runs["seed"] == 100) & (runs["valid_loss"] > 2.05), "valid_loss"] = 2.5
-    windows = numbers.points(runs).set_index(["variant", "depth"])["window"]
+    windows = points_of(runs).set_index(["variant", "depth"])["window"]
     assert windows["easy"].tolist() == [1, 1, 1]
     assert windows["hard"].tolist()[2] == 0
 
 
 def test_the_tuning_seed_is_in_no_reported_loss(runs):
     runs.loc[runs["seed"] == 100, "valid_loss"] -= 1
-    again = numbers.points(runs)
+    again = points_of(runs)
     assert again["loss"].max() == pytest.approx(3.1)
     assert again["loss"].min() == pytest.approx(2.02)
 
 
 def test_depth50_is_between_the_last_that_trains_and_the_next(runs):
-    found = numbers.variants(numbers.points(runs)).set_index("variant")
+    found = numbers.variants(points_of(runs)).set_index("variant")
     assert found.loc["easy", "depth50"] == math.inf
     assert found.loc["hard", "deepest_trained"] == 6
     assert found.loc["hard", "depth50"] == pytest.approx(math.sqrt(6 * 12))
 
 
 def test_depth50_is_unknown_where_a_depth_in_between_has_no_seeds(runs):
-    points = numbers.points(runs)
+    points = points_of(runs)
     points.loc[(points["variant"] == "hard") & (points["depth"] == 6), ["trained", "loss"]] = math.nan
     assert math.isnan(numbers.variants(points).set_index("variant").loc["hard", "depth50"])
 
 
 def test_a_rate_that_halves_with_depth_drifts_by_minus_one(runs):
-    found = numbers.variants(numbers.points(runs)).set_index("variant")
+    found = numbers.variants(points_of(runs)).set_index("variant")
     assert found.loc["easy", "drift"] == pytest.approx(-1)
     assert found.loc["easy", ["drift_low", "drift_high"]].tolist() == pytest.approx([-1, -1])
     assert math.isnan(found.loc["hard", "drift"])
@@ -84,7 +88,7 @@ def test_the_parabola_finds_a_minimum_between_two_rates(runs):
     here = (runs["variant"] == "easy") & (runs["depth"] == 3) & (runs["seed"] == 100)
     exponent = np.log2(runs.loc[here, "lr"] / 3e-3)
     runs.loc[here, "valid_loss"] = 2 + (exponent - 0.25) ** 2
-    point = numbers.points(runs).set_index(["variant", "depth"]).loc["easy", 3]
+    point = points_of(runs).set_index(["variant", "depth"]).loc["easy", 3]
     assert point["lr"] == pytest.approx(3e-3)
     assert point["lr_fitted"] == pytest.approx(3e-3 * 2**0.25)
 
@@ -92,6 +96,6 @@ def test_the_parabola_finds_a_minimum_between_two_rates(runs):
 def test_a_seed_that_diverged_gives_no_mean_over_the_others(runs):
     one = (runs["variant"] == "easy") & (runs["depth"] == 3) & (runs["seed"] < 3)
     runs.loc[one, ["outcome", "valid_loss"]] = ["diverged", None]
-    point = numbers.points(runs).set_index(["variant", "depth"]).loc["easy", 3]
+    point = points_of(runs).set_index(["variant", "depth"]).loc["easy", 3]
     assert point["loss"] == math.inf
     assert point["outcomes"] == "diverged 3, trained 2"
