@@ -9,10 +9,11 @@ from tests.support.worlds.shallow import Shallow
 from tests.support.worlds.takase2022 import Takase2022
 from tests.support.worlds.wang2019 import Wang2019
 from tests.support.worlds.warmup import Warmup
+from tests.support.worlds.which_stack import WhichStack
 from tests.support.worlds.wortsman2023 import Wortsman2023
 from tests.support.worlds.xiong2020 import Xiong2020
 
 WORLDS = {world.study: world for world in (
     Xiong2020, Liu2020, Takase2022, Wang2019, Nguyen2019, DeepNet2022, Dong2021, Wortsman2023,
-    DepthLimit, Warmup, Shallow,
+    DepthLimit, Warmup, Shallow, WhichStack,
 )}  # fmt: skip
