@@ -21,11 +21,13 @@ PATTERN = "events.out.tfevents.*"
 
 
 def curve_tag(statistic: str, split: str) -> str:
-    """The tag of a curve, e.g. `curves/nll/train`; of what describes the optimisation, e.g. `training/lr`.
+    """The tag of a loss (`curves/nll/train`), an accuracy (`evaluation/accuracy/valid`), or a setting (`training/lr`).
 
-    TensorBoard groups tags by their first part and sorts by name: losses and accuracies come first.
+    TensorBoard groups tags by their first part and sorts by name, so the losses come first.
     """
-    return f"training/{statistic}" if statistic in ("lr", "grad_norm") else f"curves/{statistic}/{split}"
+    if statistic in ("lr", "grad_norm"):
+        return f"training/{statistic}"
+    return f"{'curves' if 'nll' in statistic else 'evaluation'}/{statistic}/{split}"
 
 
 def layer_tag(stack: str, layer: int, site: str, parameter: str, statistic: str) -> str:

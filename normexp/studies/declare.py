@@ -10,12 +10,20 @@ from matplotlib.figure import Figure
 from normexp.studies.claim import Claim, Untested
 from normexp.studies.windows import Window
 from normexp.views import formatting
+from normexp.views.figure_sentence import of_heat_map, of_histogram, of_line_plot
+from normexp.views.heat_map import heat_map
+from normexp.views.histogram import histogram
 from normexp.views.line_plot import line_plot
 from normexp.views.runs import STATUS
 
 # What a figure's method returns: the rows to draw, and options of the view that depend on the runs.
 Drawn = pd.DataFrame | tuple[pd.DataFrame, Mapping[str, Any]]
 Values = Sequence[float]
+SENTENCES: Mapping[Callable[..., Figure], Callable[..., str]] = {
+    line_plot: of_line_plot,
+    heat_map: of_heat_map,
+    histogram: of_histogram,
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,10 @@ class DeclaredFigure:
         keys = [options.get(role) for role in ("x", "y", "column", "row")]
         settings = settings_of(frames(), rows, [options.get("colour", "variant"), *keys])
         title = f"{self.title} ({'; '.join(filter(None, (where(study.citation, self.place, self.own), study.size)))})"
-        return self.draw(rows, title=title, settings=settings, **options)
+        drawn = self.draw(rows, title=title, settings=settings, **options)
+        if self.draw in SENTENCES:  # not in the figure, but in what is written below it
+            drawn.set_label(f"{drawn.get_label()}\n{SENTENCES[self.draw](rows, **options)}")
+        return drawn
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from normexp.studies import claims_table
 from normexp.studies.claim import Claim
 from normexp.studies.study import Part, Runs
 from normexp.views import table as runs_table
-from normexp.views.report.study_section import CAPTIONS
+from normexp.views.report.study_section import CAPTIONS, EXAMPLES
+from normexp.views.report.sweep_section import answers_of
 
 
 def write(
@@ -29,7 +31,8 @@ def write(
     """Write report.md (commands, claims, figures), claims.csv and <part>.csv; return the report's path.
 
     A study without claims has no table of them.
-    captions: of the figures, by name; they go to captions.json. about_seeds: how many there are and why, where it is
+    captions: of the figures, by name; they go to captions.json. What trained models wrote goes to examples.json.
+    about_seeds: how many there are and why, where it is
     not the study's.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,6 +51,11 @@ def write(
     said = {name: " ".join(_sentences(text)) for name, text in captions.items()}
     if said:
         (folder / CAPTIONS).write_text(json.dumps(said, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    trained = [part.frame for name, part in runs.items() if name != "control" and part.frame["steps"].any()]
+    answers = next(filter(None, map(answers_of, trained)), [])
+    (folder / EXAMPLES).write_text(
+        json.dumps([asdict(each) for each in answers], ensure_ascii=False, indent=1) + "\n", "utf-8"
+    )
     report = folder / "report.md"
     report.write_text("\n".join(lines), "utf-8")
     for name, part in runs.items():

@@ -18,9 +18,9 @@ from normexp.records.events import Events, curve_tag, layer_tag
 
 CURVES = pd.DataFrame(
     [
-        (1, "train", "loss", 4.0),
-        (2, "train", "loss", 3.0),
-        (2, "valid", "loss", 3.5),
+        (1, "train", "nll", 4.0),
+        (2, "train", "nll", 3.0),
+        (2, "valid", "nll", 3.5),
         (2, "train", "lr", 1e-3),
     ],
     columns=["step", "split", "statistic", "value"],
@@ -55,7 +55,9 @@ def charted(folder: Path, sites: dict[str, list[str]]) -> layout_pb2.Layout:
 
 def test_tags() -> None:
     """Parameters are in a section of their own, or the few numbers of a site would be lost among them."""
-    assert curve_tag("loss", "train") == "curves/loss/train"
+    assert curve_tag("nll", "train") == "curves/nll/train"
+    assert curve_tag("lr", "train") == "training/lr"
+    assert curve_tag("accuracy", "valid") == "evaluation/accuracy/valid"  # after the losses
     assert layer_tag("decoder", 5, "feed_forward", "", "grad_norm") == "layers_grad_norm/decoder.05.feed_forward"
     parameter = layer_tag("decoder", 5, "feed_forward", "branch.fc2.weight", "grad_norm")
     assert parameter == "parameters_grad_norm/decoder.05.feed_forward.branch.fc2.weight"
@@ -79,11 +81,11 @@ def test_values_are_read_back_and_a_step_is_one_event(tmp_path: Path) -> None:
     """One event per value would be twenty times slower. Float32 values of numpy are accepted."""
     events = Events(tmp_path)
     for step in (1, 2):
-        events.write(step, {"curves/loss/train": 4.0 / step, "layers_grad_norm/encoder.01.attention": np.float32(0.5)})
+        events.write(step, {"curves/nll/train": 4.0 / step, "layers_grad_norm/encoder.01.attention": np.float32(0.5)})
     events.write(3, {})
     events.close()
     assert scalars(tmp_path) == {
-        "curves/loss/train": [(1, 4.0), (2, 2.0)],
+        "curves/nll/train": [(1, 4.0), (2, 2.0)],
         "layers_grad_norm/encoder.01.attention": [(1, 0.5), (2, 0.5)],
     }
     (file,) = tmp_path.iterdir()
@@ -96,12 +98,12 @@ def test_a_resumed_run_has_one_file_and_no_step_twice(tmp_path: Path) -> None:
     for _ in range(2):
         events = Events(tmp_path)
         events.replay(CURVES, LAYERS)
-        events.write(3, {"curves/loss/train": 2.0})
+        events.write(3, {"curves/nll/train": 2.0})
         events.close()
     assert len(list(tmp_path.iterdir())) == 1
     found = scalars(tmp_path)
-    assert found["curves/loss/train"] == [(1, 4.0), (2, 3.0), (3, 2.0)]
-    assert found["curves/loss/valid"] == [(2, 3.5)]
+    assert found["curves/nll/train"] == [(1, 4.0), (2, 3.0), (3, 2.0)]
+    assert found["curves/nll/valid"] == [(2, 3.5)]
     assert found["layers_grad_norm/decoder.05.feed_forward"] == [(2, 0.25)]
     assert "parameters_grad_norm/decoder.05.feed_forward.branch.fc2.weight" in found
 
@@ -126,7 +128,7 @@ def test_hparams_open_and_close_one_row(tmp_path: Path) -> None:
     run = tmp_path / "depth=06,variant=post_ln-1a2b3c4d"
     events = Events(run)
     events.hparams({"depth": 6, "lr": 1e-3, "variant": "post_ln", "amp": False}, ["final_loss", "bleu"])
-    events.write(7, {"curves/loss/train": 1.0})
+    events.write(7, {"curves/nll/train": 1.0})
     events.finish({"state": "completed", "final_loss": 0.25, "bleu": float("nan"), "outcome": "trained"})
     events.close()
     assert scalars(run)["result/final_loss"] == [(7, 0.25)]

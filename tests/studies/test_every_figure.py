@@ -33,6 +33,7 @@ def test_every_figure_is_drawn_without_a_warning(study, gone):
     for _, figure in figures:
         assert "quick)" in " ".join(text.get_text() for text in figure.texts if text.get_fontweight() == "bold")
         assert int(re.search(r"n = (\d+) seeds?$", settings(figure))[1]) in seeds
+        assert re.search(r"\n[^\n]*: [^\n]+\.$", figure.get_label())  # a sentence computed from its rows
         if gone:  # the harder one
             with style.context():
                 figure.savefig(io.BytesIO(), dpi=30)

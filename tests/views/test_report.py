@@ -131,6 +131,17 @@ def test_figures_of_a_study_have_their_captions(tmp_path: Path) -> None:
     assert "<figcaption>Cosine &lt;1&gt; of tokens.</figcaption>" in page(write(tmp_path / "dong2021"))
 
 
+def test_a_study_shows_what_its_models_wrote(tmp_path: Path) -> None:
+    shutil.copytree(REFERENCE / "dong2021", tmp_path / "dong2021")
+    assert "What the models wrote" not in page(write(tmp_path / "dong2021"))  # of untrained ones nothing
+    examples = [{"given": "1 < 2", "expected": "one", "written": [["post_ln", "two", False], ["pre_ln", "one", True]]}]
+    (tmp_path / "dong2021" / "examples.json").write_text(json.dumps(examples))
+    text = page(write(tmp_path / "dong2021"))
+    assert "<dd>1 &lt; 2</dd>" in text
+    assert '<th scope="row">pre_ln</th><td>one ✓</td>' in text
+    assert '<th scope="row">post_ln</th><td>two</td>' in text
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_pdf")
 def test_runs_that_are_not_finished_are_a_page_too(make_sweep: Callable[..., Path]) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from normexp.views.report.parts import Claim, Graph, Section, picture
+from normexp.views.report.parts import Answers, Claim, Graph, Section, picture
 from normexp.views.report.sweep_section import graphs_of, origin_lines
 
 CLAIMS = "claims.csv"
 CAPTIONS = "captions.json"  # what the figures of a study show, by their names
+EXAMPLES = "examples.json"  # a few texts of the test part, and what the trained models wrote
 ORDER = ("does not hold", "cannot tell", "cannot be tested", "holds")
 
 
@@ -29,6 +30,7 @@ def study_section(folder: Path) -> Section:
     title = re.match(r"# (.*)", text)
     made = json.loads((folder / "origin.json").read_text("utf-8"))
     said = _captions(folder / CAPTIONS)
+    answers = _answers(folder / EXAMPLES)
     seeds = re.findall(r"^- (\S+: \d+ runs, seeds .*)$", text, re.MULTILINE)
     return Section(
         name=folder.resolve().name,
@@ -36,6 +38,8 @@ def study_section(folder: Path) -> Section:
         sentences=_counted(claims),
         claims=_ordered(claims),
         graphs=_graphs(folder),
+        example=(answers[0].given, answers[0].expected) if answers else None,
+        answers=answers,
         pictures=[
             picture(stem, said.get(stem.name) or stem.name.replace("_", " ").capitalize() + ".") for stem in stems
         ],
@@ -59,6 +63,15 @@ def _captions(path: Path) -> dict[str, str]:
         return {str(name): str(text) for name, text in json.loads(path.read_text("utf-8")).items()}
     except (OSError, ValueError, AttributeError):
         return {}
+
+
+def _answers(path: Path) -> list[Answers]:
+    """What the models of the study wrote; nothing where none was trained, or an older version of normexp ran it."""
+    try:
+        kept = json.loads(path.read_text("utf-8"))
+        return [Answers(each["given"], each["expected"], [(a, b, c) for a, b, c in each["written"]]) for each in kept]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
 
 
 def _claims(path: Path) -> pd.DataFrame:

@@ -28,7 +28,7 @@ def sweep_section(folder: Path, runs: pd.DataFrame, spare: Path, *, interactive:
     stems = {path.with_suffix("") for kind in ("png", "svg") for path in figure_files(folder, spare, kind)}
     swept = swept_keys(runs)
     trained = "steps" not in runs or bool(runs["steps"].any())
-    examples = _answers(runs)
+    examples = answers_of(runs)
     plots, no_plots = plots_of(runs) if interactive else ([], "")
     return Section(
         name=folder.resolve().name,
@@ -107,7 +107,7 @@ def _stated(run: Mapping[Any, Any]) -> tuple[str, list[tuple[str, str]]]:
         return "", []
 
 
-def _answers(runs: pd.DataFrame) -> list[Answers]:
+def answers_of(runs: pd.DataFrame) -> list[Answers]:
     """What the deepest run of each configuration wrote for the same few texts, first seeds only."""
     keys = [key for key in swept_keys(runs) if key not in ("seed", "depth") and runs[key].nunique(dropna=False) > 1]
     chosen = runs[runs["depth"] == runs["depth"].max()] if "depth" in runs else runs
