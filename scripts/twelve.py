@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -74,7 +75,7 @@ def seeds_of(variant: str, depth: int, lr: float) -> list[str]:
 
 
 def publish(folders: list[Path]) -> None:
-    """Add the runs in these folders to runs.csv, and their origin. A point that was searched again replaces its own."""
+    """Add the runs in these folders to runs.csv, and their origin, then draw."""
     runs = pd.concat([load_runs(folder) for folder in folders], ignore_index=True)
     runs = runs[runs["state"] == "completed"].reset_index(drop=True)
     _check(runs)
@@ -87,13 +88,19 @@ def publish(folders: list[Path]) -> None:
 
 
 def merged(known: pd.DataFrame | None, new: pd.DataFrame) -> pd.DataFrame:
-    """Both tables of runs as one, in the order of the map."""
+    """Both tables of runs as one, in the order of the map.
+
+    A point that was searched again has the new search alone, and of the final seeds those at its best rate.
+    """
     if known is not None:
-        searched = new.loc[new["seed"] == TUNING_SEED, POINT].drop_duplicates()
-        kept = known.merge(searched, how="left", on=POINT, indicator=True)["_merge"] == "left_only"
-        new = pd.concat([known[kept.to_numpy()], new], ignore_index=True)
-    order = {"variant": VARIANTS.index, "depth": DEPTHS.index, "seed": lambda seed: -1 if seed == TUNING_SEED else seed}
+        searched = pd.MultiIndex.from_frame(new.loc[new["seed"] == TUNING_SEED, POINT])
+        again = pd.MultiIndex.from_frame(known[POINT]).isin(searched) & (known["seed"] == TUNING_SEED)
+        new = pd.concat([known[~again], new], ignore_index=True)
+    best = numbers.points(new).set_index(POINT)["lr"]
+    at = pd.MultiIndex.from_frame(new[POINT]).map(best)
+    new = new[(new["seed"] == TUNING_SEED) | np.isclose(new["lr"], at)]
     new = new.drop_duplicates([*POINT, "lr", "seed"], keep="last")
+    order = {"variant": VARIANTS.index, "depth": DEPTHS.index, "seed": lambda seed: -1 if seed == TUNING_SEED else seed}
     by = [*POINT, "seed", "lr"]
     return new.sort_values(by, key=lambda column: column.map(order.get(column.name, float)), ignore_index=True)
 
@@ -212,12 +219,18 @@ def page(points: pd.DataFrame, variants: pd.DataFrame, runs: pd.DataFrame, stopp
         "",
         f"Docstrings, {SETTINGS.partition('docstrings · ')[2]}, width 64. Validation loss in {UNIT}, mean over five "
         f"fresh seeds with its 95 % interval, at the best rate of each variant and depth; rates are a factor 2 apart "
-        f"and were chosen on seed {TUNING_SEED}. It took {len(runs)} runs and {int(runs['step'].sum()):,} steps. "
-        "A point with – has its search alone: its seeds are still to be trained ([origin.json](origin.json): a GPU).",
+        f"and were chosen on seed {TUNING_SEED}. It took {len(runs)} runs and {int(runs['step'].sum()):,} steps on two "
+        "machines ([origin.json](origin.json)): the searches but DeepNorm's, and most seeds at 12 and 24 layers, on a "
+        "GPU, the others on a CPU."
+        + (
+            " A point with – has its search alone: its seeds are still to be trained."
+            if (points["n"] == 0).any()
+            else ""
+        ),
         "",
-        "A run of the search that was still stuck after half its steps was ended there. At the edge of the rates are "
-        "points of which every rate was given up in this way, although fresh seeds at the same rate leave the plateau "
-        "later: these are no best rates.",
+        "A run of the search that was still stuck after half its steps was ended there. For DeepNorm, which leaves the "
+        "plateau late, this ended every rate at 6, 12 and 24 layers, so it was searched a second time with three "
+        "quarters of the steps, the rule that `normexp map` has now.",
         "",
         "![Loss at every rate and depth](figures/rates.png)",
         "![The variants at their best rates](figures/ranking.png)",

@@ -93,7 +93,10 @@ def test_the_page_and_all_numbers_follow_from_the_published_runs():
 
 
 def some_runs(*rows):
-    return pd.DataFrame(rows, columns=["variant", "depth", "lr", "seed", "loss"])
+    runs = pd.DataFrame(rows, columns=["variant", "depth", "lr", "seed", "loss"])
+    return runs.assign(data="docstrings", floor=0.0, blind=3.0, outcome="trained", step=400)[
+        ["variant", "depth", *numbers.COLUMNS]
+    ]
 
 
 def test_runs_that_are_published_again_are_there_once_and_in_the_order_of_the_map():
@@ -102,10 +105,12 @@ def test_runs_that_are_published_again_are_there_once_and_in_the_order_of_the_ma
     assert merged["loss"].tolist() == [2.1, 2.2, 2.3, 2.0]
 
 
-def test_a_point_that_is_searched_again_keeps_nothing_of_before():
-    known = some_runs(("post_ln", 6, 0.003, 100, 2.1), ("post_ln", 6, 0.003, 0, 2.2), ("post_ln", 3, 0.003, 0, 1.9))
-    merged = twelve["merged"](known, some_runs(("post_ln", 6, 0.006, 100, 1.5), ("post_ln", 6, 0.006, 0, 1.6)))
-    assert merged["loss"].tolist() == [1.9, 1.5, 1.6]
+def test_a_point_that_is_searched_again_has_one_search_and_seeds_at_its_best_rate():
+    known = some_runs(("post_ln", 6, 0.003, 100, 2.1), ("post_ln", 6, 0.003, 0, 2.2), ("pre_ln", 6, 0.003, 100, 1.9))
+    same = twelve["merged"](known, some_runs(("post_ln", 6, 0.003, 100, 1.7), ("post_ln", 6, 0.006, 100, 1.8)))
+    assert same["loss"].tolist() == [1.7, 1.8, 2.2, 1.9]
+    other = twelve["merged"](known, some_runs(("post_ln", 6, 0.003, 100, 1.8), ("post_ln", 6, 0.006, 100, 1.7)))
+    assert other["loss"].tolist() == [1.8, 1.7, 1.9]
 
 
 def test_a_run_with_other_settings_is_not_published(tmp_path):
