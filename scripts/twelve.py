@@ -210,6 +210,7 @@ def page(points: pd.DataFrame, variants: pd.DataFrame, runs: pd.DataFrame, stopp
         "–" if row.drift != row.drift else f"{row.drift:.2f} [{row.drift_low:.2f}, {row.drift_high:.2f}]"
         for row in variants.itertuples()
     ]
+    missing = " A point with – has its search alone: its seeds are missing." if (points["n"] == 0).any() else ""
     last = points["depth"].max()
     order = points[points["depth"] == last].sort_values("loss")["variant"]
     lines = [
