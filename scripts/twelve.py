@@ -24,13 +24,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from normexp.cards.numbers import SHIPPED
 from normexp.maps import numbers
-from normexp.maps.report import TITLE
+from normexp.maps.report import RATES, TITLE
 from normexp.maps.survey import TUNING_SEED, survey
 from normexp.records.folder import RunFolder
 from normexp.records.outcome import final_loss, is_stuck
 from normexp.records.provenance import origins
 from normexp.views import formatting, style
 from normexp.views.markdown import table as markdown_table
+from normexp.views.rate_by_depth import rate_by_depth
 from normexp.views.rate_map import ranking, rate_map
 from normexp.views.runs import load_runs, load_table
 
@@ -192,6 +193,8 @@ def draw() -> None:
         whole = points.groupby("depth").filter(lambda part: bool((part["n"] > 0).all()))  # a rank needs all of them
         at_best = ranking(whole, title="Twelve variants at their best learning rates", **about)
         style.save(at_best, REFERENCE / "figures" / "ranking")
+        by_depth = rate_by_depth(points, variants, title=RATES, settings=SETTINGS)
+        style.save(by_depth, REFERENCE / "figures" / "rate_by_depth")
     (REFERENCE / "map.md").write_text(page(points, variants, runs, stopped))
 
 
@@ -251,6 +254,8 @@ def page(points: pd.DataFrame, variants: pd.DataFrame, runs: pd.DataFrame, stopp
                 for row, slope in zip(variants.itertuples(), slopes, strict=True)
             ),
         ),
+        "![The best rate over depth](figures/rate_by_depth.png)",
+        "",
         "How often the rule that gives up stuck runs would have been wrong, by the share of the steps at which it "
         "asks, among the runs that were trained to the end:",
         "",

@@ -11,10 +11,12 @@ from normexp.maps.survey import EXPONENTS, TUNING_SEED, Survey
 from normexp.records.provenance import origins
 from normexp.views import formatting, style
 from normexp.views.markdown import table as markdown_table
+from normexp.views.rate_by_depth import rate_by_depth
 from normexp.views.rate_map import ranking, rate_map
 from normexp.views.runs import load_runs
 
 TITLE = "Which variant trains at which depth and learning rate"
+RATES = "Does the best learning rate carry over with depth?"
 
 
 def write(asked: Survey) -> tuple[Path, list[Path]]:
@@ -26,7 +28,7 @@ def write(asked: Survey) -> tuple[Path, list[Path]]:
     losses = numbers.losses(runs)
     points = numbers.points(losses)
     variants = numbers.variants(points)
-    figures = _figures(folder, runs, points, losses[losses["seed"] == TUNING_SEED])
+    figures = _figures(folder, runs, points, variants, losses[losses["seed"] == TUNING_SEED])
     for name, frame in (("points", points), ("variants", variants), ("runs", losses)):
         frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n", float_format="%.6g")
     (folder / "origin.json").write_text(json.dumps(origins(map(Path, runs["folder"])), indent=1) + "\n", "utf-8")
@@ -110,7 +112,9 @@ def _settings(runs: pd.DataFrame) -> str:
     return formatting.heading(runs.drop(columns="lr"), ["variant", "depth", "seed"]).rpartition(" · n = ")[0]
 
 
-def _figures(folder: Path, runs: pd.DataFrame, points: pd.DataFrame, rates: pd.DataFrame) -> list[Path]:
+def _figures(
+    folder: Path, runs: pd.DataFrame, points: pd.DataFrame, variants: pd.DataFrame, rates: pd.DataFrame
+) -> list[Path]:
     if not {"variant", "depth"} <= set(points):
         return []
     about = {"settings": _settings(runs), "unit": formatting.unit(runs)}
@@ -119,4 +123,7 @@ def _figures(folder: Path, runs: pd.DataFrame, points: pd.DataFrame, rates: pd.D
         drawn += style.save(rate_map(rates, points, title=TITLE, **about), folder / "figures" / "rates")
         title = "Every variant at its best learning rate"
         drawn += style.save(ranking(points, title=title, **about), folder / "figures" / "ranking")
+        if points["depth"].nunique() > 2:
+            by_depth = rate_by_depth(points, variants, title=RATES, settings=about["settings"])
+            drawn += style.save(by_depth, folder / "figures" / "rate_by_depth")
     return drawn
