@@ -1,0 +1,53 @@
+"""The search of a map replayed on a full grid: what it sees, what it costs, what it is compared with."""
+
+import runpy
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from normexp.maps.survey import EXPONENTS
+
+full_grid = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "full_grid.py"))
+
+
+def grid(loss, given_up=(), stuck=()):
+    """A grid at one point. loss: of an exponent."""
+    rows = [
+        {
+            **{"variant": "post_ln", "depth": 2, "lr": 3e-3 * 2.0**k, "loss": loss(k), "floor": 0.0, "blind": 3.0},
+            **{"outcome": "stuck" if k in stuck else "trained", "given_up": k in given_up, "step": 200},
+        }
+        for k in EXPONENTS
+    ]
+    return pd.DataFrame(rows)
+
+
+def compared(runs):
+    return full_grid["compared"](runs).set_index("search").loc["--best-only"]
+
+
+def test_a_smooth_loss_has_its_best_rate_found_at_the_cost_of_the_rates_that_were_asked_for():
+    found = compared(grid(lambda k: 2 + 0.1 * (k + 2) ** 2))
+    assert found["octaves"] == 0
+    assert found["interior"]
+    assert (found["rates"], found["steps"], found["steps_of_grid"]) == (5, 1000, 2200)
+
+
+def test_a_second_minimum_far_away_is_missed_and_said_to_be():
+    assert compared(grid(lambda k: 1.0 if k == 5 else 2 + 0.1 * k**2))["octaves"] == -5
+
+
+def test_a_run_that_is_given_up_costs_its_steps_until_then_and_counts_as_stuck():
+    found = compared(grid(lambda k: 2 - 0.1 * k, given_up=(1, 2, 3, 4, 5)))
+    assert found["steps"] == 2 * 200 + 150
+    assert found["octaves"] == -5
+
+
+@pytest.mark.parametrize(("octaves", "verdict"), [(1, "holds"), (2, "does not hold")])
+def test_what_was_expected(octaves, verdict):
+    found = pd.DataFrame({"octaves": [0, octaves], "steps": [500, 300], "steps_of_grid": [1100, 1100]})
+    (_, near), (_, cheap) = full_grid["verdicts"](found)
+    assert near == verdict
+    assert cheap == "does not hold"
+    assert full_grid["verdicts"](found.assign(steps=300))[1][1] == "holds"
