@@ -160,10 +160,8 @@ def claims(points: pd.DataFrame, variants: pd.DataFrame) -> list[tuple[str, str,
         if slope["drift"] != slope["drift"]:
             found.append((name, "fewer than three depths train", "cannot be tested"))
             continue
-        inside = low <= slope["drift_low"] and slope["drift_high"] <= high
-        outside = slope["drift_high"] < low or slope["drift_low"] > high
         measured = f"slope {slope['drift']:.2f} [{slope['drift_low']:.2f}, {slope['drift_high']:.2f}]"
-        found.append((name, measured, "holds" if inside else "does not hold" if outside else "cannot tell"))
+        found.append((name, measured, _within(slope["drift_low"], slope["drift_high"], low, high)))
     for name, variant, trains in (
         ("pre-24-trains", "pre_ln", True),
         ("deep-norm-24-trains", "deep_norm", True),
@@ -176,6 +174,12 @@ def claims(points: pd.DataFrame, variants: pd.DataFrame) -> list[tuple[str, str,
             continue
         found.append((name, point["outcomes"], "holds" if (point["trained"] >= 0.5) == trains else "does not hold"))
     return found
+
+
+def _within(low: float, high: float, window_low: float, window_high: float) -> str:
+    """Whether an interval is inside a window, outside, or across one of its edges."""
+    inside, outside = window_low <= low and high <= window_high, high < window_low or low > window_high
+    return "holds" if inside else "does not hold" if outside else "cannot tell"
 
 
 def draw() -> None:
@@ -239,15 +243,17 @@ def page(points: pd.DataFrame, variants: pd.DataFrame, runs: pd.DataFrame, stopp
             ([name, *map(str, wide.loc[name])] for name in order),
         ),
         "The slope of the best rate, d ln lr / d ln depth, over the depths that train, with its 95 % interval; "
-        "depth₅₀, where the share of seeds that train passes one half (inf: no deeper one fails); and the window of "
-        "usable rates in octaves, the narrowest over these depths:",
+        f"whether the rate carries over, which is a slope within ±{FLAT:g} (exploratory but for the two claims below); "
+        "depth₅₀, where the share of seeds that train passes one half (inf: no deeper one fails); and the window of usable "
+        "rates in octaves, the narrowest over these depths:",
         "",
         markdown_table(
-            ["variant", "slope", "depth₅₀", "window"],
+            ["variant", "slope", "carries over", "depth₅₀", "window"],
             (
                 [
                     row.variant,
                     slope,
+                    "–" if row.drift != row.drift else _within(row.drift_low, row.drift_high, -FLAT, FLAT),
                     "–" if row.depth50 != row.depth50 else f"{row.depth50:.0f}",
                     "–" if row.window != row.window else f"{row.window:.0f}",
                 ]
