@@ -244,8 +244,8 @@ def page(points: pd.DataFrame, variants: pd.DataFrame, runs: pd.DataFrame, stopp
         ),
         "The slope of the best rate, d ln lr / d ln depth, over the depths that train, with its 95 % interval; "
         f"whether the rate carries over, which is a slope within ±{FLAT:g} (exploratory but for the two claims below); "
-        "depth₅₀, where the share of seeds that train passes one half (inf: no deeper one fails); and the window of usable "
-        "rates in octaves, the narrowest over these depths:",
+        "depth₅₀, where the share of seeds that train passes one half (inf: no deeper one fails); and the window of "
+        "usable rates in octaves, the narrowest over these depths:",
         "",
         markdown_table(
             ["variant", "slope", "carries over", "depth₅₀", "window"],
