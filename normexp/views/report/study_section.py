@@ -87,7 +87,9 @@ def _counted(claims: pd.DataFrame) -> list[str]:
         return []
     verdicts = counted["verdict"].value_counts()
     said = ", ".join(f"{name}: {verdicts[name]}" for name in reversed(ORDER) if name in verdicts)
-    return [f"{len(counted)} claims ({said}). A verdict comes from the 95 % interval over the seeds."]
+    return [
+        f"{len(counted)} claim{'s' * (len(counted) != 1)} ({said}). A verdict comes from the 95 % interval over the seeds."
+    ]
 
 
 def _ordered(claims: pd.DataFrame) -> list[Claim]:
