@@ -192,6 +192,7 @@ def _run(
         if dry_run or estimate:
             from normexp.sweep import estimate as costs
 
+            typer.echo(f"{count_of(len(sweep.runs))} planned; estimating what they cost", err=True)
             print_out(costs.dry_run(sweep, jobs or default_jobs(sweep), measure=estimate))
             return
         from normexp.records.folder import ensure_writable_dir

@@ -185,6 +185,11 @@ class Composer:
             raise ConfigError(_sentence(error)) from error
         names = composed.hydra.runtime.choices
         for group in GROUPS:
+            if isinstance(values[group], str):
+                raise ConfigError(
+                    f"{group}: {values[group]} cannot be set in a config file; choose it in the file's defaults list, "
+                    f"as - override /{group}: {values[group]}"
+                )
             if not isinstance(values[group], Mapping):
                 raise ConfigError(f"{group}={names[group]}: its YAML needs a _target_ such as package.module.Class")
             values[group]["name"] = names[group]
@@ -350,6 +355,14 @@ def _sentence(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    file = re.match(r"In '(.*)': \w+ raised while composing config:$", lines[0])
+    if file and len(lines) > 1:
+        return f"{file[1]}.yaml: {_reason(lines[1:], file[1].partition('/')[0])}"
+    return _reason(lines)
+
+
+def _reason(lines: Sequence[str], group: str = "") -> str:
+    """The reason that these lines give. group: of the file that they are about, if it is one."""
     refused = re.compile(r"(?:mismatched|extraneous|no viable|token recognition).*?'(.*?)'(?: expecting|$)")
     if wrong := next(filter(None, map(refused.match, lines)), None):
         return "it ends too early" if wrong[1] == "<EOF>" else f"{wrong[1]} is not allowed there"
@@ -359,6 +372,10 @@ def _sentence(error: BaseException) -> str:
     if lines[0].startswith("LexerNoViableAltException"):
         return "a quotation mark or a backslash has no end"
     if re.match(r"Key '.*' (is )?not in ", lines[0]):
-        group = key.partition(".")[0]
-        return f"{key} is not a key of this {group}"
+        section, dot, _ = key.partition(".")
+        if section == group == EXPERIMENT:
+            return "its first line must be # @package _global_"
+        if dot:
+            return f"{key} is not a key of this {section}"
+        return f"{key} is not a key{did_you_mean(key, [name for name, _ in iter_keys()])}"
     return f"{key}: {lines[0]}" if key and key not in lines[0] else lines[0]

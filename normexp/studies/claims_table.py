@@ -30,7 +30,8 @@ def count(claims: Sequence[Claim]) -> str:
     counted = [claim for claim in claims if claim.kind != "control"]
     verdicts = (Verdict.HOLDS, Verdict.FAILS, Verdict.UNDECIDED, Verdict.UNTESTED)
     number = {verdict: sum(claim.verdict == verdict for claim in counted) for verdict in verdicts}
-    return f"{len(counted)} claim{'s' * (len(counted) != 1)} ({', '.join(f'{verdict}: {n}' for verdict, n in number.items())})"
+    each = ", ".join(f"{verdict}: {n}" for verdict, n in number.items())
+    return f"{len(counted)} claim{'s' * (len(counted) != 1)} ({each})"
 
 
 def marks(claim: Claim) -> str:

@@ -44,7 +44,8 @@ def write(
     for path in figures:
         if path.suffix == ".png":
             lines += [f"![{path.stem}]({path.relative_to(folder)})", ""]
-    lines += ["## Commands", "", "```sh", *(str(parts[name]) for name in runs), "```", ""]
+    whole = f"normexp reproduce {folder.name.removesuffix(f'-{size}')}{' --quick' * (size == 'quick')}  # all of it"
+    lines += ["## Commands", "", "```sh", whole, *(str(parts[name]) for name in runs), "```", ""]
     made = origins(Path(run) for part in runs.values() for run in part.frame["folder"])
     lines += ["## Origin", "", *_origin(made, runs), ""]
     (folder / "origin.json").write_text(json.dumps(made, indent=1) + "\n", "utf-8")

@@ -16,11 +16,12 @@ from normexp.records.samples import read_graph
 from normexp.views import formatting, style
 from normexp.views.line_plot import line_plot
 from normexp.views.loss_curves import TRAIN_NLL
-from normexp.views.runs import HOUSEKEEPING, STATUS, load_runs, load_table
+from normexp.views.runs import HOUSEKEEPING, STATUS, load_runs, load_table, swept_keys
 
 PART = 0.1  # losses have parted where they differ by more than this share of the larger one, to the end
 WINDOW = 50  # a running mean over steps / WINDOW
 SITES = [("statistic", "==", "grad_norm"), ("parameter", "==", ""), ("layer", ">", 0)]
+POOLED = "Mean over all runs of each side, which differ in more than their seeds."
 NOT_CONFIG = (*STATUS, "folder", "heartbeat", "pid", "host", "measured", "format", "record")
 
 
@@ -97,6 +98,11 @@ def curves(a: Side, b: Side) -> Iterator[str]:
             spread = f" ± {finals.std(ddof=1):.3f}" if len(finals) > 1 else ""
             said += f"; final loss {finals.mean():.3f}{spread} {formatting.unit(each.runs)}"
         yield f"{each.name}: {said}"
+    if formatting.unit(a.runs) != formatting.unit(b.runs):
+        yield "the losses have different units, so they cannot be compared"
+        return
+    if _several(a.runs) or _several(b.runs):
+        yield "what follows compares means over all runs of each side, which differ in more than their seeds"
     step = parting(a.losses, b.losses)
     if step is None:
         yield f"the mean losses never differ by more than {PART:.0%} to the end"
@@ -145,21 +151,32 @@ def _figures(a: Side, b: Side) -> Iterator[tuple[str, Figure]]:
     settings = f"{a.name} · {b.name}"
     losses = pd.concat([each.losses.assign(variant=each.name) for each in (a, b)])
     losses = losses[np.isfinite(losses["value"].astype(float))]
+    pooled = POOLED if any(_several(each.runs) for each in (a, b)) else ""
     common: dict[str, Any] = {"settings": settings}  # the names of the two sides are drawn as variants are
-    if len(losses):
+    if len(losses) and formatting.unit(a.runs) == formatting.unit(b.runs):
         label = f"loss ({formatting.unit(pd.concat([a.runs, b.runs]))})"
-        rows = losses.assign(seed=losses["folder"])
-        yield "compare_loss", line_plot(rows, "step", title="Training loss", label=label, **common)
+        rows = _pooled(losses, ["step"]) if pooled else losses.assign(seed=losses["folder"])
+        yield "compare_loss", line_plot(rows, "step", title="Training loss", label=label, caption=pooled, **common)
     norms = pd.concat([_rows_at(each.norms, "min").assign(variant=each.name) for each in (a, b)])
     norms = norms[norms["site"].isin(["feed_forward"])]
     if len(norms):
-        rows = norms.assign(seed=norms["folder"])
-        caption = "Feed-forward sub-layers, at the first measured step."
+        rows = _pooled(norms, ["stack", "layer"]) if pooled else norms.assign(seed=norms["folder"])
+        caption = f"Feed-forward sub-layers, at the first measured step. {pooled}".strip()
         yield (
             "compare_gradient_norms",
             line_plot(rows, "layer", title="Gradient norm by layer", label="gradient norm", row="stack", log="y",
                       caption=caption, **common),
         )  # fmt: skip
+
+
+def _several(runs: pd.DataFrame) -> bool:
+    """Whether the runs differ in more than their seeds."""
+    return any(key != "seed" and runs[key].nunique(dropna=False) > 1 for key in swept_keys(runs))
+
+
+def _pooled(rows: pd.DataFrame, places: list[str]) -> pd.DataFrame:
+    """The mean over all runs of a side at every place."""
+    return rows.groupby(["variant", *places], sort=False)["value"].mean().reset_index().assign(seed=0)
 
 
 def _values(runs: pd.DataFrame, key: str) -> list[str]:

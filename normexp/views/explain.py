@@ -39,10 +39,17 @@ _GROUPS = {
     "probe": "what is measured; choose several as probe=[stream,dependency]",
 }
 
+_OF_OPTIMIZERS = {  # of torch, whose docstrings say it in a list
+    "betas": "how much of the running means of the gradient and of its square is kept at every step",
+    "eps": "added to the root of the mean square, so that no division is by 0",
+    "weight_decay": "share of a weight that is taken away at every step, times the learning rate",
+    "momentum": "how much of the last update is kept",
+}
+
 
 def _key(name: str, rules: Any, default: Config) -> Iterator[str]:
     yield f"{name}: {rules['help']}"
-    yield f"  default: {number(_plain(value_of(default, name)))}"
+    yield f"  default: {number(_plain(value_of(default, name))) or 'none'}"
     bounds = [f"{text} {number(rules[key])}" for key, text in BOUNDS.items() if rules.get(key) is not None]
     if accepts := ", ".join(map(str, rules.get("options") or ())) or " and ".join(bounds):
         yield f"  accepts: {accepts}"
@@ -101,9 +108,11 @@ def _option(option: str, choices: Sequence[Choice]) -> Iterator[str]:
 def _said(cls: Any, option: str) -> str:
     """What the docstring says of an option: after its name, or in the first line, if that has it."""
     if not cls.__module__.startswith("normexp"):
-        return f"; see {cls.__module__.partition('.')[0]}'s {cls.__name__}"
+        meaning = f"; {_OF_OPTIMIZERS[option]}" if option in _OF_OPTIMIZERS else ""
+        return f"{meaning}; see {cls.__module__.partition('.')[0]}'s {cls.__name__}"
     doc = inspect.getdoc(cls) or ""
-    stated = re.search(rf"(?:^|[.;,] ){re.escape(option)}: ([^.;]+)", " ".join(doc.split()))
+    listed = rf"(?:\w+, )*{re.escape(option)}(?:, \w+)*"  # "betas, eps: of AdamW"
+    stated = re.search(rf"(?:^|[.;,] ){listed}: ([^.;]+)", " ".join(doc.split()))
     first = doc.partition("\n")[0]
     said = stated[1] if stated else first if re.search(rf"\b{re.escape(option)}\b", first) else ""
     return f"; {said}" if said else ""

@@ -44,7 +44,10 @@ def latex(frame: pd.DataFrame) -> str:
         lines = [f"{visible(folder.resolve().name)}: {formatting.heading(runs, swept_keys(runs))}"]
         lines += [baselines_line(runs)] if _trained(runs) else []
         comments = "".join(f"% {line}\n" for line in lines)
-        body = "\n".join(_symbols(each.to_latex(index=False, escape=True)) for each in _drawn(runs).values())
+        body = "\n".join(
+            "".join(f"% {line}\n" for line in reading.splitlines()) + _symbols(each.to_latex(index=False, escape=True))
+            for reading, each in _drawn(runs).items()
+        )
         parts.append(comments + body)
     return "\n".join(parts)
 

@@ -1,5 +1,7 @@
 """experiment=NAME: keys and a grid in a file of the user's."""
 
+from pathlib import Path
+
 import pytest
 
 from normexp.errors import ConfigError
@@ -79,6 +81,26 @@ def test_runs_are_those_of_the_same_keys_without_the_file(lab):
 def test_a_wrong_name_is_one_sentence(words, sentence, lab):
     with pytest.raises(ConfigError) as caught:
         plan("sweep", words, config_dirs=[lab])
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("depth: 3\n", "experiment/wrong.yaml: its first line must be # @package _global_"),
+        ("# @package _global_\ndepht: 3\n", "experiment/wrong.yaml: depht is not a key; did you mean depth?"),
+        ("# @package _global_\ndepth: 1,2\n", "experiment/wrong.yaml: depth must be a whole number; got 1,2"),
+        (
+            "# @package _global_\nvariant: pre_ln\n",
+            "variant: pre_ln cannot be set in a config file; choose it in the file's defaults list, as - override "
+            "/variant: pre_ln",
+        ),
+    ],
+)
+def test_a_wrong_file_is_one_sentence(text, sentence, lab):
+    (Path(lab) / "experiment" / "wrong.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        plan("sweep", ["experiment=wrong"], config_dirs=[lab])
     assert str(caught.value) == sentence
 
 

@@ -48,6 +48,20 @@ def test_what_differs_is_said(two: tuple[Path, Path]) -> None:
     assert "at the first step: most different at encoder layer 1, " in text
 
 
+def test_losses_of_different_units_are_not_compared(two: tuple[Path, Path]) -> None:
+    a, b = sides(*two)
+    b.runs["baseline.class_prior"] = 2.0
+    text = compare(a, b)
+    assert "the losses have different units, so they cannot be compared" in text
+    assert "to the end, the mean losses differ" not in text
+
+
+def test_what_is_pooled_over_other_keys_is_said(two: tuple[Path, Path], make_sweep: Callable[..., Path]) -> None:
+    assert "differ in more than their seeds" not in compare(*sides(*two))
+    several = make_sweep("c", depth=[6, 12], variant=["post_ln"])
+    assert "what follows compares means over all runs of each side" in compare(*sides(two[0], several))
+
+
 def test_a_run_and_itself_differ_in_nothing(two: tuple[Path, Path]) -> None:
     first, second = sorted(two[0].glob("depth*"))
     a, b = sides(first, second)

@@ -131,6 +131,14 @@ def test_figures_of_a_study_have_their_captions(tmp_path: Path) -> None:
     assert "<figcaption>Cosine &lt;1&gt; of tokens.</figcaption>" in page(write(tmp_path / "dong2021"))
 
 
+def test_a_claim_that_is_exploratory_or_ours_is_marked(tmp_path: Path) -> None:
+    text = page(write(REFERENCE / "dong2021", tmp_path / "page.html"))
+    claims = pd.read_csv(REFERENCE / "dong2021" / "claims.csv")
+    marked = claims[claims["exploratory"] & ~claims["own"]]
+    assert len(marked)
+    assert text.count("(exploratory)") == len(marked)
+
+
 def test_a_study_shows_what_its_models_wrote(tmp_path: Path) -> None:
     shutil.copytree(REFERENCE / "dong2021", tmp_path / "dong2021")
     assert "What the models wrote" not in page(write(tmp_path / "dong2021"))  # of untrained ones nothing

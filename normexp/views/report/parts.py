@@ -59,6 +59,7 @@ class Claim:
     window: str
     source: str
     note: str
+    mark: str = ""  # that it is our extension, or exploratory
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -87,14 +89,23 @@ def _counted(claims: pd.DataFrame) -> list[str]:
         return []
     verdicts = counted["verdict"].value_counts()
     said = ", ".join(f"{name}: {verdicts[name]}" for name in reversed(ORDER) if name in verdicts)
-    return [
-        f"{len(counted)} claim{'s' * (len(counted) != 1)} ({said}). A verdict comes from the 95 % interval over the seeds."
-    ]
+    number = f"{len(counted)} claim{'s' * (len(counted) != 1)}"
+    return [f"{number} ({said}). A verdict comes from the 95 % interval over the seeds."]
 
 
 def _ordered(claims: pd.DataFrame) -> list[Claim]:
     """The claims, what does not hold first."""
     rank = claims["verdict"].map({name: index for index, name in enumerate(ORDER)})
     shown = claims.assign(rank=rank).sort_values("rank", kind="stable")
-    names = [field.name for field in fields(Claim)]
-    return [Claim(**{name: str(row.get(name, "")) for name in names}) for row in shown.to_dict("records")]
+    names = [field.name for field in fields(Claim) if field.name != "mark"]
+    return [
+        Claim(**{name: str(row.get(name, "")) for name in names}, mark=_mark(row)) for row in shown.to_dict("records")
+    ]
+
+
+def _mark(row: Mapping[Any, Any]) -> str:
+    """What a reader must know of a claim besides its text."""
+    if row.get("kind") == "control":
+        return "control"
+    marks = {"own": "our extension", "exploratory": "exploratory"}
+    return ", ".join(text for name, text in marks.items() if str(row.get(name)) == "True")
