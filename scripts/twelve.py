@@ -160,7 +160,7 @@ def claims(points: pd.DataFrame, variants: pd.DataFrame) -> list[tuple[str, str,
         if slope["drift"] != slope["drift"]:
             found.append((name, "fewer than three depths train", "cannot be tested"))
             continue
-        measured = f"slope {slope['drift']:.2f} [{slope['drift_low']:.2f}, {slope['drift_high']:.2f}]"
+        measured = f"slope {formatting.slope(slope['drift'], slope['drift_low'], slope['drift_high'])}"
         found.append((name, measured, _within(slope["drift_low"], slope["drift_high"], low, high)))
     for name, variant, trains in (
         ("pre-24-trains", "pre_ln", True),
@@ -214,7 +214,7 @@ def page(points: pd.DataFrame, variants: pd.DataFrame, runs: pd.DataFrame, stopp
         ]
     ).pivot(index="variant", columns="depth", values="cell")
     slopes = [
-        "–" if row.drift != row.drift else f"{row.drift:.2f} [{row.drift_low:.2f}, {row.drift_high:.2f}]"
+        "–" if row.drift != row.drift else formatting.slope(row.drift, row.drift_low, row.drift_high)
         for row in variants.itertuples()
     ]
     missing = " A point with – has its search alone: its seeds are missing." if (points["n"] == 0).any() else ""

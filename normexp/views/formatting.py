@@ -50,6 +50,12 @@ def outcome_initials(outcomes: Iterable[object]) -> str:
     return firsts[0] if len(set(firsts)) == 1 else "".join(firsts)
 
 
+def slope(estimate: float, low: float, high: float) -> str:
+    """A slope with its interval: −1.04 [−1.43, −0.65]."""
+    first, *ends = (f"{round(value, 2) + 0.0:.2f}".replace("-", "−") for value in (estimate, low, high))
+    return f"{first} [{', '.join(ends)}]"
+
+
 def unit(frame: pd.DataFrame) -> str:
     """The unit of these runs' losses: a classifier predicts once per example, not per token."""
     classes = "baseline.class_prior" in frame and frame["baseline.class_prior"].notna().any()

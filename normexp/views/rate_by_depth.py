@@ -33,7 +33,7 @@ def rate_by_depth(points: pd.DataFrame, variants: pd.DataFrame, *, title: str, s
         if np.isfinite(slope["drift"]):
             x, y = np.log(works["depth"].astype(float)), np.log(works["lr_fitted"])
             axis.plot(depths, np.exp(y.mean() + slope["drift"] * (np.log(depths) - x.mean())), color="crimson", lw=1)
-            known = f"{slope['drift']:.2f} [{slope['drift_low']:.2f}, {slope['drift_high']:.2f}]".replace("-", "−")
+            known = formatting.slope(slope["drift"], slope["drift_low"], slope["drift_high"])
         axis.set_xscale("log")
         axis.set_yscale("log")
         axis.set_xlim(depths[0] / 1.2, depths[-1] * 1.2)
