@@ -190,9 +190,7 @@ def draw() -> None:
     for name, frame in (("points", points), ("variants", variants)):
         frame.to_csv(REFERENCE / f"{name}.csv", **CSV)
         shutil.copyfile(REFERENCE / f"{name}.csv", SHIPPED / f"{name}.csv")
-    points, variants = (
-        pd.read_csv(REFERENCE / f"{name}.csv") for name in ("points", "variants")
-    )  # as a reader has them
+    points, variants = (pd.read_csv(REFERENCE / f"{name}.csv") for name in ("points", "variants"))
     with style.context():
         about = {"settings": SETTINGS, "unit": UNIT}
         rates = rate_map(runs[runs["seed"] == TUNING_SEED], points, title=TITLE, **about)
