@@ -49,7 +49,7 @@ def write(
     made = origins(Path(run) for part in runs.values() for run in part.frame["folder"])
     lines += ["## Origin", "", *_origin(made, runs), ""]
     (folder / "origin.json").write_text(json.dumps(made, indent=1) + "\n", "utf-8")
-    said = {name: " ".join(_sentences(text)) for name, text in captions.items()}
+    said = {name: _caption(text) for name, text in captions.items()}
     if said:
         (folder / CAPTIONS).write_text(json.dumps(said, ensure_ascii=False, indent=1) + "\n", "utf-8")
     trained = [part.frame for name, part in runs.items() if name != "control" and part.frame["steps"].any()]
@@ -62,6 +62,12 @@ def write(
     for name, part in runs.items():
         (folder / f"{name}.csv").write_text(runs_table.csv(part.frame), "utf-8")
     return report
+
+
+def _caption(text: str) -> str:
+    """What is drawn in the figure (title, settings, caption), and on a line of its own what was computed from it."""
+    *drawn, computed = _sentences(text)
+    return "\n".join(filter(None, (" ".join(drawn), computed)))
 
 
 def _sentences(caption: str) -> Iterator[str]:

@@ -127,8 +127,10 @@ def test_the_title_is_the_question(swept: Path, tmp_path: Path) -> None:
 
 def test_figures_of_a_study_have_their_captions(tmp_path: Path) -> None:
     shutil.copytree(REFERENCE / "dong2021", tmp_path / "dong2021")
-    (tmp_path / "dong2021" / "captions.json").write_text('{"token_cosine": "Cosine <1> of tokens."}')
-    assert "<figcaption>Cosine &lt;1&gt; of tokens.</figcaption>" in page(write(tmp_path / "dong2021"))
+    (tmp_path / "dong2021" / "captions.json").write_text('{"token_cosine": "Cosine.\\nAt layer 2: <1>."}')
+    text = page(write(tmp_path / "dong2021"))
+    assert "<figcaption>At layer 2: &lt;1&gt;.</figcaption>" in text  # what is drawn in the figure is not said again
+    assert 'alt="Cosine. At layer 2: &lt;1&gt;."' in text
 
 
 def test_a_claim_that_is_exploratory_or_ours_is_marked(tmp_path: Path) -> None:

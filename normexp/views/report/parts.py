@@ -21,11 +21,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: its name, a sentence about it, and its content as a data URL."""
+    """A figure: its name, a sentence about it, its content as a data URL, and what is drawn in it, as text."""
 
     name: str
     sentence: str
     url: str
+    alt: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,10 @@ class Section:
         return "s-" + "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in self.name)
 
 
-def picture(stem: Path, sentence: str) -> Picture:
+def picture(stem: Path, sentence: str, alt: str = "") -> Picture:
     """A figure from its files, `stem` without the ending: the SVG, or the PNG where the SVG is large or missing."""
     svg, png = stem.parent / f"{stem.name}.svg", stem.parent / f"{stem.name}.png"
     small = svg.is_file() and (svg.stat().st_size <= LARGEST_SVG or not png.is_file())
     path = svg if small else png
     content = base64.b64encode(path.read_bytes()).decode()
-    return Picture(stem.name, sentence, f"data:{MEDIA[path.suffix]};base64,{content}")
+    return Picture(stem.name, sentence, f"data:{MEDIA[path.suffix]};base64,{content}", alt)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from normexp.views.report.parts import Answers, Claim, Graph, Section, picture
+from normexp.views.report.parts import Answers, Claim, Graph, Picture, Section, picture
 from normexp.views.report.sweep_section import graphs_of, origin_lines
 
 CLAIMS = "claims.csv"
@@ -42,12 +42,16 @@ def study_section(folder: Path) -> Section:
         graphs=_graphs(folder),
         example=(answers[0].given, answers[0].expected) if answers else None,
         answers=answers,
-        pictures=[
-            picture(stem, said.get(stem.name) or stem.name.replace("_", " ").capitalize() + ".") for stem in stems
-        ],
+        pictures=[_picture(stem, said.get(stem.name, "")) for stem in stems],
         commands=commands.group(1).strip().splitlines() if commands else [],
         origin=[*seeds, *origin_lines(made)],
     )
+
+
+def _picture(stem: Path, caption: str) -> Picture:
+    """The figure with the last line of its caption, which is not drawn in it; the whole caption for who cannot see."""
+    sentence = caption.rpartition("\n")[2] or stem.name.replace("_", " ").capitalize() + "."
+    return picture(stem, sentence, " ".join(caption.splitlines()))
 
 
 def _graphs(folder: Path) -> list[Graph]:
