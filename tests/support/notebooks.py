@@ -1,17 +1,17 @@
-"""Notebooks, run as Jupyter runs them: in a kernel of their own, in the notebook's folder."""
+"""Notebooks, run by nbconvert: in a kernel of their own, in the notebook's folder."""
 
 from pathlib import Path
 from typing import Any
 
 import nbformat
-from nbclient import NotebookClient
+from nbconvert.preprocessors import ExecutePreprocessor
 
 
 def executed(path: Path) -> Any:
     """The notebook with the outputs of its cells. Raises CellExecutionError if a cell fails."""
     book = nbformat.read(path, as_version=4)
-    NotebookClient(book, timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()
-    return book
+    executed, _ = ExecutePreprocessor(timeout=600).preprocess(book, {"metadata": {"path": str(path.parent)}})
+    return executed
 
 
 def outputs_of(cell: Any) -> dict[str, str]:
