@@ -54,9 +54,9 @@ def write(
         (folder / CAPTIONS).write_text(json.dumps(said, ensure_ascii=False, indent=1) + "\n", "utf-8")
     trained = [part.frame for name, part in runs.items() if name != "control" and part.frame["steps"].any()]
     answers = next(filter(None, map(answers_of, trained)), [])
-    (folder / EXAMPLES).write_text(
-        json.dumps([asdict(each) for each in answers], ensure_ascii=False, indent=1) + "\n", "utf-8"
-    )
+    if answers:
+        text = json.dumps([asdict(each) for each in answers], ensure_ascii=False, indent=1)
+        (folder / EXAMPLES).write_text(f"{text}\n", "utf-8")
     report = folder / "report.md"
     report.write_text("\n".join(lines), "utf-8")
     for name, part in runs.items():
