@@ -9,8 +9,7 @@ import pandas as pd
 from normexp.views import formatting
 from normexp.views.grid import values_of, where
 from normexp.views.names import name_of
-
-NAMED = 6  # values that a sentence lists; of more it gives the number
+from normexp.views.sentences import NAMED
 
 
 def of_line_plot(

@@ -43,6 +43,6 @@ def test_forecast_adds_up_what_is_left_of_several_sweeps(tmp_path):
     trained = plan("sweep", [*TINY, "variant=post_ln,pre_ln", "seed=range(5)", "steps=20", f"results={tmp_path}"])
     measured = plan("probe", [*TINY, "variant=post_ln", "seed=range(3)", f"results={tmp_path}"])
     assert re.fullmatch(r"13 runs to do, less than a minute with 2 at a time", forecast([trained, measured], 2))
-    long = plan("sweep", [*TINY, "variant=post_ln", "seed=range(50)", "steps=100000", f"results={tmp_path}"])
-    assert re.fullmatch(r"50 runs to do, about [\d.]+ (minutes|hours) with 3 at a time", forecast([long], 3))
+    long = plan("sweep", [*TINY, "variant=post_ln", "seed=range(50)", "steps=20000", f"results={tmp_path}"])
+    assert re.fullmatch(r"50 runs to do, about \d+ minutes with 3 at a time", forecast([long], 3))
     assert forecast([], 2) == ""
