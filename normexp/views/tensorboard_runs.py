@@ -27,7 +27,8 @@ RESOLUTION = 110  # dots per inch of the images
 SHOWN_SAMPLES = 3
 HOW_TO_READ = """
 - **Time Series**: `curves` holds the losses, `evaluation` accuracies and scores; `depth_profile_…` has the layer as its
-  step axis (the runs named *profile*); `layers_…` and `parameters_…` are single sites and weights over the training steps.
+  step axis (the runs named *profile*); `layers_…` and `parameters_…` are single sites and weights over the
+  training steps.
 - Runs named *mean* are means over the seeds; `spread` is the standard deviation over the seeds.
 - **HParams**: one row per run, the swept keys first. **Images**: the figures. **Text**: the table, graphs, samples.
 """
