@@ -34,9 +34,7 @@ def setting(key: str, value: object) -> str:
             return f"{number(value)} steps"
         case "warmup":
             return "no warm-up" if warm_up(value) == "none" else f"warm-up {warm_up(value)}"
-        case (
-            "norm" | "model" | "task" | "data" | "variant" | "stack" | "site" | "moment" | "part" | "change" | "stacks"
-        ):
+        case "norm" | "model" | "task" | "data" | "variant" | "stack" | "site" | "moment" | "part" | "change":
             return str(value)
         case "model.encoder_depth" | "model.decoder_depth":
             return f"{key.removeprefix('model.').replace('_', ' ')} {number(value)}"
