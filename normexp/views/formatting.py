@@ -34,7 +34,9 @@ def setting(key: str, value: object) -> str:
             return f"{number(value)} steps"
         case "warmup":
             return "no warm-up" if warm_up(value) == "none" else f"warm-up {warm_up(value)}"
-        case "norm" | "model" | "task" | "data" | "variant" | "stack" | "site" | "moment" | "part" | "change":
+        case (
+            "norm" | "model" | "task" | "data" | "variant" | "stack" | "site" | "moment" | "part" | "change" | "stacks"
+        ):
             return str(value)
         case "model.encoder_depth" | "model.decoder_depth":
             return f"{key.removeprefix('model.').replace('_', ' ')} {number(value)}"

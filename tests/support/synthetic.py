@@ -24,6 +24,7 @@ from normexp.views.runs import TABLES
 # What glob(*) stands for here: the variants of which something is claimed.
 VARIANTS = (
     *("post_ln", "pre_ln", "admin", "deep_norm", "b2t", "dlcl_post", "dlcl_pre", "plain", "no_residual", "no_norm"),
+    *("layer_norm_scaling", "attention_residuals"),
 )
 LEVELS = {"baseline.unigram": 2.9, "baseline.position_only": 1.9, "baseline.target_bigram": 2.1,
           "baseline.blind": 1.0, "baseline.floor": 0.0}  # fmt: skip
@@ -44,6 +45,9 @@ PROBES = {
     "model_update": {"model_update": ("whole",)},
     "token_similarity": dict.fromkeys(("token_cosine", "rank_residual"), ("whole", "site")),
     "attention": {"attention_logit_max": ("attention",)},
+    "skip_layer": {"skip_rise": ("layer",), "skip_effect": ("not the last layer",), "skip_map": ("layers",)},
+    "swap_layers": {"swap_rise": ("not the last layer",)},
+    "relative_contribution": {"layer_change": ("layer",), "layer_cosine": ("layer",)},
 }
 
 
@@ -218,14 +222,25 @@ def steps(about: pd.Series, every: str) -> list[int]:
 def at(about: pd.Series, kind: str) -> Iterator[tuple[str, int, str, str]]:
     """Stack, layer, site and parameter of every place of a kind."""
     for stack, sites in KINDS.items():
-        if stack == "decoder" and about["task"] == "classification":
-            return
+        if stack == {"classification": "decoder", "language_modelling": "encoder"}.get(about["task"]):
+            continue
+        if about["task"] == "language_modelling":
+            sites = [site for site in sites if site != "cross_attention"]
         if kind == "whole":
             yield stack, 0, "", ""
+        depth = about[f"model.{stack}_depth"]
+        if kind in ("layer", "not the last layer"):
+            yield from ((stack, layer, "", "") for layer in range(1, depth + (kind == "layer")))
+        if kind == "layers":
+            pairs = itertools.combinations(range(1, depth + 1), 2)
+            yield from ((stack, layer, "", f"{stack}.{below:02d}") for below, layer in pairs)
+            if stack == "decoder" and about["task"] == "translation":
+                across = itertools.product(range(1, about["model.encoder_depth"] + 1), range(1, depth + 1))
+                yield from ((stack, layer, "", f"encoder.{below:02d}") for below, layer in across)
         sites = [site for site in sites if about["model.feed_forward"] or site != "feed_forward"]
-        places = list(itertools.product(range(1, about[f"model.{stack}_depth"] + 1), sites))
+        places = list(itertools.product(range(1, depth + 1), sites))
         for number, (layer, site) in enumerate(places):
-            if kind == "end" and site == sites[-1] and layer < about[f"model.{stack}_depth"]:
+            if kind == "end" and site == sites[-1] and layer < depth:
                 yield stack, layer, site, ""
             if kind == "site" or (kind == "attention" and site.endswith("attention")):
                 yield stack, layer, site, ""
