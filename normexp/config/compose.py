@@ -218,10 +218,20 @@ class Composer:
         node = self._nodes[group].get(name) or self._alone(group, [name])[name]
         return Choice.of(group, {**node, "name": name} if isinstance(node, Mapping) else {"name": name})
 
+    def independent(self, group: str, names: Sequence[str]) -> dict[str, Choice]:
+        """The entries of a group whose files depend on no other key and set none; {} if Hydra refuses one of them."""
+        nodes = self._alone(group, names)
+        return {
+            name: Choice.of(group, {**node, "name": name})
+            for name, node in nodes.items()
+            if isinstance(node, Mapping) and "_target_" in node and "${" not in str(node)
+        }
+
     def _alone(self, group: str, names: Sequence[str]) -> dict[str, Any]:
         """What the YAMLs of these entries say, without the rest of the config.
 
-        Several are composed together, which takes a tenth of the time; nothing is returned if one of them is refused.
+        Several are composed together, which takes a tenth of the time; nothing is returned if one of them is refused,
+        or sets a key of another group.
         """
         try:
             entries = tuple(f"+{group}@choices.c{place}={name}" for place, name in enumerate(names))
@@ -230,6 +240,8 @@ class Composer:
             if len(names) > 1:
                 return {}
             raise
+        if len(names) > 1 and set(composed) - {"choices"}:
+            return {}
         nodes: Any = OmegaConf.to_container(composed.get("choices") or OmegaConf.create())
         return {name: nodes.get(f"c{place}") for place, name in enumerate(names)}
 

@@ -12,8 +12,9 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, get_type_hints
 
+from normexp.config.choice import Choice
 from normexp.config.compose import Composer, Request
-from normexp.config.schema import Config, is_section
+from normexp.config.schema import CLASSES, Config, is_section
 
 Change = dict[str, Any]  # what differs from the first config: a dotted key or a whole Choice → its value
 
@@ -41,20 +42,28 @@ def _compose(composer: Composer, requests: Sequence[Request], chosen: dict[int, 
 def _changes(composer: Composer, requests: Sequence[Request], axis: int, first: Config) -> list[Change]:
     """What each value of one swept key changes.
 
-    Where the first two values of a number show that some keys simply take it, further values are not composed.
+    Where the first two values of a number show that some keys simply take it, further values are not composed; nor are
+    further entries of a group, where the first two show that an entry changes the Choice alone.
     """
-    elements = requests[axis].elements
+    key, elements = requests[axis].key, requests[axis].elements
     found: list[Change] = [{}]
     copies: list[str] = []
-    for index in range(1, len(elements)):
-        if copies and type(elements[index]) is type(elements[0]):
-            found.append(dict.fromkeys(copies, elements[index]))
+    choices: dict[str, Choice] = {}
+    for index, element in enumerate(elements[1:], start=1):
+        if copies and type(element) is type(elements[0]):
+            found.append(dict.fromkeys(copies, element))
+        elif str(element) in choices:
+            found.append({key: choices[str(element)]})
+        else:
+            found.append(_difference(first, _compose(composer, requests, {axis: index})))
+        if index > 1:
             continue
-        change = _difference(first, _compose(composer, requests, {axis: index}))
-        found.append(change)
-        if index == 1 and type(elements[0]) in (int, float):
-            takes = (_is(new, elements[1]) and _is(_value(first, key), elements[0]) for key, new in change.items())
-            copies = list(change) if all(takes) else []
+        if type(elements[0]) in (int, float):
+            takes = (_is(new, element) and _is(_value(first, name), elements[0]) for name, new in found[1].items())
+            copies = list(found[1]) if all(takes) else []
+        elif key in CLASSES and len(elements) > 3 and not any(each.key.startswith(f"{key}.") for each in requests):
+            choices = composer.independent(key, [str(each) for each in elements])
+            choices = choices if found[1] == {key: choices.get(str(element))} else {}
     return found
 
 

@@ -5,9 +5,10 @@ import time
 
 import pytest
 
+from tests.support.cli import in_process
 from tests.support.runs import TINY, normexp
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_pdf")]
 
 STUDY = """
 from normexp.studies.declare import claim, figure
@@ -53,11 +54,11 @@ class Small(Study):
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(outside):
     small = " ".join(TINY)
-    (tmp_path / "lab" / "study").mkdir(parents=True)
-    (tmp_path / "lab" / "small.py").write_text(STUDY)
-    (tmp_path / "lab" / "study" / "small.yaml").write_text(
+    (outside / "lab" / "study").mkdir(parents=True)
+    (outside / "lab" / "small.py").write_text(STUDY)
+    (outside / "lab" / "study" / "small.yaml").write_text(
         textwrap.dedent(f"""\
         _target_: small.Small
         parts:
@@ -75,15 +76,18 @@ def lab(tmp_path):
           flies: It was never meant to.
         """)
     )
-    return tmp_path
+    return outside
 
 
-def reproduce(lab, *more):
-    return normexp("reproduce", "small", "--quick", "--config-dir", "lab", *more, cwd=lab)
+COMMAND = ("reproduce", "small", "--quick", "--config-dir", "lab")
+
+
+def reproduce(*more):
+    return in_process(*COMMAND, "--jobs", "1", *more)
 
 
 def test_a_study_runs_draws_and_judges(lab):
-    done = reproduce(lab, "--out", "published")
+    done = normexp(*COMMAND, "--out", "published", cwd=lab)
     assert done.returncode == 0, done.stderr
     assert "3 claims (holds: 1, does not hold: 1, cannot tell: 0, cannot be tested: 1)" in " ".join(done.stdout.split())
     table = done.stdout.partition("verdict")[2]
@@ -101,45 +105,45 @@ def test_a_study_runs_draws_and_judges(lab):
     before = {path: path.stat().st_mtime_ns for path in tables.rglob("*.parquet")}
     assert before
     start = time.perf_counter()
-    again = reproduce(lab)
+    again = reproduce()
     assert time.perf_counter() - start < 30
-    assert again.returncode == 0
+    assert again.exit_code == 0
     assert "0 to do" in again.stderr
     assert {path: path.stat().st_mtime_ns for path in tables.rglob("*.parquet")} == before
 
 
 def test_an_interrupted_study_goes_on(lab):
-    done = reproduce(lab)
-    assert done.returncode == 0, done.stderr
+    done = reproduce()
+    assert done.exit_code == 0, done.stderr
     runs = sorted((lab / "results" / "parts").glob("runs-*/*/status.json"))
     kept, damaged, *_, cut = runs
     damaged.with_name("curves.parquet").write_bytes(b"")
     cut.write_text(cut.read_text().replace('"completed"', '"running"'))  # as a machine that went down leaves it
     stamp = kept.stat().st_mtime_ns
-    again = reproduce(lab)
-    assert again.returncode == 0, again.stderr
+    again = reproduce()
+    assert again.exit_code == 0, again.stderr
     assert "runs: 5 runs, 2 to do" in again.stderr
     assert f"{damaged.parent.name}: curves.parquet has 0 bytes, not what was written; repairing it" in again.stderr
     assert kept.stat().st_mtime_ns == stamp
 
 
 def test_more_seeds_reuse_the_runs_of_fewer(lab):
-    more = reproduce(lab, "--seeds", "6")
-    assert more.returncode == 0, more.stderr
+    more = reproduce("--seeds", "6")
+    assert more.exit_code == 0, more.stderr
     assert "small quick: 8 runs to do, " in more.stderr.splitlines()[0]
     assert more.stderr.splitlines()[0].endswith("; the same command resumes")
     report = lab / "results" / "small-quick" / "report.md"
     assert "(n = 6)" in report.read_text()
     assert "'seed=range(0,6)'" in report.read_text()
 
-    fewer = reproduce(lab)
+    fewer = reproduce()
     assert "runs: 5 runs, 0 to do" in fewer.stderr
     assert "the same command resumes" not in fewer.stderr
     assert "(n = 5)" in report.read_text()
     assert "(n = 6)" not in report.read_text()
 
-    decided = reproduce(lab, "--until-decided", "--at-most", "10")
-    assert decided.returncode == 0, decided.stderr
+    decided = reproduce("--until-decided", "--at-most", "10")
+    assert decided.exit_code == 0, decided.stderr
     assert "Verdicts were asked for at 5, 10 seeds" in report.read_text()
     assert "the last time at 5." in report.read_text()
     assert "measured [97.5 % interval]" in report.read_text()
@@ -149,8 +153,8 @@ def test_seeds_are_added_until_a_claim_is_decided(lab):
     """Two claims of which no number of seeds can tell, since every other seed is for and every other one against."""
     wavering = STUDY.replace("return self.falls()", "return [fall * (-1) ** i for i, fall in enumerate(self.falls())]")
     (lab / "lab" / "small.py").write_text(wavering)
-    done = reproduce(lab, "--until-decided", "--at-most", "7")
-    assert done.returncode == 0, done.stderr
+    done = reproduce("--until-decided", "--at-most", "7")
+    assert done.exit_code == 0, done.stderr
     assert done.stderr.index("runs: 5 runs, 5 to do") < done.stderr.index("runs: 7 runs, 2 to do")
     assert done.stderr.count("rates: 2 runs") == 2  # the plan is asked again, because what it chooses may change
     assert done.stderr.count("rates: 2 runs, 0 to do") == 1
@@ -158,7 +162,7 @@ def test_seeds_are_added_until_a_claim_is_decided(lab):
     assert "the last time at 7." in text
     assert text.count("| cannot tell |") == 2
     assert text.count("(n = 7)") == 2
-    again = reproduce(lab, "--until-decided", "--at-most", "7")
+    again = reproduce("--until-decided", "--at-most", "7")
     assert again.stderr.count(", 0 to do") == 4
 
 
@@ -170,8 +174,8 @@ def test_a_run_that_fails_is_named_and_tried_again(lab):
     broken = "from normexp.variants import Variant\n\n\nclass Broken(Variant):\n    pass\n"
     (lab / "lab" / "broken.py").write_text(broken)  # it has neither a join nor a layer
     yaml.write_text(good.replace("quick: seed=range(5)\n", "quick: seed=0 variant=pre_ln,broken\n"))
-    done = reproduce(lab)
-    assert done.returncode == 1
+    done = reproduce()
+    assert done.exit_code == 1
     assert "error: runs of small failed, so nothing is drawn; see " in done.stderr
     assert "broken-" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
@@ -179,18 +183,18 @@ def test_a_run_that_fails_is_named_and_tried_again(lab):
 
 
 def test_studies_are_listed_and_an_unknown_one_is_refused(lab):
-    listed = normexp("reproduce", "--config-dir", "lab", cwd=lab)
+    listed = in_process("reproduce", "--config-dir", "lab")
     assert "does a small stack learn?" in listed.stdout
     assert "xiong2020" in listed.stdout
-    unknown = normexp("reproduce", "nosuch", cwd=lab)
-    assert unknown.returncode == 2
+    unknown = in_process("reproduce", "nosuch")
+    assert unknown.exit_code == 2
     assert unknown.stderr.startswith("error: study must be one of")
     assert unknown.stdout == ""
 
 
 def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(lab):
-    done = reproduce(lab, "--dry-run")
-    assert done.returncode == 0, done.stderr
+    done = reproduce("--dry-run")
+    assert done.exit_code == 0, done.stderr
     rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line.strip()}
     assert rows["rates"][:2] == ["2", "2"]
     assert rows["runs"][:2] == ["5", "5"]
