@@ -230,7 +230,7 @@ def page(points: pd.DataFrame, variants: pd.DataFrame, runs: pd.DataFrame, stopp
         f"fresh seeds with its 95 % interval, at the best rate of each variant and depth; rates are a factor 2 apart "
         f"and were chosen on seed {TUNING_SEED}. It took {len(runs)} runs and {int(runs['step'].sum()):,} steps on two "
         "machines ([origin.json](origin.json)): the searches and most seeds at 12 and 24 layers on a GPU, the seeds at "
-        f"3 layers and most of DeepNorm's runs on a CPU.{missing}",
+        f"3 layers, most of those at 6 and most of DeepNorm's runs on a CPU.{missing}",
         "",
         "A run of the search that was still stuck after half its steps was ended there. For DeepNorm, which leaves the "
         "plateau late, this ended every rate at 6, 12 and 24 layers, so it was searched a second time with three "

@@ -13,7 +13,7 @@ from normexp.probes.probe_set import ProbeSet
 from normexp.studies.study import KEYS, Part, Runs
 from normexp.views.runs import TABLES
 from tests.support.probes import trainer_of
-from tests.support.synthetic import KINDS, LEVELS, PROBES, Made
+from tests.support.synthetic import ATTENTION, KINDS, LEVELS, PROBES, Made
 from tests.support.worlds import WORLDS
 
 LINE = ("depth=2", "variant=post_ln,pre_ln", "warmup=0,10%", "seed=range(2)", "steps=120", "model.fix_norm=false,true")
@@ -80,8 +80,9 @@ def test_their_rows_are_those_that_probes_write(line):
                 WORLDS["depth_limit"]())  # fmt: skip
     statistics = [name for probe in probes for name in PROBES[probe]]
     keys = ["stack", "layer", "site", "parameter", "statistic"]
-    parts = real["statistic"].isin(("dependency_map", "skip_map"))
-    real = real[real["statistic"].isin(statistics) & (parts | real["parameter"].isin(("", "fc2.weight")))]
+    kept = real["statistic"].isin(("dependency_map", "skip_map")) | real["parameter"].isin(("", "fc2.weight"))
+    kept |= (real["statistic"] == "grad_norm") & real["parameter"].isin([f"{name}.weight" for name in ATTENTION])
+    real = real[real["statistic"].isin(statistics) & kept]
     real = real[(real["layer"] > 0) | real["stack"].isin(KINDS) & (real["site"] == "")]  # the embedding is read by none
     rows = made.layers(*statistics)
     assert set(rows["step"]) == {1}

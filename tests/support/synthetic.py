@@ -32,9 +32,10 @@ SEEDS = 10  # of longer ranges the first five, which are faster
 SETTINGS = (*KEYS, "model", "data", "optimizer", "probe.every", "record.evaluate_every", "model.fix_norm",
             "model.attention_norm", "model.feed_forward", "model.width", "model.tied")  # fmt: skip
 KINDS = {"encoder": ["attention", "feed_forward"], "decoder": ["attention", "cross_attention", "feed_forward"]}
+ATTENTION = ("query", "key", "value")
 # What every probe writes, as far as studies may read it: everywhere, for fc2, at the end of layers, …
 PROBES = {
-    "gradient_norm": {"grad_norm": ("site", "fc2")},
+    "gradient_norm": {"grad_norm": ("site", "attention matrices", "fc2")},
     "stream": {"stream_norm": ("whole", "site"), "branch_norm": ("site",), "sum_norm": ("site",)},
     "identity_path": {"path_error": ("end",)},
     "stream_gradient": dict.fromkeys(("stream_grad_norm", "stream_grad_relative", "branch_grad_norm"), ("site",)),
@@ -244,6 +245,8 @@ def at(about: pd.Series, kind: str) -> Iterator[tuple[str, int, str, str]]:
                 yield stack, layer, site, ""
             if kind == "site" or (kind == "attention" and site.endswith("attention")):
                 yield stack, layer, site, ""
+            if kind == "attention matrices" and site.endswith("attention"):
+                yield from ((stack, layer, site, f"{matrix}.weight") for matrix in ATTENTION)
             if kind == "fc2" and site == "feed_forward":
                 yield stack, layer, site, "fc2.weight"
             if kind == "parts":

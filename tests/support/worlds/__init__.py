@@ -6,6 +6,7 @@ from tests.support.worlds.depth_use2025 import DepthUse2025
 from tests.support.worlds.dong2021 import Dong2021
 from tests.support.worlds.liu2020 import Liu2020
 from tests.support.worlds.nguyen2019 import Nguyen2019
+from tests.support.worlds.noci2022 import Noci2022
 from tests.support.worlds.shallow import Shallow
 from tests.support.worlds.takase2022 import Takase2022
 from tests.support.worlds.wang2019 import Wang2019
@@ -16,5 +17,5 @@ from tests.support.worlds.xiong2020 import Xiong2020
 
 WORLDS = {world.study: world for world in (
     Xiong2020, Liu2020, Takase2022, Wang2019, Nguyen2019, DeepNet2022, Dong2021, Wortsman2023,
-    DepthLimit, Warmup, Shallow, WhichStack, DepthUse2025,
+    DepthLimit, Warmup, Shallow, WhichStack, DepthUse2025, Noci2022,
 )}  # fmt: skip
