@@ -1,0 +1,71 @@
+"""Variants at their own learning rates, and what is read of their layers after training."""
+
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pandas as pd
+
+from normexp.studies.statistics import paired, per_seed
+from normexp.studies.study import Part, Runs, at_own_rates, best_lr
+from normexp.views.grid import where
+
+if TYPE_CHECKING:
+    from normexp.studies.study import Study
+
+    Base = Study
+else:
+    Base = object
+
+RISE = "share of the second half of the layers in the summed rise of the loss when one is left out"
+LEARNED = "No run of either is stuck or diverged."
+
+
+class Tuned(Base):
+    """For a study whose part `runs` trains each variant at its best rate, and whose part `control` trains Pre-LN.
+
+    rates: those that are known. The part `rates` searches the others, on a seed that gives no result.
+    """
+
+    rates: ClassVar[Mapping[str, float]]
+
+    def plan(self) -> Generator[Part, Runs, None]:
+        """First the rates; then the runs, one sweep per rate."""
+        yield self.parts["control"]
+        chosen = {**self.rates, **best_lr((yield self.parts["rates"]).frame)}
+        yield from at_own_rates(self.parts["runs"], chosen)
+
+    def measured(self, statistic: str, **keys: Any) -> pd.DataFrame:
+        """The rows of a statistic of all runs, at the start and after training."""
+        return pd.concat([runs.layers(statistic, **keys) for runs in self._parts()])
+
+    def trained(self, statistic: str, variant: str = "", **keys: Any) -> pd.DataFrame:
+        """The rows after training; those of one variant if it is named."""
+        rows = self.measured(statistic, **keys)
+        rows = rows[rows["step"] == rows["steps"]]
+        return where(rows, variant=variant) if variant else rows
+
+    def more_than_pre(self, variant: str) -> list[float]:
+        """RISE of a variant − that of Pre-LN, seed by seed."""
+        frame = pd.concat([runs.frame for runs in self._parts()])
+        both = frame[frame["variant"].isin((variant, "pre_ln"))]
+        self.needs(LEARNED, bool(both["outcome"].isin(("trained", "partial")).all()))
+        return paired(*(share_of_second_half(self.trained("skip_rise", name)) for name in (variant, "pre_ln")))
+
+    def _parts(self) -> list[Runs]:
+        return [self.runs[name] for name in self.runs if name.startswith("runs")]
+
+
+def share_of_second_half(rows: pd.DataFrame) -> pd.Series:
+    """The sum over the second half of the layers, over that of all, by seed."""
+    second = rows[rows["layer"] > rows["depth"] / 2]
+    return second.groupby("seed")["value"].sum() / rows.groupby("seed")["value"].sum()
+
+
+def halves(rows: pd.DataFrame) -> list[float]:
+    """The mean over the second half of the layers, over that of the first, of every seed."""
+
+    def ratio(seed: pd.DataFrame) -> float:
+        means = seed.groupby(seed["layer"] > seed["depth"] / 2)["value"].mean()
+        return float(means[True] / means[False])
+
+    return per_seed(rows, ratio)
