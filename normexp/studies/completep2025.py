@@ -67,7 +67,7 @@ class CompleteP2025(Control, Study):
         at_least(0, "difference", "figure"),
     )
     def depth_mup_transfers_worse(self) -> Values:
-        """Keeping the best learning rate of a shallow stack costs a deep stack more with depth-µP than with CompleteP."""
+        """Keeping the best learning rate of a shallow stack costs a deep one more with depth-µP than with CompleteP."""
         return paired(self._regret("depth_mup"), self._regret("complete_p"))
 
     @claim(TRANSFER, f"{SHARE}, at the best rate of {SHALLOW} layers: CompleteP − standard", LOWER)
@@ -105,4 +105,4 @@ class CompleteP2025(Control, Study):
 def best_rate(frame: pd.DataFrame) -> float:
     """The rate with the lowest mean validation loss of all seeds; a run without one counts as infinite."""
     losses = frame["valid_loss"].astype(float).fillna(float("inf")).groupby(frame["lr"]).mean()
-    return float(losses.index[losses.argmin()])
+    return float(losses.index.to_numpy(float)[losses.to_numpy().argmin()])
