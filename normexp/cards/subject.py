@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from normexp.config.compose import Composer, Request
+from normexp.config.compose import Composer
+from normexp.config.overrides import Request
 from normexp.config.schema import Config
 from normexp.errors import ConfigError
 from normexp.sweep.plan import plan

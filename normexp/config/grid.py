@@ -13,7 +13,8 @@ from functools import cache
 from typing import Any, get_type_hints
 
 from normexp.config.choice import Choice
-from normexp.config.compose import Composer, Request
+from normexp.config.compose import Composer
+from normexp.config.overrides import Request
 from normexp.config.schema import CLASSES, Config, is_section
 
 Change = dict[str, Any]  # what differs from the first config: a dotted key or a whole Choice → its value

@@ -179,6 +179,7 @@ SETS = {"attention": ("model.feed_forward", "model.persistent")}
 PRESETS = ("block",)  # groups that set keys anywhere, and the keys that hold the name of the choice
 LISTS = {"addon": "addon", "probe": "probes"}  # groups of which a run has several choices, and the keys that hold them
 CHOICES = (*GROUPS, *PRESETS, *SETS, *LISTS)
+EXPERIMENT = "experiment"  # a group of the user's folders; its files set keys of the whole config and may have a grid
 
 
 def configs_folder() -> Path:

@@ -9,10 +9,11 @@ from functools import cached_property
 from pathlib import Path
 
 from normexp.config.choice import Choice
-from normexp.config.compose import EXPERIMENT, Composer, Request
+from normexp.config.compose import Composer
 from normexp.config.grid import configs
 from normexp.config.identity import run_name, slugify, sweep_name
-from normexp.config.schema import SETS, Config
+from normexp.config.overrides import Request
+from normexp.config.schema import EXPERIMENT, SETS, Config
 from normexp.config.shape import layer_parameters, sized
 from normexp.config.validate import check, check_read, check_times
 from normexp.data.columns import task_of

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from normexp.config.compose import configs_folder
+from normexp.config.schema import configs_folder
 from normexp.data.corpus import load_corpus
 from normexp.model.build import build
 from normexp.model.variant import Variant

@@ -7,7 +7,7 @@ from pathlib import Path
 import hydra
 from hydra.core.config_store import ConfigStore
 
-from normexp.config.compose import VERSION_BASE
+from normexp.config.hydra_setup import VERSION_BASE
 from normexp.sweep.worker import execute
 
 
