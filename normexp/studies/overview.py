@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -27,23 +28,21 @@ from normexp.sweep.plan import relative_cost
 # factor of 2. A look at an untrained model takes as long as so many training steps.
 UNIT = 1.2e-10
 STEPS = {"output_shift": 13, "update_shift": 7, "sharpness": 20, "jacobian": 10}
-# Keys that hardly change what a run costs, so that one of their values is composed for all.
-CHEAP = ("variant", "seed", "lr", "warmup", "init", "norm", "schedule", "optimizer")
+# Keys, and groups with their options, that hardly change what a run costs: none of their values is composed.
+CHEAP = ("variant", "seed", "lr", "warmup", "init", "norm", "schedule", "optimizer", "addon", "probe", "probes")
 SIZE = ("depth", "steps", "model.encoder_depth", "model.decoder_depth")
 CORES = 2
 
 
 def list_studies(results: Path, config_dirs: Sequence[str] = ()) -> RenderableType:
-    """Every study: its claims, runs and estimated time at both sizes, how far it is, its paper or question.
+    """Every study: its claims, runs and estimated time at both sizes, then its paper or question and how far it is.
 
     results: the folder in which studies are. The times come from the sizes of the runs; nothing is measured.
     """
-    out = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("study", "claims", *SIZES, "state", "about"):
-        out.add_column(column, no_wrap=column == "study", justify="right" if column == "claims" else "left")
     composer = Composer("train", config_dirs)  # from now on _target_ names classes in these folders
     composers = {command: Composer(command, config_dirs) for command in ("sweep", "probe")}
     variants = composer.options("variant")
+    found: list[tuple[list[str], Padding]] = []
     for name, path in sorted(studies(config_dirs).items()):
         make, grid, _ = read(name, path)
         cells, states = [], []
@@ -54,9 +53,17 @@ def list_studies(results: Path, config_dirs: Sequence[str] = ()) -> RenderableTy
             seconds = sum(runs * each for runs, each in costs)
             cells.append(f"{count} runs, {duration(seconds / CORES)}" if parts else "–")
             if state := state_of(name, size, parts, count, results):
-                states.append(f"{size} {state}")
-        out.add_row(name, str(len(_counted(make))), *cells, "; ".join(states) or "not started", make.about())
-    return Group(out, Text(f"Times are rough, for {CORES} cores; normexp reproduce STUDY --dry-run measures.", "dim"))
+                states.append(f"{size}: {state}")
+        about = Text("\n".join([make.about(), *states]))
+        found.append(([name, str(len(_counted(make))), *cells], Padding(about, (0, 0, 0, 2), expand=False)))
+    rows = [["study", "claims", *SIZES], *(cells for cells, _ in found)]
+    width = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    first, *lines = (Text("  ".join(map(str.ljust, cells, width)).rstrip(), "bold") for cells in rows)
+    shown: list[RenderableType] = [first]
+    for line, (_, about) in zip(lines, found, strict=True):
+        shown += [line, about]
+    note = Text(f"\nTimes are rough, for {CORES} cores; normexp reproduce STUDY --dry-run measures.", "dim")
+    return Group(*shown, note)
 
 
 def dry_run(name: str, size: str, results: Path, config_dirs: Sequence[str], jobs: int, seeds: Seeds) -> RenderableType:
@@ -115,17 +122,18 @@ def _costs(part: Part, composer: Composer) -> Iterator[tuple[int, float]]:
     keys = {text.partition("=")[0] for text in part.line}
     defaults = (f"{key}={value}" for key, value in _defaults(composer).items() if key not in keys)
     for text in (*part.line, *defaults):
-        key, _, value = text.partition("=")
-        if key in CHEAP:
-            alike *= 1 if key == "seed" else value.count(",") + 1
+        key = text.partition("=")[0]
+        if key.partition(".")[0] in CHEAP:
+            alike *= 1 if key == "seed" else len(composer.parse([text])[0].values)
         elif key in SIZE:
             sizes[key] = composer.parse([text])[0].elements
         else:
             others.append(text)
+    looks = _looks(part)
     for config in _composed(composer, tuple(others)):
         for values in product(*sizes.values()):
             sized = _sized(config, dict(zip(sizes, values, strict=True)))
-            yield alike, relative_cost(sized) * UNIT * _looks(sized)
+            yield alike, relative_cost(sized) * UNIT * (1 if sized.steps else looks)
 
 
 @cache
@@ -146,5 +154,7 @@ def _sized(config: Config, sizes: Mapping[str, Any]) -> Config:
     return replace(config, depth=depth, steps=sizes.get("steps", config.steps), model=model)
 
 
-def _looks(config: Config) -> float:
-    return 1 if config.steps else max((STEPS.get(probe.name, 1.5) for probe in config.probes), default=1.5)
+def _looks(part: Part) -> float:
+    """What its probes cost on an untrained model, in training steps."""
+    named = next((text.partition("=")[2] for text in part.line if text.startswith("probe=")), "")
+    return max(STEPS.get(name, 1.5) for name in named.strip("[]").split(","))

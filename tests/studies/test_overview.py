@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -34,12 +35,14 @@ def test_a_study_on_its_way_counts_its_runs(tmp_path):
 @pytest.mark.slow
 def test_runs_are_counted_without_planning_them(tmp_path):
     """The numbers are those of the plans, which take minutes."""
-    console = Console(width=200, record=True, file=io.StringIO())
-
+    shutil.copytree(REFERENCE / "dong2021", tmp_path / "dong2021-quick")
+    console = Console(width=80, record=True, file=io.StringIO())
     console.print(list_studies(tmp_path))
-    lines = {line.split()[0]: " ".join(line.split()) for line in console.export_text().splitlines() if line.strip()}
+    text = console.export_text()
+    lines = {line.split()[0]: " ".join(line.split()) for line in text.splitlines() if line.strip()}
     assert "200 runs" in lines["dong2021"]
     assert "340 runs" in lines["deepnet2022"]
     assert "50 runs" in lines["nguyen2019"]
     assert " 9 200 runs, 2 minutes " in lines["dong2021"]
-    assert "not started" in lines["dong2021"]
+    assert "\n  Dong et al. 2021, Attention is Not All You Need: Pure Attention Loses Rank" in text
+    assert re.search(r"\n  quick: holds \d+, .*does not hold \d+ *\nliu2020 ", text)
