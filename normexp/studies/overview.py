@@ -60,8 +60,8 @@ def list_studies(results: Path, config_dirs: Sequence[str] = ()) -> RenderableTy
     width = [max(map(len, column)) for column in zip(*rows, strict=True)]
     first, *lines = (Text("  ".join(map(str.ljust, cells, width)).rstrip(), "bold") for cells in rows)
     shown: list[RenderableType] = [first]
-    for line, (_, about) in zip(lines, found, strict=True):
-        shown += [line, about]
+    for line, (_, below) in zip(lines, found, strict=True):
+        shown += [line, below]
     note = Text(f"\nTimes are rough, for {CORES} cores; normexp reproduce STUDY --dry-run measures.", "dim")
     return Group(*shown, note)
 
