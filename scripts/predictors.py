@@ -10,6 +10,7 @@ are in results/reference/METHOD.md.
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -22,10 +23,11 @@ from scipy.stats import kendalltau
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from normexp.cards.numbers import SHIPPED
 from normexp.records.provenance import origins
 from normexp.studies.statistics import rate
 from normexp.studies.verdict import interval, judge
-from normexp.views import style
+from normexp.views import formatting, style
 from normexp.views.grid import add_titles_and_legend, panels
 from normexp.views.markdown import table as markdown_table
 from normexp.views.names import name_of
@@ -35,6 +37,7 @@ from scripts.make_or_draw import make_or_draw
 REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference"
 HERE = REFERENCE / "predictors"
 DEPTH, SEEDS = 24, 5
+WIDEST = 1e9  # ratio of values on a logarithmic axis
 PROBES = ("stream_gradient", "output_shift", "update_shift", "jacobian", "sharpness", "token_similarity")
 KEYS = ("variant", "seed")
 
@@ -122,16 +125,26 @@ def pseudo_values(values: pd.DataFrame, sign: int) -> list[float]:
     return [count * whole - (count - 1) * tau(values.drop(index=name), sign) for name in values.index]
 
 
+def means(measures: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The mean of a measure over the seeds and the loss, by variant; without those that lack one."""
+    return pd.concat([measures.groupby("variant")[name].mean().rename("value"), targets()], axis=1).dropna()
+
+
 def compared(measures: pd.DataFrame) -> pd.DataFrame:
     """One row per measure: Kendall's τ with the loss, in the direction of the theory, its interval and the verdict."""
-    loss, rows = targets(), []
+    rows = []
     for name, measure in MEASURES.items():
-        values = pd.concat([measures.groupby("variant")[name].mean().rename("value"), loss], axis=1).dropna()
+        values = means(measures, name)
         samples = pseudo_values(values, measure.sign)
         at = interval(samples, 0.0, math.inf, "difference")
         verdict = judge(samples, 0.0, math.inf, "difference")
-        row = {"measure": name, "source": measure.source, "variants": len(values), "tau": tau(values, measure.sign)}
-        rows.append(row | {"low": at.low, "high": at.high, "verdict": str(verdict)})
+        rows.append(
+            {
+                **{"measure": name, "label": measure.label.strip("|"), "source": measure.source},
+                **{"variants": len(values), "tau": tau(values, measure.sign), "low": at.low, "high": at.high},
+                **{"verdict": str(verdict), "p": float(kendalltau(values["value"], values["loss"]).pvalue)},
+            }
+        )
     return pd.DataFrame(rows).sort_values("tau", ascending=False, ignore_index=True)
 
 
@@ -140,48 +153,50 @@ def draw() -> None:
     measures = pd.read_csv(HERE / "measures.csv")
     found = compared(measures)
     found.to_csv(HERE / "predictors.csv", index=False, lineterminator="\n", float_format="%.4g")
+    shutil.copyfile(HERE / "predictors.csv", SHIPPED / "predictors.csv")  # for cards
     with style.context():
         style.save(scatter(measures, found), HERE / "figures" / "predictors")
-    (HERE / "predictors.md").write_text(page(found))
+    (HERE / "predictors.md").write_text(page(found, measures))
 
 
 def scatter(measures: pd.DataFrame, found: pd.DataFrame):
-    """One panel per measure, the best predictor first: the loss of every variant over its measure."""
-    figure, grid = panels(2, 3, 2.4, False)
-    loss = targets()
+    """One panel per measure, the best predictor first: the measure of every variant, in the order of their losses."""
+    figure, grid = panels(2, 3, 2.2, False)
+    order = targets().sort_values(ascending=False).index
     for axis, row in zip(grid.flat, found.itertuples(), strict=True):
-        values = measures.groupby("variant")[row.measure].mean().dropna()
-        for variant in loss.index.intersection(values.index):
-            axis.plot(values[variant], loss[variant], "o", ms=3.5, color="black")
-            axis.annotate(
-                name_of("variant", variant), (values[variant], loss[variant]), (3, 2), textcoords="offset points",
-                fontsize=5.5,
-            )  # fmt: skip
-        if (values > 0).all():
+        values = measures.groupby("variant")[row.measure].mean()[order]
+        axis.plot(values, range(len(order)), "o", ms=3.5, color="black")
+        if values.min() > 0 and values.max() / values.min() < WIDEST:
             axis.set_xscale("log")
         axis.set_xlabel(MEASURES[row.measure].label)
-        axis.set_title(f"τ = {row.tau:.2f} [{row.low:.2f}, {row.high:.2f}]", loc="left")
-    for axis in grid[:, 0]:
-        axis.set_ylabel("loss at the best rate")
+        axis.set_title(f"τ = {formatting.slope(row.tau, row.low, row.high)}", loc="left")
+        axis.set_yticks(range(len(order)), [name_of("variant", name) for name in order] if axis in grid[:, 0] else [])
+        axis.grid(axis="y", alpha=0.3)
     add_titles_and_legend(
         figure,
         "What the start predicts",
         f"docstrings · {DEPTH} layers · means over {SEEDS} seeds at the start",
-        "Validation loss (nats per token) at the best rate of each variant over a measure of the untrained model. "
-        "τ: Kendall's, in the direction that the theory predicts, with its jackknife interval over variants.",
+        "A measure of the untrained model, the variant with the lowest validation loss at its best rate at the top. τ: "
+        "Kendall's with these losses, in the direction that the theory predicts, with its jackknife interval over "
+        "variants.",
         [],
     )
     return figure
 
 
-def page(found: pd.DataFrame) -> str:
+def page(found: pd.DataFrame, measures: pd.DataFrame) -> str:
+    first = MEASURES[found["measure"][0]]
+    values = means(measures, found["measure"][0])
+    without = {str(name): tau(values.drop(index=name), first.sign) for name in values.index}
+    most = max(without, key=lambda name: abs(without[name] - found["tau"][0]))
     rows = (
         [
             MEASURES[row.measure].label.replace("|", "∣"),
             row.source,
             str(row.variants),
-            f"{row.tau:.2f} [{row.low:.2f}, {row.high:.2f}]",
+            formatting.slope(row.tau, row.low, row.high),
             row.verdict,
+            f"{row.p:.2g}",
         ]
         for row in found.itertuples()
     )
@@ -194,8 +209,13 @@ def page(found: pd.DataFrame) -> str:
         "leaves out one variant at a time. A measure predicts if the whole interval is above 0. Signs and window were "
         "committed before anything was measured ([method](../METHOD.md)); the losses were known then.",
         "",
-        markdown_table(["measure", "after", "variants", "τ", "predicts"], rows),
+        markdown_table(["measure", "after", "variants", "τ", "predicts", "p"], rows),
+        "p is exact, for no order at all and either sign, without a correction for six measures. It was added when the "
+        "intervals were known, so it is exploratory.",
+        "",
         "![Loss over every measure](figures/predictors.png)",
+        "",
+        f"The interval of the first rests on one variant most: without {most} its τ is {without[most]:.2f}.",
         "",
         "Ten steps of Lanczos give the sharpness. One task, one width, one init: what holds elsewhere is another "
         "question.",

@@ -92,6 +92,16 @@ def test_the_page_and_all_numbers_follow_from_the_published_runs():
     assert numbers.variants(again).to_csv(**twelve["CSV"]) == (folder / "variants.csv").read_text()
 
 
+def test_what_the_start_predicts_follows_from_the_published_measures():
+    folder = REFERENCE / "predictors"
+    measures = pd.read_csv(folder / "measures.csv")
+    found = predictors["compared"](measures)
+    text = found.to_csv(index=False, lineterminator="\n", float_format="%.4g")
+    assert text == (folder / "predictors.csv").read_text()
+    assert text == (ROOT / "normexp" / "cards" / "reference" / "predictors.csv").read_text()
+    assert predictors["page"](found, measures) == (folder / "predictors.md").read_text()
+
+
 def some_runs(*rows):
     runs = pd.DataFrame(rows, columns=["variant", "depth", "lr", "seed", "loss"])
     return runs.assign(data="docstrings", floor=0.0, blind=3.0, outcome="trained", step=400)[

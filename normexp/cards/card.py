@@ -11,7 +11,7 @@ from normexp.cards import figures, start
 from normexp.cards.case import Case
 from normexp.cards.checks import RUNS, check
 from normexp.cards.finding import Finding, State, headline
-from normexp.cards.numbers import Map, numbers, reference
+from normexp.cards.numbers import Map, numbers, predictors, reference
 from normexp.cards.subject import GRAPH, Subject
 from normexp.papers import papers_of
 from normexp.probes import graph
@@ -103,7 +103,7 @@ def _start(card: Card, pictures: Sequence[Picture]) -> Section:
         settings=_settings(card.about),
         sentences=list(start.sentences(found, name)),
         tables=[(caption, Table(["measure", *variants, "closer to"], rows))],
-        notes=[*unknown, "Whether any of these measures predicts training is a question of its own."],
+        notes=[*unknown, predictors()],
         pictures=list(pictures),
         origin=["start.csv, next to this page, has every value."],
     )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from normexp.cards.start import PEERS
-from normexp.views.formatting import number
+from normexp.views.formatting import number, slope
 
 SHIPPED = Path(__file__).parent / "reference"  # the tables that `normexp map` writes, of all variants
 
@@ -93,3 +93,16 @@ def _value(rows: pd.DataFrame, name: str, column: str, ends: tuple[str, str] | N
 
 def _number(rows: pd.DataFrame, name: str, column: str) -> float:
     return float(rows[column].astype(float)[name])
+
+
+def predictors(folder: Path = SHIPPED) -> str:
+    """Whether measures of the start predict training: what the study of the map's variants found."""
+    found = pd.read_csv(folder / "predictors.csv").sort_values("tau", ascending=False)
+    named = [
+        f"{row['label']} (Kendall's τ {slope(row['tau'], row['low'], row['high'])})" for _, row in found.iterrows()
+    ]
+    sure = [name for name, verdict in zip(named, found["verdict"], strict=True) if verdict == "holds"]
+    compared = f"{len(found)} measures at the start were compared with the losses of {found['variants'].max()} variants"
+    if sure:
+        return f"{compared} at 24 layers. These predict them: {', '.join(sure)}."
+    return f"{compared} at 24 layers. None is sure to predict them; the closest is {named[0]}."

@@ -1,4 +1,4 @@
-"""What the initial weights of a variant predict: three measurements, next to those of pre_ln and post_ln."""
+"""What the initial weights of a variant predict: four measurements, next to those of pre_ln and post_ln."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +10,7 @@ import pandas as pd
 from normexp.cards.subject import Subject
 from normexp.config.schema import Config
 from normexp.data.corpus import load_corpus
+from normexp.probes.jacobian import StackJacobian
 from normexp.probes.output_shift import OutputShift
 from normexp.probes.probe import Probe
 from normexp.probes.stream_gradient import StreamGradient
@@ -20,7 +21,8 @@ from normexp.sweep.plan import plan
 from normexp.training.trainer import Trainer
 
 PEERS = ("pre_ln", "post_ln")
-KEPT = ("stream_grad_norm", "output_shift", "rank_residual")
+KEPT = ("stream_grad_norm", "output_shift", "rank_residual", "jacobian_mean_square")
+WIDEST = 128  # of a model whose Jacobian is measured, which would take minutes in a wider one
 
 
 @dataclass(frozen=True)
@@ -38,48 +40,67 @@ FULL, QUICK = Size((6, 12, 24), 5), Size((3, 6, 12), 3)
 class Measure:
     """One number of the start.
 
-    of: rows of one variant → one value per seed. meaning: what its values predict. kind: see normexp.studies.verdict.
+    of: rows of the statistic of one variant → one value per seed. meaning: what its values predict. statistic: what it
+    reads. kind: see normexp.studies.verdict.
     """
 
     name: str
     meaning: str
     of: Callable[[pd.DataFrame], list[float]]
+    statistic: str
     kind: str = "difference"
 
 
+def _deepest(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["depth"] == rows["depth"].max()]
+
+
 def _slope(rows: pd.DataFrame) -> list[float]:
-    here = rows[(rows["statistic"] == "stream_grad_norm") & (rows["depth"] == rows["depth"].max())]
-    return per_seed(here, lambda seed: rate(seed["layer"], seed["value"]))
+    return per_seed(_deepest(rows), lambda seed: rate(seed["layer"], seed["value"]))
 
 
 def _growth(rows: pd.DataFrame) -> list[float]:
-    return per_seed(rows[rows["statistic"] == "output_shift"], lambda seed: exponent(seed["depth"], seed["value"]))
+    return per_seed(rows, lambda seed: exponent(seed["depth"], seed["value"]))
 
 
 def _residual(rows: pd.DataFrame) -> list[float]:
-    deepest = rows[(rows["statistic"] == "rank_residual") & (rows["depth"] == rows["depth"].max())]
+    deepest = _deepest(rows)
     return per_seed(deepest[deepest["layer"] == deepest["layer"].max()], lambda seed: float(seed["value"].iloc[0]))
 
 
+def _jacobian(rows: pd.DataFrame) -> list[float]:
+    return [abs(math.log(value)) if value else math.inf for value in rows.sort_values("seed")["value"]]
+
+
 MEASURES = (
+    Measure(
+        "Jacobian",
+        "the absolute logarithm of the mean squared singular value of the deepest stack's Jacobian. At 0 signals and "
+        "gradients keep their size through the stack (Pennington et al. 2017).",
+        _jacobian,
+        "jacobian_mean_square",
+    ),
     Measure(
         "gradient slope",
         "slope of the logarithm of the stream's gradient over the layers of the deepest stack. At 0 all layers get "
         "gradients of one size; above 0 they vanish towards the first layer (Liu et al. 2020). Where the stream grows, "
         "its gradient shrinks by that alone.",
         _slope,
+        "stream_grad_norm",
     ),
     Measure(
         "output shift",
         "the power p in: noise on the weights moves the output by depthᵖ. Near 0 depth does not amplify an "
         "update; near 1 every layer adds to it, and warm-up is needed (Liu et al. 2020, Theorem 2).",
         _growth,
+        "output_shift",
     ),
     Measure(
         "rank residual",
         "how far the tokens of a text are from their mean after the last layer, relative to their size. At 0 they have "
         "collapsed, and attention learns nothing (Dong et al. 2021).",
         _residual,
+        "rank_residual",
         "ratio",
     ),
 )
@@ -107,7 +128,9 @@ def measure(about: Subject, size: Size, say: Callable[[str], None] = lambda text
         say(f"measuring the start of {name}, {size.seeds} seeds, depths {', '.join(map(str, size.depths))}")
         for depth in size.depths:
             for seed in range(config.seed, config.seed + size.seeds):
-                frames.append(_measured(_sized(config, depth, seed)).assign(variant=name, depth=depth, seed=seed))
+                sized = _sized(config, depth, seed)
+                rows = _measured(sized, whole=depth == max(size.depths))
+                frames.append(rows.assign(variant=name, depth=depth, seed=seed))
     columns = ["variant", "depth", "seed", "stack", "layer", "statistic", "value"]
     return pd.concat(frames, ignore_index=True)[columns]
 
@@ -118,10 +141,12 @@ def _sized(config: Config, depth: int, seed: int) -> Config:
     return replace(config, depth=depth, seed=seed, model=size, training=training)
 
 
-def _measured(config: Config) -> pd.DataFrame:
+def _measured(config: Config, whole: bool) -> pd.DataFrame:
+    """whole: with the Jacobian of the stack, which takes longer than the rest."""
     trainer = Trainer(config, load_corpus(config.data)).calibrate()
     context = trainer.probe_context(next(trainer.data()))
-    probes: tuple[Probe, ...] = (StreamGradient(), OutputShift(draws=4), TokenSimilarity())
+    probes: list[Probe] = [StreamGradient(), OutputShift(draws=4), TokenSimilarity()]
+    probes += [StackJacobian()] if whole and config.model.width <= WIDEST else []
     rows = pd.concat([probe.measure(context).frame(0) for probe in probes], ignore_index=True)
     stack = trainer.model.stacks[-1]
     last = stack.sites_by_layer[0][-1].name.rpartition(".")[2]
@@ -130,13 +155,15 @@ def _measured(config: Config) -> pd.DataFrame:
 
 
 def readings(rows: pd.DataFrame, name: str) -> list[Reading]:
-    """The measures of a variant and its peers, from the table of `measure`."""
+    """The measures of a variant and its peers, from the table of `measure`; those that it has."""
     found = []
     for each in MEASURES:
         values = {
             str(variant): interval(each.of(part), -math.inf, math.inf, each.kind)
-            for variant, part in rows.groupby("variant", sort=False)
+            for variant, part in rows[rows["statistic"] == each.statistic].groupby("variant", sort=False)
         }
+        if not values:
+            continue
         found.append(Reading(each, values, _closer(each, values, name)))
     return found
 

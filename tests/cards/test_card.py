@@ -28,7 +28,7 @@ def card(lab: Path) -> Card:
     """A card whose measurements are planted."""
     about = subject("card", ["variant=harmless", "norm=rms_norm", "depth=6"], [str(lab)], READ)
     found = [Finding(each, State.PASSES) for each in (RUNS, *CHECKS)]
-    rows = start_table(harmless=(0.02, 0.2, 0.4), pre_ln=(0.0, 0.1, 0.5), post_ln=(0.3, 1.0, 0.01))
+    rows = start_table(harmless=(0.7, 0.02, 0.2, 0.4), pre_ln=(0.6, 0.0, 0.1, 0.5), post_ln=(1.0, 0.3, 1.0, 0.01))
     on_map = numbers("harmless", planted_map(pre_ln=1.2, post_ln=2.5, harmless=1.5))
     return Card(about, found, GRAPH, rows, on_map, 12.3)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from normexp.cards.numbers import numbers, reference
+from normexp.cards.numbers import numbers, predictors, reference
 from tests.support.cards import planted_map
 
 MAP = planted_map(pre_ln=1.2, post_ln=2.5, mine=1.5, other=1.8)
@@ -51,3 +51,13 @@ def test_the_map_is_read_from_its_two_tables(tmp_path: Path) -> None:
     MAP.points.to_csv(tmp_path / "points.csv", index=False)
     MAP.variants.to_csv(tmp_path / "variants.csv", index=False)
     assert numbers("mine", reference(tmp_path)).equals(numbers("mine", MAP))
+
+
+def test_what_predicts_training_is_named_where_something_does(tmp_path: Path) -> None:
+    head, rows = "label,variants,tau,low,high,verdict\n", ("b,12,0.2,-0.1,0.5,cannot tell", "a,12,0.6,0.3,0.9,{}")
+    for verdict, said in {
+        "holds": "These predict them: a (Kendall's τ 0.60 [0.30, 0.90]).",
+        "cannot tell": "None is sure to predict them; the closest is a (Kendall's τ 0.60 [0.30, 0.90]).",
+    }.items():
+        (tmp_path / "predictors.csv").write_text(head + "\n".join(rows).format(verdict))
+        assert predictors(tmp_path).endswith(said)

@@ -10,15 +10,19 @@ from normexp.cards.numbers import Map
 DEPTHS, SEEDS = (6, 12, 24), range(5)
 
 
-def start_table(**variants: tuple[float, float, float]) -> pd.DataFrame:
-    """The rows of start.csv; for each variant its gradient slope, the power of its shift, and its last residual."""
+def start_table(**variants: tuple[float, float, float, float]) -> pd.DataFrame:
+    """The rows of start.csv; for each variant the logarithm of its Jacobian, its gradient slope, the power of its
+    shift, and its last residual."""
     rows = []
     for (name, planted), depth, seed in itertools.product(variants.items(), DEPTHS, SEEDS):
-        slope, power, residual = planted
+        jacobian, slope, power, residual = planted
         jitter = 1 + 0.02 * (seed - 2)
         at = {"variant": name, "depth": depth, "seed": seed, "stack": "decoder"}
         shift = {"layer": 0, "statistic": "output_shift", "value": depth ** (power * jitter)}
         rows.append(at | shift)
+        if depth == max(DEPTHS):
+            square = {"statistic": "jacobian_mean_square", "value": math.exp(jacobian * jitter)}
+            rows.append(at | {"layer": 0} | square)
         for layer in range(depth + 1):
             rank = {"layer": layer, "statistic": "rank_residual", "value": jitter * residual ** (layer / depth)}
             rows.append(at | rank)
