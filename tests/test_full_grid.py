@@ -51,3 +51,10 @@ def test_what_was_expected(octaves, verdict):
     assert near == verdict
     assert cheap == "does not hold"
     assert full_grid["verdicts"](found.assign(steps=300))[1][1] == "holds"
+
+
+def test_the_page_follows_from_the_published_runs():
+    folder = full_grid["HERE"]
+    found = full_grid["compared"](pd.read_csv(folder / "runs.csv"))
+    assert found.to_csv(index=False, lineterminator="\n") == (folder / "choices.csv").read_text()
+    assert full_grid["page"](found) == (folder / "full_grid.md").read_text()
