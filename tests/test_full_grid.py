@@ -23,8 +23,8 @@ def grid(loss, given_up=(), stuck=()):
     return pd.DataFrame(rows)
 
 
-def compared(runs):
-    return full_grid["compared"](runs).set_index("search").loc["--best-only"]
+def compared(runs, search=full_grid["EXPECTED"]):
+    return full_grid["compared"](runs).set_index("search").loc[search]
 
 
 def test_a_smooth_loss_has_its_best_rate_found_at_the_cost_of_the_rates_that_were_asked_for():
@@ -32,6 +32,18 @@ def test_a_smooth_loss_has_its_best_rate_found_at_the_cost_of_the_rates_that_wer
     assert found["octaves"] == 0
     assert found["interior"]
     assert (found["rates"], found["steps"], found["steps_of_grid"]) == (5, 1000, 2200)
+
+
+def test_the_search_as_it_is_now_takes_as_many_rates_as_it_moves_octaves_and_three():
+    found = compared(grid(lambda k: 2 + 0.1 * (k - 2) ** 2), "best rate alone (`--best-only`)")
+    assert (found["octaves"], found["rates"]) == (0, 4)
+
+
+def test_a_depth_begins_where_the_shallower_one_ended():
+    shallow = grid(lambda k: 2 + 0.1 * (k + 3) ** 2)
+    found = compared(pd.concat([shallow.assign(depth=4), shallow]), "best rate alone (`--best-only`)")
+    assert found["depth"].tolist() == [2, 4]
+    assert found["rates"].tolist() == [6, 3]
 
 
 def test_a_second_minimum_far_away_is_missed_and_said_to_be():

@@ -85,7 +85,8 @@ def map_(
     """Find each variant's best learning rate at each depth: [bold]normexp map variant=pre_ln,b2t depth=3,6,12[/].
 
     Rates are a factor 2 apart; the search moves until the best one is inside, on a seed of its own, and fresh seeds
-    measure the loss there. Any other key may be swept, too: [bold]init=xavier_uniform,torch_default[/].
+    measure the loss there. Deeper stacks start from the best rates of shallower ones.
+    Any other key may be swept, too: [bold]init=xavier_uniform,torch_default[/].
     The same command again resumes it.
     """
     set_hub(offline)
@@ -100,9 +101,9 @@ def map_(
         asked = survey.survey(
             overrides or [], seeds=seeds, window=not best_only, config_dirs=config_dir or [], name=name
         )
-        first = survey.first_round(asked)
+        least = survey.at_least(asked)
         if dry_run:
-            print_out(listed(first, jobs or default_jobs(first)))
+            print_out(listed(least, jobs or default_jobs(least)))
             return
         if out:
             ensure_writable_dir(out, "--out")
@@ -111,8 +112,8 @@ def map_(
         def log(text: str) -> None:
             typer.echo(text, err=True)
 
-        cost = forecast([first], jobs)
-        log(f"{len(asked.points)} points in {asked.sweep.path}" + (f"; the first round: {cost}" if cost else ""))
+        cost = forecast([least], jobs)
+        log(f"{len(asked.points)} points in {asked.sweep.path}" + (f"; at least {cost}" if cost else ""))
         with interruptible():
             complete = survey.run(asked, lambda sweep: make_pool(pool, sweep, jobs), log, log)
         if not complete:

@@ -1,13 +1,16 @@
 """Which learning rates to try next, for one variant at one depth.
 
-Rates are a factor 2 apart: rate k is start · 2^k. The search begins with three and moves towards the lowest loss until
-a rate on each side of the best one is worse, so that the best rate is inside what was tried.
+Rates are a factor 2 apart: rate k is start · 2^k. The search begins with two and moves towards the lowest loss until a
+rate on each side of the best one is worse, so that the best rate is inside what was tried. It begins at the rate that
+shallower stacks of the variant point to, if there are any.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-FIRST = (-1, 0, 1)
+FIRST = (0, 1)
+LEAST = (-1, 0, 1)  # without any one of them the best rate is not known to be inside
 FARTHEST = 5  # octaves from the start, each way
 WITHOUT_HOPE = (-3, 2)  # rates that are all tried before a point counts as one where no run learns anything
 
@@ -32,14 +35,29 @@ def interior(tried: Mapping[int, Tried]) -> bool:
     return k - 1 in tried and k + 1 in tried
 
 
-def next_rates(tried: Mapping[int, Tried], margin: float = 0.0) -> list[int]:
+def first_rate(depth: int, shallower: Mapping[int, Mapping[int, Tried]]) -> int:
+    """The exponent with which a search begins, from finished ones at smaller depths.
+
+    It is on the power law through the last two best rates; with one of them its best rate, with none 0. Depths at which
+    no run learned anything do not count.
+    """
+    found = {at: best(tried) for at, tried in sorted(shallower.items()) if any(run.learned for run in tried.values())}
+    if not found:
+        return 0
+    (*_, before, last) = (min(found), *found)  # with one depth, twice the same
+    slope = (found[last] - found[before]) / math.log(last / before) if last > before else 0.0
+    return max(-FARTHEST, min(FARTHEST - 1, round(found[last] + slope * math.log(depth / last))))
+
+
+def next_rates(tried: Mapping[int, Tried], margin: float = 0.0, first: int = 0) -> list[int]:
     """The exponents of the rates to try next; none where the search is over.
 
+    first: the exponent of the first of them all.
     margin: nats. Above 0, the search goes on to both sides until a run is worse than the best one by more than that,
     so that the window of usable rates is known (see `window`).
     """
     if not tried:
-        return list(FIRST)
+        return [first + k for k in FIRST]
     low, high = min(tried), max(tried)
     ends = [k for k in (low - 1, high + 1) if WITHOUT_HOPE[0] <= k <= WITHOUT_HOPE[1]]
     if ends and not any(run.learned for run in tried.values()):

@@ -15,7 +15,7 @@ from normexp.config.compose import Composer
 from normexp.config.identity import run_name
 from normexp.config.schema import Config
 from normexp.errors import ConfigError
-from normexp.maps.rates import FARTHEST, FIRST, Tried, best, next_rates
+from normexp.maps.rates import FARTHEST, LEAST, Tried, best, first_rate, next_rates
 from normexp.records.folder import RunFolder
 from normexp.studies.verdict import LOSS_MARGIN
 from normexp.sweep.executor import run_sweep
@@ -54,10 +54,21 @@ class Survey:
         return {k: result for k, result in found.items() if result}
 
     def next_runs(self, point: Config) -> list[PlannedRun]:
-        """The tuning runs that the search of a point asks for now; none where it is over."""
+        """The tuning runs that the search of a point asks for now; none where it is over.
+
+        Nor are there any as long as a shallower stack of the same kind is searched, whose best rate is the start here.
+        """
+        shallower = self._shallower(point)
+        if any(map(self.next_runs, shallower)):
+            return []
         tried = self.tried(point)
         margin = LOSS_MARGIN * self._reducible(point, tried) if self.whole_window and tried else 0.0
-        return [self.tuning[point][k] for k in next_rates(tried, margin)]
+        first = first_rate(point.depth, {each.depth: self.tried(each) for each in shallower})
+        return [self.tuning[point][k] for k in next_rates(tried, margin, first)]
+
+    def found(self) -> list[Config]:
+        """The points whose search is over."""
+        return [each for each in self.points if self.tried(each) and not self.next_runs(each)]
 
     def chosen(self, point: Config) -> list[PlannedRun]:
         """The runs of the final seeds at the best rate of a point."""
@@ -70,6 +81,10 @@ class Survey:
     def runs(self) -> list[PlannedRun]:
         """Every run of a map whose search is over."""
         return self.complete() + [run for point in self.points for run in self.chosen(point)]
+
+    def _shallower(self, point: Config) -> list[Config]:
+        """The points that differ from this one by a smaller depth alone."""
+        return [each for each in self.points if each.depth < point.depth and _at_depth(each, point) == point]
 
     def _reducible(self, point: Config, tried: Mapping[int, Tried]) -> float:
         """blind − floor of the point's corpus."""
@@ -126,8 +141,7 @@ def run(
     """
     complete = True
     while complete and (todo := [run for point in asked.points for run in asked.next_runs(point)]):
-        searching = sum(bool(asked.next_runs(point)) for point in asked.points)
-        log(f"rates: {len(todo)} runs, {searching} of {len(asked.points)} points still search")
+        log(f"rates: {len(todo)} runs; {len(asked.found())} of {len(asked.points)} points have their best rate")
         complete = _bring(asked, todo, make_pool, say)
     if complete:
         todo = [run for point in asked.points for run in asked.chosen(point)]
@@ -144,9 +158,17 @@ def _bring(
     return run_sweep(sweep, make_pool(sweep), say)
 
 
-def first_round(asked: Survey) -> Sweep:
-    """The runs with which every search begins."""
-    return asked.with_runs(asked.tuning[point][k] for point in asked.points for k in FIRST)
+def at_least(asked: Survey) -> Sweep:
+    """Three rates and the fresh seeds at every point, which is the least that a map takes."""
+    rates = [asked.tuning[point][k] for point in asked.points for k in LEAST]
+    return asked.with_runs(rates + [run for point in asked.points for run in asked.final[point][0]])
+
+
+def _at_depth(config: Config, other: Config) -> Config:
+    """The config at the depth of another one."""
+    size, deep = config.model, other.model
+    model = replace(size, encoder_depth=deep.encoder_depth, decoder_depth=deep.decoder_depth)
+    return replace(config, depth=other.depth, model=model)
 
 
 def _result(folder: Path, run: PlannedRun) -> Tried | None:

@@ -1,6 +1,7 @@
 """A map from the command line: search, fresh seeds, page, resume; and what it refuses."""
 
 import json
+import math
 
 import pandas as pd
 import pytest
@@ -8,8 +9,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from normexp.cli import app
+from normexp.maps.rates import Tried
 from normexp.maps.report import steps_of_grid
-from normexp.maps.survey import survey
+from normexp.maps.survey import Survey, survey
 from normexp.records.folder import RunFolder
 
 TINY = ["model.width=16", "model.feed_forward=16", "steps=20", "training.batch_tokens=400", "data.sequences=200"]
@@ -64,6 +66,23 @@ def test_every_point_has_eleven_rates_around_the_start(tmp_path):
         assert rates == pytest.approx([2e-3 * 2.0**k for k in range(-5, 6)])
         assert all(run.config.seed == 100 for run in asked.tuning[point].values())
         assert [run.config.seed for run in asked.final[point][0]] == [0, 1, 2]
+
+
+@pytest.mark.slow
+def test_a_depth_waits_for_shallower_ones_of_its_kind(tmp_path, monkeypatch):
+    asked = survey(["variant=pre_ln,post_ln", "depth=1,2", *TINY, f"results={tmp_path}"])
+    done = {}
+    monkeypatch.setattr(Survey, "tried", lambda _, point: done.get((point.variant.name, point.depth), {}))
+
+    def next_rates():
+        points = {(point.variant.name, point.depth): asked.next_runs(point) for point in asked.points}
+        return {at: [round(math.log2(run.config.lr / 3e-3)) for run in runs] for at, runs in points.items() if runs}
+
+    assert next_rates() == {("pre_ln", 1): [0, 1], ("post_ln", 1): [0, 1]}
+    done["pre_ln", 1] = {k: Tried(abs(k + 2), True) for k in (-3, -2, -1)}
+    monkeypatch.setattr(Survey, "_reducible", lambda *_: 0.0)
+    assert next_rates() == {("pre_ln", 2): [-2, -1], ("post_ln", 1): [0, 1]}
+    assert [point.depth for point in asked.found()] == [1]
 
 
 @pytest.mark.slow

@@ -2,18 +2,19 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from normexp.maps.rates import FARTHEST, Tried, best, interior, next_rates, window
+from normexp.maps.rates import FARTHEST, Tried, best, first_rate, interior, next_rates, window
 
 FAR = range(-FARTHEST, FARTHEST + 1)
 
 
-def search(losses, learned=lambda k: True, margin=0.0):
+def search(losses, learned=lambda k: True, margin=0.0, first=0):
     """Every rate that is tried until the search is over, by exponent."""
     tried = {}
-    while wanted := next_rates(tried, margin):
+    while wanted := next_rates(tried, margin, first):
         assert not set(wanted) & set(tried)
         tried |= {k: Tried(losses(k), learned(k)) for k in wanted}
     return tried
@@ -28,6 +29,43 @@ def test_one_valley_is_found_and_its_bottom_is_inside(bottom, slope):
 
 def test_an_optimum_in_the_middle_takes_three_runs():
     assert sorted(search(abs)) == [-1, 0, 1]
+
+
+def test_one_that_is_two_octaves_up_takes_two_more_and_none_below():
+    assert sorted(search(lambda k: abs(k - 2))) == [0, 1, 2, 3]
+
+
+@given(st.integers(-FARTHEST, FARTHEST - 1), st.integers(-FARTHEST + 1, FARTHEST - 1))
+def test_it_is_found_from_wherever_the_search_begins(first, bottom):
+    tried = search(lambda k: abs(k - bottom), first=first)
+    assert best(tried) == bottom
+    assert interior(tried)
+
+
+def found(bottom, learned=True):
+    return search(lambda k: abs(k - bottom), learned=lambda k: learned)
+
+
+@pytest.mark.parametrize(
+    ("depth", "bottoms", "first"),
+    [
+        (3, {}, 0),
+        (6, {3: 2}, 2),
+        (12, {3: 1, 6: -1}, -3),  # a power law
+        (24, {6: 1, 3: 2, 12: 1}, 1),  # through the last two
+        (24, {3: 0, 6: -3}, -FARTHEST),
+        (24, {3: 0, 6: 3}, FARTHEST - 1),
+        (4, {1: 0, 2: 1}, 2),
+        (16, {2: 2, 4: 1}, -1),
+    ],
+)
+def test_a_depth_begins_where_shallower_ones_point_to(depth, bottoms, first):
+    assert first_rate(depth, {at: found(bottom) for at, bottom in bottoms.items()}) == first
+
+
+def test_depths_at_which_nothing_learns_point_nowhere():
+    assert first_rate(6, {3: found(2, learned=False)}) == 0
+    assert first_rate(12, {3: found(2), 6: found(0, learned=False)}) == 2
 
 
 def test_rates_end_five_octaves_away_and_that_is_an_edge():
