@@ -102,7 +102,8 @@ def predictors(folder: Path = SHIPPED) -> str:
         f"{row['label']} (Kendall's τ {slope(row['tau'], row['low'], row['high'])})" for _, row in found.iterrows()
     ]
     sure = [name for name, verdict in zip(named, found["verdict"], strict=True) if verdict == "holds"]
-    compared = f"{len(found)} measures at the start were compared with the losses of {found['variants'].max()} variants"
+    compared = f"Of {len(found)} measures at the start"
+    losses = f"the losses of {found['variants'].max()} variants at 24 layers"
     if sure:
-        return f"{compared} at 24 layers. These predict them: {', '.join(sure)}."
-    return f"{compared} at 24 layers. None is sure to predict them; the closest is {named[0]}."
+        return f"{compared} these predict {losses}: {', '.join(sure)}."
+    return f"{compared} none is sure to predict {losses}; the closest is {named[0]}."
