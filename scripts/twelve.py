@@ -232,6 +232,8 @@ def page(points: pd.DataFrame, variants: pd.DataFrame, runs: pd.DataFrame, stopp
         "machines ([origin.json](origin.json)): the searches and most seeds at 12 and 24 layers on a GPU, the seeds at "
         f"3 layers, most of those at 6 and most of DeepNorm's runs on a CPU.{missing}",
         "",
+        "Other variants, which `normexp variants` lists, are not on it.",
+        "",
         "A run of the search that was still stuck after half its steps was ended there. For DeepNorm, which leaves the "
         "plateau late, this ended every rate at 6, 12 and 24 layers, so it was searched a second time with three "
         "quarters of the steps, the rule that `normexp map` has now.",
