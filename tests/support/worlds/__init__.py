@@ -1,5 +1,6 @@
 """One world per study, in which everything is as its paper says."""
 
+from tests.support.worlds.attention_residuals2026 import AttentionResiduals2026
 from tests.support.worlds.completep2025 import CompleteP2025
 from tests.support.worlds.curse_of_depth2025 import CurseOfDepth2025
 from tests.support.worlds.deep_scale2024 import DeepScale2024
@@ -23,4 +24,5 @@ WORLDS = {world.study: world for world in (
     Xiong2020, Liu2020, Takase2022, Wang2019, Nguyen2019, DeepNet2022, Dong2021, Wortsman2023,
     DepthLimit, Warmup, Shallow, WhichStack,
     Noci2022, DeepScale2024, DepthUse2025, CurseOfDepth2025, CompleteP2025, ProRes2026,
+    AttentionResiduals2026,
 )}  # fmt: skip
