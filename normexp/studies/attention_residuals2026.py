@@ -32,7 +32,7 @@ class AttentionResiduals2026(Control, Tuned, Study):
         column="moment",
         label="gradient norm",
         log="y",
-        caption="Frobenius norm of the loss gradient of fc2 in every layer; at width 512 at the start, 64 after training.",
+        caption="Norm of the loss gradient of fc2 in every layer; at width 512 at the start, at 64 after training.",
     )
     def gradients(self) -> Drawn:
         start, end = self._start(), self._end()
