@@ -21,7 +21,7 @@ LEARNED = "No run of either is stuck or diverged."
 
 
 class Tuned(Base):
-    """For a study whose part `runs` trains each variant at its best rate.
+    """For a study whose part `runs` trains each variant at its best rate, and whose part `control` trains Pre-LN.
 
     rates: those that are known. The part `rates` searches the others, on a seed that gives no result.
     """
@@ -29,8 +29,8 @@ class Tuned(Base):
     rates: ClassVar[Mapping[str, float]]
 
     def plan(self) -> Generator[Part, Runs, None]:
-        """First the parts that need no rate, then the rates, then the runs, one sweep per rate."""
-        yield from (part for name, part in self.parts.items() if name not in ("rates", "runs"))
+        """First the rates; then the runs, one sweep per rate."""
+        yield self.parts["control"]
         chosen = {**self.rates, **best_lr((yield self.parts["rates"]).frame)}
         yield from at_own_rates(self.parts["runs"], chosen)
 
