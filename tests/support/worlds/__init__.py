@@ -1,6 +1,5 @@
 """One world per study, in which everything is as its paper says."""
 
-from tests.support.worlds.curse_of_depth2025 import CurseOfDepth2025
 from tests.support.worlds.deep_scale2024 import DeepScale2024
 from tests.support.worlds.deepnet2022 import DeepNet2022
 from tests.support.worlds.depth_limit import DepthLimit
@@ -19,5 +18,5 @@ from tests.support.worlds.xiong2020 import Xiong2020
 
 WORLDS = {world.study: world for world in (
     Xiong2020, Liu2020, Takase2022, Wang2019, Nguyen2019, DeepNet2022, Dong2021, Wortsman2023,
-    DepthLimit, Warmup, Shallow, WhichStack, DepthUse2025, Noci2022, CurseOfDepth2025, DeepScale2024,
+    DepthLimit, Warmup, Shallow, WhichStack, DepthUse2025, Noci2022, DeepScale2024,
 )}  # fmt: skip
