@@ -37,7 +37,8 @@ def test_every_number_of_the_readme_is_in_a_published_table():
     """Of its results: losses and shares as the tables print them, baselines as its first table's runs have them."""
     text = (ROOT / "README.md").read_text()
     results = text[text.index("## What comes out") : text.index("## Words")]
-    tables = "".join((REFERENCE / name).read_text() for name in ("main/table.md", "tasks/tasks.md", "map/map.md"))
+    names = ("main/table.md", "tasks/tasks.md", "map/map.md", "depth_use2025/report.md")
+    tables = "".join((REFERENCE / name).read_text() for name in names)
     runs = pd.read_csv(REFERENCE / "main" / "runs.csv")
     levels = {f"{value:.2f}" for name in runs if name.startswith("baseline.") for value in runs[name]}
     numbers = re.findall(r"\d+\.\d+", results)
