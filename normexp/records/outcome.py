@@ -14,6 +14,8 @@ The first rule that applies decides:
 3. trained: the final loss is at most the bar. For translation, permuting the sources must also raise the validation
    loss by at least bar - floor, which is half of blind - floor.
 4. partial: anything else.
+
+A trained run may still write badly: of the runs of the reference studies, one has a BLEU of 6 (which_stack).
 """
 
 import math

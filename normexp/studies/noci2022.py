@@ -49,12 +49,12 @@ class Noci2022(Study):
 
     @claim(GRADIENT_THEOREM, QUERIES, at_most(GONE, "ratio", "theory"))
     def queries_vanish(self) -> Values:
-        """In a stack without skips, whose tokens become alike, the gradients of the queries vanish."""
+        """In an encoder without skips, whose tokens become alike, the gradients of the queries vanish."""
         return list(at_last(ratios(self.runs["gradients"]), "no_residual"))
 
     @claim(GRADIENT_THEOREM, QUERIES.replace("W_Q", "W_K"), at_most(GONE, "ratio", "theory"))
     def keys_vanish(self) -> Values:
-        """In a stack without skips, whose tokens become alike, the gradients of the keys vanish."""
+        """In an encoder without skips, whose tokens become alike, the gradients of the keys vanish."""
         return list(at_last(ratios(self.runs["gradients"], "key"), "no_residual"))
 
     @claim(
@@ -63,7 +63,7 @@ class Noci2022(Study):
         at_least(KEPT, "ratio", "convention"),
     )
     def values_remain(self) -> Values:
-        """In a stack without skips, whose tokens become alike, the gradients of the values do not vanish."""
+        """In an encoder without skips, whose tokens become alike, the gradients of the values do not vanish."""
         values = gradients(self.runs["gradients"], "value")
         return list(at_last(values, "no_residual") / at_last(values, "post_ln"))
 
@@ -89,7 +89,7 @@ class Noci2022(Study):
 
     @claim(TOKENS, GROWTH, at_least(0.1, "difference", "figure"))
     def post_aligns(self) -> Values:
-        """The deeper a Post-LN stack, the more alike are the tokens after its last layer."""
+        """Post-LN makes the tokens after the last layer more alike in a deeper stack."""
         return self._growth("tokens", "post_ln")
 
     @claim(SCALING_THEOREM, GROWTH, within(-0.1, 0.1, "equivalence", "theory"))
