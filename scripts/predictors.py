@@ -141,8 +141,13 @@ def compared(measures: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 **{"measure": name, "label": measure.label.strip("|"), "source": measure.source},
-                **{"variants": len(values), "tau": tau(values, measure.sign), "low": at.low, "high": at.high},
-                **{"verdict": str(verdict), "p": float(kendalltau(values["value"], values["loss"]).pvalue)},
+                **{"depth": DEPTH, "variants": len(values), "tau": tau(values, measure.sign)},
+                **{
+                    "low": at.low,
+                    "high": at.high,
+                    "verdict": str(verdict),
+                    "p": float(kendalltau(values["value"], values["loss"]).pvalue),
+                },
             }
         )
     return pd.DataFrame(rows).sort_values("tau", ascending=False, ignore_index=True)
@@ -213,7 +218,7 @@ def page(found: pd.DataFrame, measures: pd.DataFrame) -> str:
         "p is exact, for no order at all and either sign, without a correction for six measures. It was added when the "
         "intervals were known, so it is exploratory.",
         "",
-        "![Loss over every measure](figures/predictors.png)",
+        "![Every measure, over the variants in the order of their losses](figures/predictors.png)",
         "",
         f"The interval of the first rests on one variant most: without {most} its τ is {without[most]:.2f}.",
         "",

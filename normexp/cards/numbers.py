@@ -103,7 +103,7 @@ def predictors(folder: Path = SHIPPED) -> str:
     ]
     sure = [name for name, verdict in zip(named, found["verdict"], strict=True) if verdict == "holds"]
     compared = f"Of {len(found)} measures at the start"
-    losses = f"the losses of {found['variants'].max()} variants at 24 layers"
+    losses = f"the losses of {found['variants'].max()} variants at {found['depth'].max()} layers"
     if sure:
         return f"{compared} these predict {losses}: {', '.join(sure)}."
     return f"{compared} none is sure to predict {losses}; the closest is {named[0]}."

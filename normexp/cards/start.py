@@ -22,7 +22,7 @@ from normexp.training.trainer import Trainer
 
 PEERS = ("pre_ln", "post_ln")
 KEPT = ("stream_grad_norm", "output_shift", "rank_residual", "jacobian_mean_square")
-WIDEST = 128  # of a model whose Jacobian is measured, which would take minutes in a wider one
+WIDEST = 128  # width up to which the Jacobian is measured; beyond, it takes minutes
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ A point is one combination of all swept keys but the learning rate and the seed,
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,17 +59,16 @@ class Survey:
 
         Nor are there any as long as a shallower stack of the same kind is searched, whose best rate is the start here.
         """
-        shallower = self._shallower(point)
-        if any(map(self.next_runs, shallower)):
+        alike = self._alike[_without_depth(point)]
+        shallower = {each.depth: self.tried(each) for each in alike if each.depth < point.depth}
+        if any(self._asked(each, shallower[each.depth]) for each in alike if each.depth in shallower):
             return []
-        tried = self.tried(point)
-        margin = LOSS_MARGIN * self._reducible(point, tried) if self.whole_window and tried else 0.0
-        first = first_rate(point.depth, {each.depth: self.tried(each) for each in shallower})
-        return [self.tuning[point][k] for k in next_rates(tried, margin, first)]
+        asked = self._asked(point, self.tried(point), first_rate(point.depth, shallower))
+        return [self.tuning[point][k] for k in asked]
 
     def found(self) -> list[Config]:
         """The points whose search is over."""
-        return [each for each in self.points if self.tried(each) and not self.next_runs(each)]
+        return [each for each in self.points if not self._asked(each, self.tried(each))]
 
     def chosen(self, point: Config) -> list[PlannedRun]:
         """The runs of the final seeds at the best rate of a point."""
@@ -82,9 +82,18 @@ class Survey:
         """Every run of a map whose search is over."""
         return self.complete() + [run for point in self.points for run in self.chosen(point)]
 
-    def _shallower(self, point: Config) -> list[Config]:
-        """The points that differ from this one by a smaller depth alone."""
-        return [each for each in self.points if each.depth < point.depth and _at_depth(each, point) == point]
+    @cached_property
+    def _alike(self) -> dict[Config, list[Config]]:
+        """The points that differ in depth alone, by what they share."""
+        found: dict[Config, list[Config]] = {}
+        for point in self.points:
+            found.setdefault(_without_depth(point), []).append(point)
+        return found
+
+    def _asked(self, point: Config, tried: Mapping[int, Tried], first: int = 0) -> list[int]:
+        """The exponents that the search of a point asks for, whether it waits for another one or not."""
+        margin = LOSS_MARGIN * self._reducible(point, tried) if self.whole_window and tried else 0.0
+        return next_rates(tried, margin, first)
 
     def _reducible(self, point: Config, tried: Mapping[int, Tried]) -> float:
         """blind − floor of the point's corpus."""
@@ -164,11 +173,8 @@ def at_least(asked: Survey) -> Sweep:
     return asked.with_runs(rates + [run for point in asked.points for run in asked.final[point][0]])
 
 
-def _at_depth(config: Config, other: Config) -> Config:
-    """The config at the depth of another one."""
-    size, deep = config.model, other.model
-    model = replace(size, encoder_depth=deep.encoder_depth, decoder_depth=deep.decoder_depth)
-    return replace(config, depth=other.depth, model=model)
+def _without_depth(config: Config) -> Config:
+    return replace(config, depth=0, model=replace(config.model, encoder_depth=0, decoder_depth=0))
 
 
 def _result(folder: Path, run: PlannedRun) -> Tried | None:

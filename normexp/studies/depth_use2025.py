@@ -5,15 +5,17 @@ from typing import Any, ClassVar
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.study import Study
 from normexp.studies.tuned import RISE, Tuned, halves, share_of_second_half
 from normexp.studies.windows import at_least, at_most
 from normexp.views.heat_map import heat_map
 
-LINES: Mapping[str, Any] = {"x": "layer", "label": "rise of the loss (nats per token)"}
+LINES: Mapping[str, Any] = {
+    **{"x": "layer", "label": "rise of the loss (nats per token)"},
+    **{"log": "y", "floor": (1e-3, "0.001 nats")},
+}
 
 
-class DepthUse2025(Control, Tuned, Study):
+class DepthUse2025(Control, Tuned):
     paper = "csordas2025"
     # The best rates at 12 layers on the map of twelve variants.
     rates: ClassVar[Mapping[str, float]] = {

@@ -32,8 +32,7 @@ def write(
 
     A study without claims has no table of them.
     captions: of the figures, by name; they go to captions.json. What trained models wrote goes to examples.json.
-    about_seeds: how many there are and why, where it is
-    not the study's.
+    about_seeds: how many there are and why, where it is not the study's.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lines = [f"# {title}", ""]

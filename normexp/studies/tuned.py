@@ -1,26 +1,19 @@
 """Variants at their own learning rates, and what is read of their layers after training."""
 
 from collections.abc import Generator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import pandas as pd
 
 from normexp.studies.statistics import paired, per_seed
-from normexp.studies.study import Part, Runs, at_own_rates, best_lr
+from normexp.studies.study import Part, Runs, Study, asked, at_own_rates, best_lr
 from normexp.views.grid import where
-
-if TYPE_CHECKING:
-    from normexp.studies.study import Study
-
-    Base = Study
-else:
-    Base = object
 
 RISE = "share of the second half of the layers in the summed rise of the loss when one is left out"
 LEARNED = "No run of either is stuck or diverged."
 
 
-class Tuned(Base):
+class Tuned(Study):
     """For a study whose part `runs` trains each variant at its best rate, and whose part `control` trains Pre-LN.
 
     rates: those that are known. The part `rates` searches the others, on a seed that gives no result.
@@ -35,8 +28,10 @@ class Tuned(Base):
         yield from at_own_rates(self.parts["runs"], chosen)
 
     def measured(self, statistic: str, **keys: Any) -> pd.DataFrame:
-        """The rows of a statistic of all runs, at the start and after training."""
-        return pd.concat([runs.layers(statistic, **keys) for runs in self._parts()])
+        """The rows of a statistic of all runs, at the start and after training; variants in the order of the part."""
+        order = asked(self.parts["runs"], "variant").index
+        rows = pd.concat([runs.layers(statistic, **keys) for runs in self._parts()])
+        return rows.sort_values("variant", key=lambda names: names.map(order), kind="stable", ignore_index=True)
 
     def trained(self, statistic: str, variant: str = "", **keys: Any) -> pd.DataFrame:
         """The rows after training; those of one variant if it is named."""

@@ -54,8 +54,9 @@ def test_the_map_is_read_from_its_two_tables(tmp_path: Path) -> None:
 
 
 def test_what_predicts_training_is_named_where_something_does(tmp_path: Path) -> None:
-    head, rows = "label,variants,tau,low,high,verdict\n", ("b,12,0.2,-0.1,0.5,cannot tell", "a,12,0.6,0.3,0.9,{}")
-    losses = "the losses of 12 variants at 24 layers"
+    head = "label,depth,variants,tau,low,high,verdict\n"
+    rows = ("b,9,12,0.2,-0.1,0.5,cannot tell", "a,9,12,0.6,0.3,0.9,{}")
+    losses = "the losses of 12 variants at 9 layers"
     for verdict, said in {
         "holds": f"these predict {losses}: a (Kendall's τ 0.60 [0.30, 0.90]).",
         "cannot tell": f"none is sure to predict {losses}; the closest is a (Kendall's τ 0.60 [0.30, 0.90]).",

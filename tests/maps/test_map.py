@@ -94,3 +94,13 @@ def test_another_key_can_be_an_axis(tmp_path):
 def test_the_full_grid_counts_the_steps_of_each_point(tmp_path):
     asked = survey(["variant=pre_ln", "depth=1", *TINY, "steps=4,8", f"results={tmp_path}"], seeds=2)
     assert steps_of_grid(asked) == (11 + 2) * (4 + 8)
+
+
+@pytest.mark.slow
+def test_many_depths_are_asked_in_time_that_grows_with_their_number_squared(tmp_path, monkeypatch):
+    """Once each depth asked all shallower ones, and those again all that are shallower than they."""
+    asked = survey(["variant=pre_ln", "depth=range(1,13)", *TINY, f"results={tmp_path}"], window=False)
+    reads = []
+    monkeypatch.setattr(Survey, "tried", lambda _, point: reads.append(point) or {0: Tried(1.0, True)})
+    assert [run.config.depth for run in asked.next_runs(asked.points[-1])] == []
+    assert len(reads) <= 12
