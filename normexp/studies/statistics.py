@@ -42,6 +42,11 @@ def r_squared(x: ArrayLike, y: ArrayLike) -> float:
     return line(x, y)[1]
 
 
+def exponential_r_squared(x: ArrayLike, y: ArrayLike) -> float:
+    """R² of a straight line through log y over x."""
+    return line(x, _log(y))[1]
+
+
 def ratio(y: ArrayLike) -> float:
     """Largest over smallest."""
     y = np.asarray(y, dtype=float)

@@ -14,7 +14,7 @@ LEARNED = "No run of either is stuck or diverged."
 
 
 class Tuned(Study):
-    """For a study whose part `runs` trains each variant at its best rate, and whose part `control` trains Pre-LN.
+    """For a study whose part `runs` trains each variant at its best rate.
 
     rates: those that are known. The part `rates` searches the others, on a seed that gives no result.
     """
@@ -22,8 +22,8 @@ class Tuned(Study):
     rates: ClassVar[Mapping[str, float]]
 
     def plan(self) -> Generator[Part, Runs, None]:
-        """First the rates; then the runs, one sweep per rate."""
-        yield self.parts["control"]
+        """First the parts that need no rate, then the rates, then the runs, one sweep per rate."""
+        yield from (part for name, part in self.parts.items() if name not in ("rates", "runs"))
         chosen = {**self.rates, **best_lr((yield self.parts["rates"]).frame)}
         yield from at_own_rates(self.parts["runs"], chosen)
 

@@ -49,6 +49,7 @@ STUDIES = sorted(studies())
 LEANS = ("So ", "It ", "That ", "Nor ", "Those ", "These ", "They ", "This ", "The deeper", "The larger", "By then")
 SUBJECTS = (
     *("Post-LN", "Pre-LN", "Admin", "B2T", "DeepNorm", "DLCL", "attention", "Attention", "Adam", "layers"),
+    *("CompleteP", "depth-µP", "standard parametrisation", "LayerNorm scaling", "Peri-LN", "Keel", "yper-connections"),
     *("Norms", "norms", "Feed-forward", "lower layers", "Warm-up", "decoder", "encoder"),
 )
 

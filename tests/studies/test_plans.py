@@ -99,8 +99,24 @@ def test_depth_use_trains_every_variant_at_its_rate_of_the_map_and_searches_the_
     }
 
 
+def test_curse_of_depth_does_so_too():
+    runs = WORLDS["curse_of_depth2025"]().runs()
+    assert set(runs.pop("rates").frame["variant"]) == {"peri_ln"}
+    assert set(runs.pop("control").frame["variant"]) == {"pre_ln"}
+    rates = {(v, lr) for made in runs.values() for v, lr in zip(made.frame["variant"], made.frame["lr"], strict=True)}
+    assert rates == {("pre_ln", 1.2e-2), ("layer_norm_scaling", 1.2e-2), ("mix_ln", 3e-3), ("peri_ln", 3e-3)}
+
+
+def test_attention_residuals_do_so_after_a_part_that_needs_no_rate():
+    runs = WORLDS["attention_residuals2026"]().runs()
+    assert next(iter(runs)) == "start"
+    rates = {(v, lr) for name, made in runs.items() if name.startswith("runs")
+             for v, lr in zip(made.frame["variant"], made.frame["lr"], strict=True)}  # fmt: skip
+    assert rates == {("pre_ln", 1.2e-2), ("attention_residuals", 3e-3)}
+
+
 def test_all_other_plans_ask_for_their_parts_as_they_stand():
     for study, world in WORLDS.items():
-        if study not in ("depth_limit", "shallow", "depth_use2025"):
+        if study not in ("depth_limit", "shallow", "depth_use2025", "curse_of_depth2025", "attention_residuals2026"):
             parts = world().load().parts
             assert [made.part for made in world().runs().values()] == list(parts.values())

@@ -13,6 +13,7 @@ from normexp.studies.statistics import (
     comparable,
     differences,
     exponent,
+    exponential_r_squared,
     finals,
     fits,
     line,
@@ -44,6 +45,8 @@ def test_r_squared():
     assert r_squared([1, 2, 3], [2, 4, 6]) == pytest.approx(1)
     assert r_squared([1, 2, 3, 4], [1, -1, 1, -1]) < 0.3
     assert r_squared([1, 2, 3], [5, 5, 5]) == 1
+    assert exponential_r_squared([1, 2, 3], [2, 4, 8]) == pytest.approx(1)
+    assert exponential_r_squared([1, 2, 3], [2, 4, 6]) < r_squared([1, 2, 3], [2, 4, 6])
 
 
 @pytest.mark.parametrize("y", [[1.0, math.nan], [1.0, math.inf], [1.0, 0.0]])

@@ -24,7 +24,7 @@ from normexp.views.runs import TABLES
 # What glob(*) stands for here: the variants of which something is claimed.
 VARIANTS = (
     *("post_ln", "pre_ln", "admin", "deep_norm", "b2t", "dlcl_post", "dlcl_pre", "plain", "no_residual", "no_norm"),
-    *("layer_norm_scaling", "attention_residuals"),
+    *("layer_norm_scaling", "attention_residuals", "mix_ln", "peri_ln"),
 )
 LEVELS = {"baseline.unigram": 2.9, "baseline.position_only": 1.9, "baseline.target_bigram": 2.1,
           "baseline.blind": 1.0, "baseline.floor": 0.0}  # fmt: skip
@@ -47,6 +47,7 @@ PROBES = {
     "token_similarity": dict.fromkeys(("token_cosine", "rank_residual"), ("whole", "site")),
     "attention": {"attention_logit_max": ("attention",)},
     "skip_layer": {"skip_rise": ("layer",), "skip_effect": ("not the last layer",), "skip_map": ("layers",)},
+    "angular_distance": {"angular_distance": ("layer",)},
     "swap_layers": {"swap_rise": ("not the last layer",)},
     "relative_contribution": {"layer_change": ("layer",), "layer_cosine": ("layer",)},
 }
