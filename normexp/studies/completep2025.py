@@ -5,7 +5,7 @@ import pandas as pd
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
 from normexp.studies.rows import drawn_regret
-from normexp.studies.statistics import exponent, fits, paired, reducible, valid_loss
+from normexp.studies.statistics import best_rate, exponent, fits, paired, reducible, valid_loss
 from normexp.studies.study import Study
 from normexp.studies.windows import LOWER, NO_HIGHER_LOSS, at_least, within
 from normexp.views.grid import where
@@ -100,9 +100,3 @@ class CompleteP2025(Control, Study):
         deep = self._deep(name)
         at_kept, at_best = (valid_loss(deep, lr=lr) for lr in (self._kept_rate(), best_rate(deep)))
         return (at_kept - at_best) / reducible(deep)
-
-
-def best_rate(frame: pd.DataFrame) -> float:
-    """The rate with the lowest mean validation loss of all seeds; a run without one counts as infinite."""
-    losses = frame["valid_loss"].astype(float).fillna(float("inf")).groupby(frame["lr"]).mean()
-    return float(losses.index.to_numpy(float)[losses.to_numpy().argmin()])

@@ -79,6 +79,12 @@ def valid_loss(frame: pd.DataFrame, **keys: Any) -> pd.Series:
     return _by_seed(where(frame, **keys), "valid_loss")
 
 
+def best_rate(frame: pd.DataFrame) -> float:
+    """The rate with the lowest mean validation loss of all seeds; a run without one counts as infinite."""
+    losses = frame["valid_loss"].astype(float).fillna(float("inf")).groupby(frame["lr"]).mean()
+    return float(losses.index.to_numpy(float)[losses.to_numpy().argmin()])
+
+
 def _by_seed(rows: pd.DataFrame, name: str) -> pd.Series:
     rows = rows.sort_values("seed")
     loss = rows[name].astype(float)
@@ -151,3 +157,15 @@ def steps_to(curve: pd.DataFrame, level: float, window: int = 20) -> float:
     if len(below):
         return float(below.iloc[0])
     return float(rows["step"].iloc[-1]) if np.isfinite(rows["value"].iloc[-1]) else np.inf
+
+
+def spikes(losses: pd.Series, window: int = 100, deviations: float = 7.0) -> float:
+    """Share of the steps whose loss is a spike: above the mean of the `window` steps before by so many standard
+    deviations of theirs (the spike score of OLMo 2, arXiv 2501.00656, whose window is 1,000).
+
+    The first `window` steps are not counted. A loss that is not finite is a spike.
+    """
+    before = losses.rolling(window)
+    level = (before.mean() + deviations * before.std()).shift()
+    counted = losses[window:]
+    return float((~(counted <= level[window:])).mean())

@@ -57,7 +57,8 @@ class StaticHyperConnections(PreLN):
 
     def join(self, x: Tensor, site: Site) -> Tensor:
         a, mix, b = self.weights(x, site)
-        return mixed(mix, x) + written(b, site.branch(site.norm(read(a, x))))
+        site.capture("mixing", mix)
+        return site.capture("streams", mixed(mix, x) + written(b, site.branch(site.norm(read(a, x)))))
 
     def finish_stream(self, stream: Tensor) -> Tensor:
         return self.final_norm(self.main_stream(stream))

@@ -132,4 +132,5 @@ class IdentityHyperConnections(MHC):
 
     def join(self, x: Tensor, site: Site) -> Tensor:
         a, b = self.read_and_write(site.stream_norm(torch.flatten(x, -2)), site)
-        return x + written(b, site.branch(site.norm(read(a, x))))
+        site.capture("mixing", torch.eye(self.streams, device=x.device))
+        return site.capture("streams", x + written(b, site.branch(site.norm(read(a, x)))))

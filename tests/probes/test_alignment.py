@@ -1,5 +1,7 @@
 """Cosines of branches and streams, from inputs and outputs of modules, caught by hooks."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -7,10 +9,10 @@ from normexp.probes.alignment import Alignment
 from tests.support import golden
 
 
-def measured(context):
+def measured(context, statistic="branch_cosine"):
     frame = Alignment().measure(context).frame(1)
-    assert (frame["statistic"] == "branch_cosine").all()
-    return frame.set_index(["stack", "layer", "site"])["value"]
+    assert set(frame["statistic"]) == {"branch_cosine", "input_cosine"}
+    return frame[frame["statistic"] == statistic].set_index(["stack", "layer", "site"])["value"]
 
 
 def mean_cosine(a, b, mask):
@@ -44,3 +46,17 @@ def test_a_branch_along_the_stream_against_it_and_none(factor, cosine):
         site.sublayer.forward = lambda x, *_: factor * x
     rows = measured(trainer.probe_context(next(trainer.data())))
     assert rows.to_numpy() == pytest.approx(cosine, abs=1e-6)
+
+
+@pytest.mark.parametrize("variant", ["post_ln", "pre_ln", "hyper_connections"])
+def test_inputs_are_those_that_the_modules_read(variant):
+    trainer = golden.trainer_of(golden.tiny_run(variant, "translation"))
+    batch = next(batch for batch in trainer.data() if batch.source_mask is not None)
+    rows = measured(trainer.probe_context(batch), "input_cosine")
+    read = []
+    for site in trainer.model.encoder.sites:
+        site.sublayer.register_forward_pre_hook(lambda _, args: read.append(args[0]))
+    trainer.model.encode(batch.source, batch.source_mask)
+    assert len(rows) == (3 * 2 - 1) + (2 * 3 - 1)
+    expected = [mean_cosine(a, b, batch.source_mask) for a, b in itertools.pairwise(read)]
+    assert rows["encoder"].to_numpy() == pytest.approx(expected, rel=1e-4, abs=1e-6)

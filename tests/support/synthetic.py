@@ -45,6 +45,9 @@ PROBES = {
     "update_ratio": {"update_norm": ("site", "fc2"), "update_ratio": ("site", "fc2")},
     "model_update": {"model_update": ("whole",)},
     "token_similarity": dict.fromkeys(("token_cosine", "rank_residual"), ("whole", "site")),
+    "alignment": {"input_cosine": ("site",)},
+    "activation": {"activation_max": ("site",)},
+    "mixing": dict.fromkeys(("mixing_change", "forward_gain", "backward_gain"), ("site",)),
     "attention": {"attention_logit_max": ("attention",)},
     "skip_layer": {"skip_rise": ("layer",), "skip_effect": ("not the last layer",), "skip_map": ("layers",)},
     "angular_distance": {"angular_distance": ("layer",)},
@@ -216,9 +219,9 @@ def typed(text: str) -> Any:
 
 
 def steps(about: pd.Series, every: str) -> list[int]:
-    """1, all multiples, and the last one."""
+    """1, all multiples, and the last one; none where `every` is 0."""
     last, every = about["steps"], about[every]
-    return sorted({1, *range(every, last + 1, every), last} - {0})
+    return sorted({1, *range(every, last + 1, every), last} - {0}) if every else []
 
 
 def at(about: pd.Series, kind: str) -> Iterator[tuple[str, int, str, str]]:
