@@ -68,7 +68,7 @@ class DeclaredClaim:
         except Untested as missing:
             study.needed[str(missing)] = False
         return Claim(
-            name=name.replace("_", "-"),
+            name=name,
             text=" ".join((self.values.__doc__ or "").split()),
             place=self.place
             if self.about["kind"] == "control"

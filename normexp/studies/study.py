@@ -173,9 +173,14 @@ class Study:
 
     def claims(self, runs: Mapping[str, Runs], looks: int = 1) -> Iterator[Claim]:
         """Every claim, whatever its verdict. looks: see Claim."""
-        for name, declared in self._declared(DeclaredClaim):
-            self.runs = watched = _Watched(runs)
-            yield declared.checked(self, name, watched, looks)
+        for name in self.windows():
+            yield self.claim(name, runs, looks)
+
+    def claim(self, name: str, runs: Mapping[str, Runs], looks: int = 1) -> Claim:
+        """The claim of this name, such as `post-vanishes`."""
+        self.runs = watched = _Watched(runs)
+        declared: DeclaredClaim = getattr(type(self), name.replace("-", "_"))
+        return declared.checked(self, name, watched, looks)
 
     @classmethod
     def windows(cls) -> dict[str, Mapping[str, Any]]:

@@ -51,7 +51,7 @@ def test_what_was_planted_comes_out(study, name):
 @pytest.mark.parametrize(("study", "name"), CASES)
 def test_every_claim_can_fail(study, name):
     case = WORLDS[study].cases[name]
-    claim = claims(study, size=case.size, **case.against)[name]
+    claim = WORLDS[study](case.size, **case.against).claim(name)
     assert claim.verdict == "does not hold", claim
     assert claim.values == pytest.approx([case.fails] * len(claim.values), abs=1e-9)
 

@@ -103,6 +103,9 @@ class World:
                 part = None
         return runs
 
+    def claim(self, name: str) -> Claim:
+        return self.load().claim(name, self.runs())
+
     def claims(self) -> dict[str, Claim]:
         return {claim.name: claim for claim in self.load().claims(self.runs())}
 
