@@ -1,8 +1,11 @@
 """Several copies of the stream with learned weights for reading, mixing and writing."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
+from normexp.config.limits import Limit
 from normexp.norms.norm import as_weights
 from normexp.variants import MakeNorm, Site, StackShape
 from normexp.variants.pre_ln import PreLN
@@ -23,6 +26,13 @@ def written(b: Tensor, f: Tensor) -> Tensor:
     return torch.einsum("...n,...d->...nd", b, f)
 
 
+def patterns(streams: int, width: int) -> Tensor:
+    """Cosines of rising frequency, one per stream, orthogonal and with a mean square of 1.   stream, width"""
+    frequency = torch.arange(1, streams + 1)[:, None]
+    place = torch.arange(width)[None, :] + 0.5
+    return 2**0.5 * torch.cos(torch.pi * frequency * place / width)
+
+
 class StaticHyperConnections(PreLN):
     """n streams that each sub-layer reads, mixes and writes with learned weights, the same for all tokens.
 
@@ -31,15 +41,22 @@ class StaticHyperConnections(PreLN):
     n that the last norm removes. Probes see the sum of the streams, which is what the end reads.
     streams: n, 4 in most of the paper's runs. The paper also scales the output matrices by √n at the start. That is not
     included: it would end the equality with pre_ln.
+    distinct: how far the streams start apart. Equal streams are a symmetry, which training may break by using one of
+    them alone (Alimaskina et al. 2026). Above 0, stream i starts as sᵢ ⊙ x with learned scales that begin at
+    1 + distinct · √2 cos(πi(k + ½)/width) for entry k; i from 1, k from 0. Summaries of that paper say "near the
+    identity, with n · width parameters"; the pattern is our choice.
     """
 
     equation = "H ← AᵀH + b F(LN(aᵀH)), LN of H's sum at the end"
     paper = "zhu2024"
     verified = "a public port (lucidrains); the direction of the paper's √n on output matrices is not checked"
 
-    def __init__(self, shape: StackShape, make_norm: MakeNorm, *, streams: int = 4) -> None:
+    limits: ClassVar[dict[str, Limit]] = {"distinct": Limit(ge=0, le=1)}
+
+    def __init__(self, shape: StackShape, make_norm: MakeNorm, *, streams: int = 4, distinct: float = 0.0) -> None:
         super().__init__(shape, make_norm)
         self.streams = streams
+        self.stream_scales = nn.Parameter(1 + distinct * patterns(streams, shape.width)) if distinct else None
 
     def build_site(self, site: Site) -> None:
         super().build_site(site)
@@ -53,7 +70,8 @@ class StaticHyperConnections(PreLN):
         return site.read, site.mix, site.write
 
     def start_stream(self, x: Tensor) -> Tensor:
-        return torch.stack([x] * self.streams, dim=-2)
+        streams = torch.stack([x] * self.streams, dim=-2)
+        return streams if self.stream_scales is None else self.stream_scales * streams
 
     def join(self, x: Tensor, site: Site) -> Tensor:
         a, mix, b = self.weights(x, site)

@@ -38,15 +38,18 @@ class MHC(StaticHyperConnections):
     minus sign. The weights depend on all streams of a token at once, without a tanh. Three scales s start at 0.01.
     Sinkhorn runs `rounds` = 20 rounds, columns first, as in the paper; the paper's RMSNorm of vec H is the run's norm
     here. The paper leaves open where the static parts and W start. Ours: W at 0, 2σ(b) = 1, and logits of ±4, which
-    bring σ(a) near reading only stream k mod n and Sinkhorn(A) near the identity, so that it starts near pre_ln.
+    bring σ(a) near reading only stream k mod n and Sinkhorn(A) near the identity, so that it starts near pre_ln. A port
+    that says to follow the paper (PaddleFleet) has ±3. `distinct`: see StaticHyperConnections.
     """
 
     equation = "H ← Sinkhorn(A) H + 2σ(b) F(LN(σ(a)ᵀH)), A, a, b = static + s LN(vec H) W, LN of the sum"
     paper = "xie2025"
     verified = "paper, hyper-connections for the static parts; their start and that of W is our choice"
 
-    def __init__(self, shape: StackShape, make_norm: MakeNorm, *, streams: int = 4, rounds: int = 20) -> None:
-        super().__init__(shape, make_norm, streams=streams)
+    def __init__(
+        self, shape: StackShape, make_norm: MakeNorm, *, streams: int = 4, rounds: int = 20, distinct: float = 0.0
+    ) -> None:
+        super().__init__(shape, make_norm, streams=streams, distinct=distinct)
         self.sinkhorn = Sinkhorn(rounds)
 
     def build_site(self, site: Site) -> None:
@@ -94,11 +97,11 @@ class MHCLite(MHC):
     equation = "mhc with Σ c_k P_k for Sinkhorn(A), P all permutations, c = softmax(static + s LN(vec H) W)"
     paper = "yang2026"
     verified = "public ports (ROCm's aiter), a summary; the start of c and of W is our choice"
-    limits: ClassVar[dict[str, Limit]] = {"streams": Limit(ge=1, le=6)}
+    limits: ClassVar[dict[str, Limit]] = {**MHC.limits, "streams": Limit(ge=1, le=6)}
     all_permutations: Tensor
 
-    def __init__(self, shape: StackShape, make_norm: MakeNorm, *, streams: int = 4) -> None:
-        super().__init__(shape, make_norm, streams=streams)
+    def __init__(self, shape: StackShape, make_norm: MakeNorm, *, streams: int = 4, distinct: float = 0.0) -> None:
+        super().__init__(shape, make_norm, streams=streams, distinct=distinct)
         del self.sinkhorn
         every = torch.stack([torch.eye(streams)[list(order)] for order in permutations(range(streams))])
         self.register_buffer("all_permutations", every, persistent=False)  # the identity comes first
@@ -123,8 +126,8 @@ class IdentityHyperConnections(MHC):
         "public ports (marin), hyper-connections for the static parts; reading and writing as in mhc are our choice"
     )
 
-    def __init__(self, shape: StackShape, make_norm: MakeNorm, *, streams: int = 4) -> None:
-        super().__init__(shape, make_norm, streams=streams)
+    def __init__(self, shape: StackShape, make_norm: MakeNorm, *, streams: int = 4, distinct: float = 0.0) -> None:
+        super().__init__(shape, make_norm, streams=streams, distinct=distinct)
         del self.sinkhorn
 
     def build_mixing(self, site: Site) -> None:

@@ -36,6 +36,9 @@ def through(stack, x):
         ("hyper_connections", {"streams": 2}),
         ("static_hyper_connections", {"streams": 1}),
         ("mhc", {"streams": 3, "rounds": 2}),
+        ("mhc", {"distinct": 0.3}),
+        ("hyper_connections", {"distinct": 0.3}),
+        ("static_hyper_connections", {"streams": 3, "distinct": 0.3}),
     ],
 )
 def test_options_do_what_the_reference_does(name, options):

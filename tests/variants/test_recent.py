@@ -21,6 +21,8 @@ ATTENTION_RESIDUALS = ["attention_residuals", "block_attention_residuals"]
         ("block_attention_residuals", {"blocks": 1}),
         ("mhc_lite", {"streams": 3}),
         ("identity_hyper_connections", {"streams": 2}),
+        ("identity_hyper_connections", {"distinct": 0.3}),
+        ("mhc_lite", {"distinct": 0.3}),
         ("frac_connections", {"parts": 2}),
     ],
 )
@@ -201,6 +203,19 @@ def test_they_start_near_pre_ln_as_mhc_does(name, tokens):
 def test_identity_hyper_connections_have_nothing_to_mix():
     model = model_of("identity_hyper_connections")
     assert not [name for name, _ in model.named_parameters() if "mix" in name]
+
+
+@pytest.mark.parametrize("name", ["hyper_connections", "mhc", "mhc_lite", "identity_hyper_connections"])
+def test_streams_start_apart_where_they_are_asked_to(name):
+    """By patterns that are orthogonal, so that no stream is like another; the scales are learned."""
+    plain, apart = (model_of(name, 1, 1, options=options).encoder.variant for options in ({}, {"distinct": 0.1}))
+    assert plain.stream_scales is None
+    assert apart.stream_scales.requires_grad
+    scales = (apart.stream_scales.detach() - 1) / 0.1
+    assert torch.allclose(scales @ scales.T / scales.shape[1], torch.eye(4), atol=1e-5)
+    x = torch.randn(2, 3, scales.shape[1])
+    spread = apart.start_stream(x) - plain.start_stream(x)
+    assert torch.allclose(spread, 0.1 * scales * x[..., None, :], atol=1e-6)
 
 
 def test_mhc_lite_has_no_more_streams_than_it_can_permute():

@@ -81,9 +81,14 @@ def joined_streams(
     return [sum(mix[i][m] * h[i] for i in range(n)) + b[m] * f for m in range(n)]
 
 
+def streams_at_start(x: Tensor, w: Weights) -> list[Tensor]:
+    """Copies of the input; after Alimaskina et al. 2026 each with learned scales of its entries."""
+    return [scale * x for scale in w.own("stream_scales")] if w.options["distinct"] else [x] * w.options["streams"]
+
+
 def static_hyper_connections(x: Tensor, w: Weights) -> Tensor:
     """Zhu et al. 2024, section 2.1: H copies the input n times, the rows of the last H are summed."""
-    h = [x] * w.options["streams"]
+    h = streams_at_start(x, w)
     for layer in range(1, w.depth + 1):
         for site in w.kinds:
             a, mix, b = (w.get(layer, site, name) for name in ("read", "mix", "write"))
@@ -94,7 +99,7 @@ def static_hyper_connections(x: Tensor, w: Weights) -> Tensor:
 def hyper_connections(x: Tensor, w: Weights) -> Tensor:
     """Section 2.2: B = s_β tanh(H̄ W_β)ᵀ + B, A_m = s_α tanh(H̄ W_m) + A_m, A_r = s_α tanh(H̄ W_r) + A_r, H̄ = norm(H)."""
     n = w.options["streams"]
-    h = [x] * n
+    h = streams_at_start(x, w)
     for layer in range(1, w.depth + 1):
         for site in w.kinds:
             get = lambda name, layer=layer, site=site: w.get(layer, site, name)  # noqa: E731
@@ -125,8 +130,7 @@ def mhc(x: Tensor, w: Weights) -> Tensor:
 
 
 def constrained(x: Tensor, w: Weights, rounds: int, post: float = 2.0) -> Tensor:
-    n = w.options["streams"]
-    h = torch.stack([x] * n, dim=2)
+    h = torch.stack(streams_at_start(x, w), dim=2)
     for layer in range(1, w.depth + 1):
         for site in w.kinds:
             flat = layer_norm(h.reshape(*h.shape[:2], -1), w, layer, site, "stream_norm")

@@ -18,6 +18,7 @@ from tests.support.references.blocks import (
     not_seen,
     own_norm,
 )
+from tests.support.references.extra_paths import streams_at_start
 
 
 def sites_of(w: Weights) -> list[tuple[int, str]]:
@@ -298,7 +299,7 @@ def mv_split_adding_the_mean(x: Tensor, w: Weights) -> Tensor:
 def several_streams(x: Tensor, w: Weights, mixing: str) -> Tensor:
     """mHC's reading and writing, with a mixing matrix made from permutations, from none, or transposed."""
     n = int(str(w.options["streams"]))
-    h = torch.stack([x] * n, dim=2)
+    h = torch.stack(streams_at_start(x, w), dim=2)
     for layer, site in sites_of(w):
         flat = layer_norm(h.reshape(*h.shape[:2], -1), w, layer, site, "stream_norm")
 
