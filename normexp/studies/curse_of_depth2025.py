@@ -51,6 +51,8 @@ class CurseOfDepth2025(Control, Tuned):
         title="Loss when a layer is left out",
         x="layer",
         label="rise of the loss (nats per token)",
+        log="y",
+        floor=(1e-3, "0.001 nats"),
         caption="Rise of the loss over the whole model's, after training.",
     )
     def skip_rise(self) -> Drawn:
