@@ -1,4 +1,4 @@
-"""Post-LN with a heavy skip: its gradient at the start, and what 64 layers learn with and without its first block."""
+"""Post-LN with a heavy skip: its gradient at the start, and what 48 layers learn with and without its first block."""
 
 from collections.abc import Callable, Generator
 
@@ -17,8 +17,8 @@ KEEL, PRE, POST = "keel", "pre_ln", "post_ln"
 RULE, PLAIN = "keel", "keel, first block like others"
 GRADIENTS = "section on gradients"
 DEPTH = "figure of the loss over depth"
-LEARNS = "share of the seeds that are trained or partial at 64 layers"
-SHARE = "validation loss as a share of blind loss − floor at 64 layers, each at its own rate"
+LEARNS = "share of the seeds that are trained or partial at 48 layers"
+SHARE = "validation loss as a share of blind loss − floor at 48 layers, each at its own rate"
 
 
 class Keel2026(Control, Study):
@@ -42,7 +42,7 @@ class Keel2026(Control, Study):
     def gradients(self) -> Drawn:
         return pd.concat([relative(self.runs["start"]), named(relative(self.runs["start_plain"]))])
 
-    @figure(DEPTH, title="Training loss of 64 layers, each at its own rate", **LOSS_BY_STEP)
+    @figure(DEPTH, title="Training loss of 48 layers, each at its own rate", **LOSS_BY_STEP)
     def losses(self) -> Drawn:
         return self._all(loss_curves)
 
@@ -67,17 +67,17 @@ class Keel2026(Control, Study):
 
     @claim(DEPTH, f"{LEARNS}, Keel", MOST)
     def keel_learns(self) -> Values:
-        """Keel learns at 64 layers."""
+        """Keel learns at 48 layers."""
         return self._learns(RULE)
 
     @claim(DEPTH, f"{LEARNS}, Post-LN", FEW)
     def post_does_not(self) -> Values:
-        """Post-LN does not learn at 64 layers."""
+        """Post-LN does not learn at 48 layers."""
         return self._learns(POST)
 
     @claim(DEPTH, f"{SHARE}: Keel − Pre-LN", LOWER)
     def lower_than_pre(self) -> Values:
-        """Keel ends at a lower loss than Pre-LN at 64 layers."""
+        """Keel ends at a lower loss than Pre-LN at 48 layers."""
         return self._gap(RULE, PRE)
 
     @claim(
@@ -87,7 +87,7 @@ class Keel2026(Control, Study):
         own=True,
     )
     def rule_lowers_loss(self) -> Values:
-        """The rule for its first block lowers the loss of Keel at 64 layers."""
+        """The rule for its first block lowers the loss of Keel at 48 layers."""
         return self._gap(RULE, PLAIN)
 
     def _frame(self) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Keel keeps its gradient and learns at 64 layers, better than Pre-LN and without its rule; Post-LN does not."""
+"""Keel keeps its gradient and learns at 48 layers, better than Pre-LN and without its rule; Post-LN does not."""
 
 import numpy as np
 
