@@ -16,6 +16,8 @@ class ModelUpdate(Probe):
     √2·√width apart, whatever happens afterwards, so the growth is visible only in the first steps.
     model_update_relative is the mean of ‖f_t − f₀‖ / (√2·‖f₀‖): 0 at step 1, near 1 once outputs of equal size are
     uncorrelated. Use it to compare widths, and variants without a final norm.
+    stream_update is the same for the stream after the last layer, before a norm that ends the stack. Without that norm it
+    does not saturate, so its exponent in depth is the coordinate check of Dey et al. 2025.
     θ₀ is rebuilt from the run's seed for every measurement. Both forwards use the dropout and the constants of step t,
     each with the running statistics of its own model.
     """
@@ -26,6 +28,7 @@ class ModelUpdate(Probe):
         "model_update": "mean distance per token between a stack's outputs now and with its initial weights",
         "model_update_relative": "distance of a stack's output from its initial one, over √2 times its initial norm; "
         "1: nothing is left of it",
+        "stream_update": "mean distance per token between the last layer's stream now and with its initial weights",
     }
     paper = "wang2022_deepnet"
 
@@ -33,10 +36,11 @@ class ModelUpdate(Probe):
         here, start = context.trace, context.trace_of(context.initial_model())
         found = []
         with torch.no_grad():
-            for stack in (stack.shape.stack for stack in context.model.stacks):
-                name, mask = f"{stack}/output", context.mask_of(stack)
+            for stack, last in ((stack.shape.stack, stack.sites[-1].name) for stack in context.model.stacks):
+                name, stream, mask = f"{stack}/output", f"{last}/stream", context.mask_of(stack)
                 moved = distances(here[name], start[name], mask)
                 size = math.sqrt(2) * torch.linalg.vector_norm(valid_tokens(start[name], mask), dim=-1)
                 found += [(stack_key(stack, "model_update"), moved.mean())]
                 found += [(stack_key(stack, "model_update_relative"), (moved / size).mean())]
+                found += [(stack_key(stack, "stream_update"), distances(here[stream], start[stream], mask).mean())]
         return Readings.of(found)

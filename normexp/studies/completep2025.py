@@ -13,6 +13,7 @@ from normexp.views.grid import where
 PARAMETRISATIONS = {"standard": "standard", "depth_mup": "depth-µP (α = ½)", "complete_p": "CompleteP (α = 1)"}
 COORDINATES = "coordinate check in depth"
 MOVES = "p in: ten updates move the output by depthᵖ"
+STREAM = "p in: ten updates move the last stream, before the norm that ends the stack, by depthᵖ"
 TRANSFER = "figure of the loss over the learning rate"
 SHARE = "validation loss as a share of blind loss − floor"
 SHALLOW = 2  # layers; the base of both parametrisations, which change nothing there
@@ -33,6 +34,19 @@ class CompleteP2025(Control, Study):
     )
     def coordinates(self) -> Drawn:
         return pd.concat([self._moved(name).assign(change=label) for name, label in PARAMETRISATIONS.items()])
+
+    @figure(
+        COORDINATES,
+        title="How far ten updates move the stream",
+        x="depth",
+        colour="change",
+        label="distance per token",
+        log="xy",
+        caption="Mean distance per token between the streams after the last layer, before and after ten updates, for "
+        "the same batch. Unlike the output, the stream is not normalised.",
+    )
+    def stream_coordinates(self) -> Drawn:
+        return pd.concat([self._stream(name).assign(change=label) for name, label in PARAMETRISATIONS.items()])
 
     @figure(TRANSFER, title="Validation loss over the learning rate", x="lr", colour="depth", column="change")
     def rates(self) -> Drawn:
@@ -55,6 +69,21 @@ class CompleteP2025(Control, Study):
     def standard_moves_more(self) -> Values:
         """In the standard parametrisation, the first updates move the output of deep stacks further."""
         return fits(self._moved("standard"), exponent, "depth")
+
+    @claim(COORDINATES, f"{STREAM}, CompleteP", within(-0.1, 0.1, "equivalence", "figure"), exploratory=True)
+    def complete_p_moves_streams_alike(self) -> Values:
+        """With CompleteP, the first updates move the stream of deep and shallow stacks alike."""
+        return self._stream_exponents("complete_p")
+
+    @claim(COORDINATES, f"{STREAM}, depth-µP", within(-0.1, 0.1, "equivalence", "theory"), exploratory=True)
+    def depth_mup_moves_streams_alike(self) -> Values:
+        """With depth-µP, the first updates move the stream of deep and shallow stacks alike."""
+        return self._stream_exponents("depth_mup")
+
+    @claim(COORDINATES, f"{STREAM}, standard", at_least(0.3, "exponent", "figure"), exploratory=True)
+    def standard_moves_streams_more(self) -> Values:
+        """In the standard parametrisation, the first updates move the stream of deep stacks further."""
+        return self._stream_exponents("standard")
 
     @claim(TRANSFER, f"{SHARE}: at the best rate of {SHALLOW} layers − at the best rate, CompleteP", NO_HIGHER_LOSS)
     def complete_p_transfers(self) -> Values:
@@ -79,8 +108,14 @@ class CompleteP2025(Control, Study):
 
     def _moved(self, name: str) -> pd.DataFrame:
         """How far the output has moved after the last step of every run."""
-        rows = self.runs[f"{name}_first"].layers("model_update", stack="decoder")
-        return rows[rows["step"] == rows["steps"]]
+        return last_step(self.runs[f"{name}_first"].layers("model_update", stack="decoder"))
+
+    def _stream(self, name: str) -> pd.DataFrame:
+        """How far the stream after the last layer has moved."""
+        return last_step(self.runs[f"{name}_stream"].layers("stream_update", stack="decoder"))
+
+    def _stream_exponents(self, name: str) -> list[float]:
+        return fits(self._stream(name), exponent, "depth")
 
     def _rates(self, name: str) -> pd.DataFrame:
         """The runs of a parametrisation; at the base depth those of the standard one, which are the same."""
@@ -100,3 +135,7 @@ class CompleteP2025(Control, Study):
         deep = self._deep(name)
         at_kept, at_best = (valid_loss(deep, lr=lr) for lr in (self._kept_rate(), best_rate(deep)))
         return (at_kept - at_best) / reducible(deep)
+
+
+def last_step(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["step"] == rows["steps"]]

@@ -31,7 +31,7 @@ def test_the_start_is_where_training_began(variant, task):
     batch = next(trainer.data())
     context = trainer.probe_context(batch)
     rows, a, b = rows_of(ModelUpdate(), context), outputs(trainer.model, batch), outputs(first, batch)
-    assert len(rows) == 2 * len(trainer.model.stacks)
+    assert len(rows) == 3 * len(trainer.model.stacks)
     for stack in a:
         norms, mask = (a[stack] - b[stack]).square().sum(-1).sqrt(), context.mask_of(stack)
         expected = float(norms.mean() if mask is None else norms[mask].mean())
@@ -40,6 +40,27 @@ def test_the_start_is_where_training_began(variant, task):
         share = norms / b[stack].norm(dim=-1) / 2**0.5
         expected = float(share.mean() if mask is None else share[mask].mean())
         assert rows[stack, 0, "", "", "model_update_relative"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("variant", ["post_ln", "pre_ln"])
+def test_the_stream_is_what_the_last_norm_of_a_stack_reads(variant):
+    """Where there is such a norm; else it is the output."""
+    trainer = trainer_of(f"variant={variant}", "task=classification", "warmup=0")
+    first = copy.deepcopy(trainer.model)
+    for batch in islice(trainer.data(), 3):
+        take_step(trainer, batch)
+    batch, streams = next(trainer.data()), []
+    context = trainer.probe_context(batch)
+    rows = rows_of(ModelUpdate(), context)
+    if variant == "post_ln":
+        assert rows["encoder", 0, "", "", "stream_update"] == rows["encoder", 0, "", "", "model_update"]
+        return
+    for model in (first, trainer.model):
+        model.encoder.variant.final_norm.register_forward_pre_hook(lambda _, args: streams.append(args[0].detach()))
+        outputs(model, batch)
+    moved, mask = (streams[1] - streams[0]).norm(dim=-1), context.mask_of("encoder")
+    expected = float(moved.mean() if mask is None else moved[mask].mean())
+    assert rows["encoder", 0, "", "", "stream_update"] == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("line", ["variant=admin", "variant=branch_norm", "norm=batch_norm", "norm=power_norm"])

@@ -43,7 +43,7 @@ PROBES = {
     "output_shift": {"output_shift": ("whole",), "stream_shift": ("site",)},
     "update_shift": {"update_shift": ("whole",), "update_shift_norm": ("whole",)},
     "update_ratio": {"update_norm": ("site", "fc2"), "update_ratio": ("site", "fc2")},
-    "model_update": {"model_update": ("whole",)},
+    "model_update": dict.fromkeys(("model_update", "stream_update"), ("whole",)),
     "token_similarity": dict.fromkeys(("token_cosine", "rank_residual"), ("whole", "site")),
     "alignment": {"input_cosine": ("site",)},
     "activation": {"activation_max": ("site",)},

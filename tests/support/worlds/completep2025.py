@@ -14,15 +14,19 @@ def parametrisation(rows):
 
 class CompleteP2025(World):
     study = "completep2025"
-    figures = ("coordinates", "rates")
+    figures = ("coordinates", "stream_coordinates", "rates")
     paper = {
         "complete_moves": 0.02, "mup_moves": 0.05, "standard_moves": 0.5,
+        "complete_streams": -0.02, "mup_streams": -0.05, "standard_streams": 0.8,
         "complete_cost": 0.0, "mup_cost": 0.2, "lower": 0.1,
     }  # fmt: skip
     cases = {
         "complete-p-moves-alike": Case(0.02, {"complete_moves": 0.3}, 0.3),
         "depth-mup-moves-alike": Case(0.05, {"mup_moves": 0.3}, 0.3),
         "standard-moves-more": Case(0.5, {"standard_moves": 0.1}, 0.1),
+        "complete-p-moves-streams-alike": Case(-0.02, {"complete_streams": 0.3}, 0.3),
+        "depth-mup-moves-streams-alike": Case(-0.05, {"mup_streams": 0.3}, 0.3),
+        "standard-moves-streams-more": Case(0.8, {"standard_streams": 0.1}, 0.1),
         "complete-p-transfers": Case(0.0, {"complete_cost": 0.3}, 0.3),
         "depth-mup-transfers-worse": Case(0.2, {"mup_cost": 0.0, "complete_cost": 0.1}, -0.1),
         "complete-p-beats-standard": Case(-0.1, {"lower": -0.2}, 0.2),
@@ -30,6 +34,11 @@ class CompleteP2025(World):
 
     def model_update(self, rows):
         power = {None: self.p.standard_moves, 0.5: self.p.mup_moves, 1.0: self.p.complete_moves}
+        at_end = rows["step"] == rows["steps"]
+        return seeds(rows) * np.where(at_end, rows["depth"] ** power[parametrisation(rows)], 7.0)
+
+    def stream_update(self, rows):
+        power = {None: self.p.standard_streams, 0.5: self.p.mup_streams, 1.0: self.p.complete_streams}
         at_end = rows["step"] == rows["steps"]
         return seeds(rows) * np.where(at_end, rows["depth"] ** power[parametrisation(rows)], 7.0)
 
