@@ -16,8 +16,8 @@ class ModelUpdate(Probe):
     √2·√width apart, whatever happens afterwards, so the growth is visible only in the first steps.
     model_update_relative is the mean of ‖f_t − f₀‖ / (√2·‖f₀‖): 0 at step 1, near 1 once outputs of equal size are
     uncorrelated. Use it to compare widths, and variants without a final norm.
-    stream_update is the same for the stream after the last layer, before a norm that ends the stack. Without that norm it
-    does not saturate, so its exponent in depth is the coordinate check of Dey et al. 2025.
+    stream_update is the same for the stream after the last layer, before a norm that ends the stack. It does not
+    saturate where nothing normalises it, so its exponent in depth is the coordinate check of Dey et al. 2025.
     θ₀ is rebuilt from the run's seed for every measurement. Both forwards use the dropout and the constants of step t,
     each with the running statistics of its own model.
     """
