@@ -9,7 +9,7 @@ from tests.support.worlds.shallow import Shallow
 
 OWN_PLANS = (
     *("depth_limit", "shallow", "depth_use2025", "curse_of_depth2025", "attention_residuals2026"),
-    *("hyper_connections2024"),
+    "hyper_connections2024",
 )
 
 
