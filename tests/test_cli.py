@@ -88,7 +88,7 @@ BAD_INPUT = [
     ("train warmup=soon", "warmup must be a number of steps or a share such as 10%; got soon"),
     ("train training.device=gpu", "training.device must be auto, cpu or a device of this machine; got gpu"),
     ("train task=translate", "task=translate does not exist; did you mean translation?"),
-    ("train probe=[nosuch]", r"probe must be one of alignment, .*, update_shift; got nosuch"),
+    ("train probe=[nosuch]", r"probe must be one of activation, .*, update_shift; got nosuch"),
     ("probe probe=stream,dependency", r"probe must be one list, for example probe=\[stream,dependency\]"),
     ("probe probe=[]", "probe must name at least one probe when steps=0; got "),
     ("sweep steps=0 probe=[]", "probe must name at least one probe when steps=0; got "),
