@@ -17,7 +17,7 @@ SIMILARITY = "figure of the similarity of layers"
 XIE = "Xie et al. 2025"
 GAIN = "largest gain of the product of all mixing matrices, of signal or gradient, at any layer after training"
 LOSS = "validation loss as a share of blind loss − floor, each at its own rate"
-DIRECTIONS = {"forward_gain": "gain of the signal", "backward_gain": "gain of the gradient"}
+GAIN_OF = {"forward_gain": "the signal", "backward_gain": "the gradient"}
 
 
 class HyperConnections2024(Control, Tuned):
@@ -39,14 +39,14 @@ class HyperConnections2024(Control, Tuned):
         XIE,
         title="Gain of the product of all mixing matrices",
         x="layer",
-        column="direction",
+        column="gain of",
         label="largest |sum|",
         log="y",
         caption="Largest |row sum| (signal) and |column sum| (gradient) of the product of all mixing matrices up to a "
         "layer; mean over the tokens, after training.",
     )
     def gains(self) -> Drawn:
-        return pd.concat([self._gain(name).assign(direction=label) for name, label in DIRECTIONS.items()])
+        return pd.concat([self._gain(name).assign(**{"gain of": label}) for name, label in GAIN_OF.items()])
 
     @figure(
         title="Distance of mixing matrices from the identity",
@@ -106,7 +106,7 @@ class HyperConnections2024(Control, Tuned):
         return rows[rows["variant"] != PRE]
 
     def _largest(self, variant: str) -> list[float]:
-        both = [where(self._gain(direction), variant=variant) for direction in DIRECTIONS]
+        both = [where(self._gain(direction), variant=variant) for direction in GAIN_OF]
         return per_seed(pd.concat(both), lambda seed: float(seed["value"].max(skipna=False)))
 
     def _loss_over_pre(self, variant: str) -> list[float]:
