@@ -45,4 +45,4 @@ def test_runs_are_counted_without_planning_them(tmp_path):
     assert "50 runs" in lines["nguyen2019"]
     assert " 9 200 runs, 2 minutes " in lines["dong2021"]
     assert "\n  Dong et al. 2021, Attention is Not All You Need: Pure Attention Loses Rank" in text
-    assert re.search(r"\n  quick: holds \d+, .*does not hold \d+ *\nliu2020 ", text)
+    assert re.search(r"\n  quick: holds \d+, .*does not hold \d+ *\nhyper_connections2024 ", text)

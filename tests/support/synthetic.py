@@ -45,7 +45,7 @@ PROBES = {
     "update_ratio": {"update_norm": ("site", "fc2"), "update_ratio": ("site", "fc2")},
     "model_update": dict.fromkeys(("model_update", "stream_update"), ("whole",)),
     "token_similarity": dict.fromkeys(("token_cosine", "rank_residual"), ("whole", "site")),
-    "alignment": {"input_cosine": ("site",)},
+    "alignment": {"input_cosine": ("not the first site",)},
     "mixing": dict.fromkeys(("mixing_change", "forward_gain", "backward_gain"), ("site",)),
     "attention": {"attention_logit_max": ("attention",)},
     "skip_layer": {"skip_rise": ("layer",), "skip_effect": ("not the last layer",), "skip_map": ("layers",)},
@@ -248,6 +248,8 @@ def at(about: pd.Series, kind: str) -> Iterator[tuple[str, int, str, str]]:
         places = list(itertools.product(range(1, depth + 1), sites))
         for number, (layer, site) in enumerate(places):
             if kind == "end" and site == sites[-1] and layer < depth:
+                yield stack, layer, site, ""
+            if kind == "not the first site" and number:
                 yield stack, layer, site, ""
             if kind == "site" or (kind == "attention" and site.endswith("attention")):
                 yield stack, layer, site, ""
