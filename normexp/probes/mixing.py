@@ -9,13 +9,6 @@ from normexp.model.stack import Stack
 from normexp.probes.context import ProbeContext, valid_tokens
 from normexp.probes.probe import Probe, Readings, site_key
 
-STATISTICS = {
-    "mixing_change": "distance of the mixing matrix from the identity over √n; 0: the streams are not mixed",
-    "forward_gain": "largest |row sum| of the product of all mixing matrices up to the site: gain of the signal",
-    "backward_gain": "largest |column sum| of the product of all mixing matrices up to the site: gain of the gradient",
-    "stream_spread": "share of the streams' squared norm that is not that of their mean; 0: all streams are equal",
-}
-
 
 class Mixing(Probe):
     """The matrix H_res with which a site mixes n streams, the product of these matrices, and how the streams differ.
@@ -29,7 +22,12 @@ class Mixing(Probe):
 
     measures = "distance of mixing matrices from I, largest row and column sum of their product, spread of the streams"
     good = "gains near 1; a change and a spread above 0: the streams are used"
-    statistics: ClassVar[dict[str, str]] = STATISTICS
+    statistics: ClassVar[dict[str, str]] = {
+        "mixing_change": "distance of the mixing matrix from the identity over √n; 0: the streams are not mixed",
+        "forward_gain": "largest |row sum| of the product of all mixing matrices up to the site: gain of the signal",
+        "backward_gain": "largest |column sum| of the product of the mixing matrices up to the site: gain of the gradient",
+        "stream_spread": "share of the streams' squared norm that is not that of their mean; 0: all streams are equal",
+    }
     paper = "xie2025"
 
     @torch.no_grad()
@@ -43,14 +41,14 @@ class Mixing(Probe):
             mixing, streams = (context.trace.get(f"{site.name}/{what}") for what in ("mixing", "streams"))
             if mixing is None or streams is None:
                 nothing = torch.full_like(context.nll.detach(), torch.nan)
-                found += [(site_key(site, statistic), nothing) for statistic in STATISTICS]
+                found += [(site_key(site, statistic), nothing) for statistic in self.statistics]
                 continue
             # A static matrix is the same for all tokens. What is recorded multiplies from the right.
             transposed = mixing.expand(*streams.shape[:2], *mixing.shape[-2:])
             matrices = valid_tokens(transposed, mask).transpose(-1, -2)
             product = matrices if product is None else matrices @ product
             values = (change(matrices), *gains(product), spread(valid_tokens(streams, mask)))
-            found += [(site_key(site, name), value.mean()) for name, value in zip(STATISTICS, values, strict=True)]
+            found += [(site_key(site, name), value.mean()) for name, value in zip(self.statistics, values, strict=True)]
         return found
 
 
