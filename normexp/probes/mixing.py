@@ -25,7 +25,7 @@ class Mixing(Probe):
     statistics: ClassVar[dict[str, str]] = {
         "mixing_change": "distance of the mixing matrix from the identity over √n; 0: the streams are not mixed",
         "forward_gain": "largest |row sum| of the product of all mixing matrices up to the site: gain of the signal",
-        "backward_gain": "largest |column sum| of that product: gain of the gradient",
+        "backward_gain": "largest |column sum| of the mixing matrices' product up to the site: gain of the gradient",
         "stream_spread": "share of the streams' squared norm that is not that of their mean; 0: all streams are equal",
     }
     paper = "xie2025"
