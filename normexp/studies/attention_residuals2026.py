@@ -8,8 +8,8 @@ import pandas as pd
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
 from normexp.studies.rows import fc2_gradients
-from normexp.studies.statistics import paired, per_seed, ratio, reducible, valid_loss
-from normexp.studies.tuned import LEARNED, Tuned
+from normexp.studies.statistics import per_seed, ratio
+from normexp.studies.tuned import Tuned
 from normexp.studies.windows import LOWER, at_most
 from normexp.views.grid import where
 
@@ -75,10 +75,7 @@ class AttentionResiduals2026(Control, Tuned):
     )
     def lower_loss(self) -> Values:
         """Attention residuals end at a lower loss than Pre-LN."""
-        frame = pd.concat([self.runs[name].frame for name in self.runs if name.startswith("runs")])
-        self.needs(LEARNED, bool(frame["outcome"].isin(("trained", "partial")).all()))
-        gaps = paired(valid_loss(frame, variant=OURS), valid_loss(frame, variant=PRE))
-        return [gap / reducible(frame) for gap in gaps]
+        return self.valid_gap(self.frame(), {"variant": OURS}, {"variant": PRE})
 
     def _start(self) -> pd.DataFrame:
         return fc2_gradients(self.runs["start"], stack="decoder")

@@ -4,8 +4,8 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.rows import drawn_regret
-from normexp.studies.statistics import best_rate, exponent, fits, paired, reducible, valid_loss
+from normexp.studies.rows import after_training, drawn_regret
+from normexp.studies.statistics import best_valid_lr, exponent, fits, paired, reducible, valid_loss
 from normexp.studies.study import Study
 from normexp.studies.windows import LOWER, NO_HIGHER_LOSS, at_least, within
 from normexp.views.grid import where
@@ -108,11 +108,11 @@ class CompleteP2025(Control, Study):
 
     def _moved(self, name: str) -> pd.DataFrame:
         """How far the output has moved after the last step of every run."""
-        return last_step(self.runs[f"{name}_first"].layers("model_update", stack="decoder"))
+        return after_training(self.runs[f"{name}_first"].layers("model_update", stack="decoder"))
 
     def _stream(self, name: str) -> pd.DataFrame:
         """How far the stream after the last layer has moved."""
-        return last_step(self.runs[f"{name}_stream"].layers("stream_update", stack="decoder"))
+        return after_training(self.runs[f"{name}_stream"].layers("stream_update", stack="decoder"))
 
     def _stream_exponents(self, name: str) -> list[float]:
         return fits(self._stream(name), exponent, "depth")
@@ -128,14 +128,10 @@ class CompleteP2025(Control, Study):
         return where(frame, depth=frame["depth"].max())
 
     def _kept_rate(self) -> float:
-        return best_rate(where(self.runs["standard_rates"].frame, depth=SHALLOW))
+        return best_valid_lr(where(self.runs["standard_rates"].frame, depth=SHALLOW))
 
     def _regret(self, name: str) -> pd.Series:
         """What the rate of the shallow stack costs in the deep one, by seed."""
         deep = self._deep(name)
-        at_kept, at_best = (valid_loss(deep, lr=lr) for lr in (self._kept_rate(), best_rate(deep)))
+        at_kept, at_best = (valid_loss(deep, lr=lr) for lr in (self._kept_rate(), best_valid_lr(deep)))
         return (at_kept - at_best) / reducible(deep)
-
-
-def last_step(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[rows["step"] == rows["steps"]]

@@ -33,8 +33,7 @@ class CurseOfDepth2025(Control, Tuned):
         caption="Mean squared norm over width of the stream after every layer.",
     )
     def variance(self) -> Drawn:
-        rows = self.measured("stream_norm", site="feed_forward")
-        return rows.assign(moment=(rows["step"] == rows["steps"]).map({False: "at the start", True: "after training"}))
+        return self.moments("stream_norm", site="feed_forward")
 
     @figure(
         ANGLES,

@@ -7,8 +7,8 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.statistics import differences, paired, per_seed, reducible, valid_loss
-from normexp.studies.tuned import LEARNED, Tuned
+from normexp.studies.statistics import differences, per_seed
+from normexp.studies.tuned import Tuned
 from normexp.studies.windows import LOWER, at_least, at_most
 from normexp.views.grid import where
 
@@ -33,7 +33,7 @@ class HyperConnections2024(Control, Tuned):
         caption="Mean cosine between what a branch reads and what the branch before it reads, after training.",
     )
     def similarity(self) -> Drawn:
-        return self.trained("input_cosine")
+        return self.trained("input_cosine").sort_values("site", kind="stable", ignore_index=True)
 
     @figure(
         XIE,
@@ -57,9 +57,7 @@ class HyperConnections2024(Control, Tuned):
         caption="Mean over the tokens, of the matrix after every feed-forward.",
     )
     def mixing(self) -> Drawn:
-        rows = self.measured("mixing_change", site="feed_forward")
-        rows = rows[rows["variant"] != PRE]
-        return rows.assign(moment=(rows["step"] == rows["steps"]).map({False: "at the start", True: "after training"}))
+        return without_pre(self.moments("mixing_change", site="feed_forward"))
 
     @claim(
         SIMILARITY,
@@ -74,12 +72,12 @@ class HyperConnections2024(Control, Tuned):
     @claim("table of losses", f"{LOSS}: hyper-connections − Pre-LN", LOWER)
     def lower_loss(self) -> Values:
         """Hyper-connections end at a lower loss than Pre-LN."""
-        return self._loss_over_pre(HC)
+        return self.valid_gap(self.frame(), {"variant": HC}, {"variant": PRE})
 
     @claim(XIE, f"{LOSS}: mHC − Pre-LN", LOWER)
     def constrained_lower_loss(self) -> Values:
         """Hyper-connections with doubly stochastic mixing (mHC) end at a lower loss than Pre-LN."""
-        return self._loss_over_pre(MHC)
+        return self.valid_gap(self.frame(), {"variant": MHC}, {"variant": PRE})
 
     @claim(XIE, f"{GAIN}, mHC", at_most(1.6, "level", "figure"))
     def constrained_product_is_bounded(self) -> Values:
@@ -102,19 +100,16 @@ class HyperConnections2024(Control, Tuned):
         return per_seed(self.trained("mixing_change", MHC), mean_value)
 
     def _gain(self, direction: str) -> pd.DataFrame:
-        rows = self.trained(direction, site="feed_forward")
-        return rows[rows["variant"] != PRE]
+        return without_pre(self.trained(direction, site="feed_forward"))
 
     def _largest(self, variant: str) -> list[float]:
         both = [where(self._gain(direction), variant=variant) for direction in GAIN_OF]
         return per_seed(pd.concat(both), lambda seed: float(seed["value"].max(skipna=False)))
 
-    def _loss_over_pre(self, variant: str) -> list[float]:
-        frame = pd.concat([self.runs[name].frame for name in self.runs if name.startswith("runs")])
-        both = frame[frame["variant"].isin((variant, PRE))]
-        self.needs(LEARNED, bool(both["outcome"].isin(("trained", "partial")).all()))
-        gaps = paired(valid_loss(frame, variant=variant), valid_loss(frame, variant=PRE))
-        return [gap / reducible(frame) for gap in gaps]
+
+def without_pre(rows: pd.DataFrame) -> pd.DataFrame:
+    """Pre-LN has nothing to mix."""
+    return rows[rows["variant"] != PRE]
 
 
 def mean_value(seed: pd.DataFrame) -> float:

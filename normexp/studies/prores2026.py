@@ -5,16 +5,13 @@ import pandas as pd
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
 from normexp.studies.rows import drawn_regret
-from normexp.studies.statistics import paired, reducible, valid_loss
 from normexp.studies.study import Study
 from normexp.studies.windows import LOWER, at_least
-from normexp.views.grid import where
 
 PARTS = {"with": "with ProRes", "without": "without"}
 FIGURE = "figure of the loss over depth"
 GAIN = "validation loss as a share of blind loss − floor: with − without ProRes"
 GROWS = "validation loss as a share of blind loss − floor, without − with ProRes: 12 − 6 layers"
-LEARNED = "No run of either is stuck or diverged."
 
 
 class ProRes2026(Control, Study):
@@ -22,7 +19,7 @@ class ProRes2026(Control, Study):
 
     @figure(FIGURE, title="Validation loss with and without ProRes", x="depth", colour="change", column="variant")
     def losses(self) -> Drawn:
-        rows = pd.concat([self._runs(part).assign(change=name) for part, name in PARTS.items()])
+        rows = self._frame()
         rows = rows.assign(value=rows["valid_loss"].astype(float))
         return drawn_regret(
             rows, rows, "Loss on the validation part, after the last step, at the best rates without ProRes."
@@ -48,10 +45,11 @@ class ProRes2026(Control, Study):
         """ProRes lowers the loss of a deep Post-LN stack by more than that of a shallower one."""
         return [shallow - deep for shallow, deep in zip(self._gap("post_ln", 6), self._gap("post_ln", 12), strict=True)]
 
-    def _runs(self, part: str) -> pd.DataFrame:
-        return pd.concat([self.runs[name].frame for name in self.runs if name.startswith(f"{part}_")])
+    def _frame(self) -> pd.DataFrame:
+        """All runs but the control's; `change` says whether they have ProRes."""
+        parts = [(name.partition("_")[0], self.runs[name].frame) for name in self.runs if name != "control"]
+        return pd.concat([frame.assign(change=PARTS[kind]) for kind, frame in parts])
 
     def _gap(self, variant: str, depth: int) -> list[float]:
-        one, other = (where(self._runs(part), variant=variant, depth=depth) for part in PARTS)
-        self.needs(LEARNED, bool(pd.concat([one, other])["outcome"].isin(("trained", "partial")).all()))
-        return [gap / reducible(one) for gap in paired(valid_loss(one), valid_loss(other))]
+        one, other = ({"variant": variant, "depth": depth, "change": change} for change in PARTS.values())
+        return self.valid_gap(self._frame(), one, other)

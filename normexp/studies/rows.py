@@ -21,6 +21,11 @@ FC2_BY_LAYER: dict[str, Any] = {
 }
 
 
+def after_training(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the last step."""
+    return rows[rows["step"] == rows["steps"]]
+
+
 def fc2_gradients(runs: Runs, **keys: object) -> pd.DataFrame:
     """The gradient norm of fc2 in every layer of every run with these values."""
     return where(runs.layers("grad_norm", site="feed_forward", parameter="fc2.weight"), **keys)

@@ -79,7 +79,7 @@ def valid_loss(frame: pd.DataFrame, **keys: Any) -> pd.Series:
     return _by_seed(where(frame, **keys), "valid_loss")
 
 
-def best_rate(frame: pd.DataFrame) -> float:
+def best_valid_lr(frame: pd.DataFrame) -> float:
     """The rate with the lowest mean validation loss of all seeds; a run without one counts as infinite."""
     losses = frame["valid_loss"].astype(float).fillna(float("inf")).groupby(frame["lr"]).mean()
     return float(losses.index.to_numpy(float)[losses.to_numpy().argmin()])
@@ -122,9 +122,11 @@ def reducible(frame: pd.DataFrame) -> float:
     return float(frame["baseline.blind"].iloc[0] - frame["baseline.floor"].iloc[0])
 
 
-def relative_gap(frame: pd.DataFrame, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[float]:
-    """`loss_gap` of the final losses as a share of source-blind loss − floor."""
-    return [gap / reducible(frame) for gap in loss_gap(frame, one, other)]
+def relative_gap(
+    frame: pd.DataFrame, one: Mapping[str, Any], other: Mapping[str, Any], *, loss: Callable[..., pd.Series] = finals
+) -> list[float]:
+    """`loss_gap`, by default of the final losses, as a share of source-blind loss − floor."""
+    return [gap / reducible(frame) for gap in loss_gap(frame, one, other, loss)]
 
 
 def trained_where(frame: pd.DataFrame, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[float]:
@@ -142,6 +144,14 @@ def comparable(frame: pd.DataFrame, *arms: Mapping[str, Any]) -> bool:
     return all(
         (part["outcome"] == "trained").all() and part["final_loss"].astype(float).median() > above for part in rows
     )
+
+
+LEARNED = "No run of either is stuck or diverged."
+
+
+def learned(frame: pd.DataFrame, *arms: Mapping[str, Any]) -> bool:
+    """Whether every run has learned something. See LEARNED."""
+    return all(where(frame, **arm)["outcome"].isin(("trained", "partial")).all() for arm in arms)
 
 
 def values_by_seed(rows: pd.DataFrame, **keys: Any) -> pd.Series:

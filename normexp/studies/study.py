@@ -14,7 +14,7 @@ from normexp.errors import ConfigError
 from normexp.papers import PAPERS
 from normexp.studies.claim import Claim, Untested
 from normexp.studies.declare import DeclaredClaim, DeclaredFigure
-from normexp.studies.statistics import COMPARABLE, comparable, relative_gap
+from normexp.studies.statistics import COMPARABLE, LEARNED, comparable, learned, relative_gap, valid_loss
 from normexp.views import formatting
 from normexp.views.grid import where
 from normexp.views.runs import load_runs, load_table
@@ -202,6 +202,14 @@ class Study:
                 raise Untested(f"The runs with {asked} are in the full size only.")
         self.needs(COMPARABLE, comparable(frame, one, other))
         return relative_gap(frame, one, other)
+
+    def valid_gap(self, frame: pd.DataFrame, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[float]:
+        """By how much the validation loss of the runs with the values `one` is above that of `other`; see relative_gap.
+
+        The claim can only be tested where both have learned something; see LEARNED.
+        """
+        self.needs(LEARNED, learned(frame, one, other))
+        return relative_gap(frame, one, other, loss=valid_loss)
 
     @classmethod
     def _declared(cls, kind: type[T]) -> Iterator[tuple[str, T]]:

@@ -5,12 +5,12 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from normexp.studies.statistics import paired, per_seed
+from normexp.studies.rows import after_training
+from normexp.studies.statistics import LEARNED, learned, paired, per_seed
 from normexp.studies.study import Part, Runs, Study, asked, at_own_rates, best_lr
 from normexp.views.grid import where
 
 RISE = "share of the second half of the layers in the summed rise of the loss when one is left out"
-LEARNED = "No run of either is stuck or diverged."
 
 
 class Tuned(Study):
@@ -35,16 +35,22 @@ class Tuned(Study):
 
     def trained(self, statistic: str, variant: str = "", **keys: Any) -> pd.DataFrame:
         """The rows after training; those of one variant if it is named."""
-        rows = self.measured(statistic, **keys)
-        rows = rows[rows["step"] == rows["steps"]]
+        rows = after_training(self.measured(statistic, **keys))
         return where(rows, variant=variant) if variant else rows
+
+    def moments(self, statistic: str, **keys: Any) -> pd.DataFrame:
+        """All rows, with `moment` for the columns of a figure: at the start, after training."""
+        rows = self.measured(statistic, **keys)
+        return rows.assign(moment=(rows["step"] == rows["steps"]).map({False: "at the start", True: "after training"}))
 
     def more_than_pre(self, variant: str) -> list[float]:
         """RISE of a variant − that of Pre-LN, seed by seed."""
-        frame = pd.concat([runs.frame for runs in self._parts()])
-        both = frame[frame["variant"].isin((variant, "pre_ln"))]
-        self.needs(LEARNED, bool(both["outcome"].isin(("trained", "partial")).all()))
+        self.needs(LEARNED, learned(self.frame(), {"variant": variant}, {"variant": "pre_ln"}))
         return paired(*(share_of_second_half(self.trained("skip_rise", name)) for name in (variant, "pre_ln")))
+
+    def frame(self) -> pd.DataFrame:
+        """One row per run at its variant's own rate."""
+        return pd.concat([runs.frame for runs in self._parts()])
 
     def _parts(self) -> list[Runs]:
         return [self.runs[name] for name in self.runs if name.startswith("runs")]
