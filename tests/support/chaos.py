@@ -87,9 +87,10 @@ class Chaos:
         failures = 0
         while True:
             command = self._start(path)
-            disturbed = False
+            disturbed = damaged = False
             while event and self._running(command, self.random.uniform(0, 0.8 * self.length)):
                 disturbed = True
+                damaged |= event in DAMAGES
                 stops = self._happen(event, command, path)
                 event = next(events, None)
                 if stops:
@@ -97,7 +98,8 @@ class Chaos:
             code = command.wait(BUSY)
             self._check_left()
             failures = 0 if disturbed else failures + 1
-            if code == 0 or failures == UNDISTURBED:
+            # A command draws its figures after its last check of the runs, so it cannot see a damage of that time.
+            if (code == 0 and not damaged) or failures == UNDISTURBED:
                 break
         self.outcome.sweeps += 1
         self._compare(path)
