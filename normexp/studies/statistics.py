@@ -167,3 +167,15 @@ def steps_to(curve: pd.DataFrame, level: float, window: int = 20) -> float:
     if len(below):
         return float(below.iloc[0])
     return float(rows["step"].iloc[-1]) if np.isfinite(rows["value"].iloc[-1]) else np.inf
+
+
+def spikes(losses: pd.Series, window: int = 100, deviations: float = 7.0) -> float:
+    """Share of the steps whose loss is a spike: above the mean of the `window` steps before by so many standard
+    deviations of theirs (the spike score of OLMo 2, arXiv 2501.00656, whose window is 1,000).
+
+    The first `window` steps are not counted. A loss that is not finite is a spike.
+    """
+    before = losses.rolling(window)
+    level = (before.mean() + deviations * before.std()).shift()
+    counted = losses[window:]
+    return float((~(counted <= level[window:])).mean())

@@ -9,7 +9,7 @@ from tests.support.worlds.shallow import Shallow
 
 OWN_PLANS = (
     *("depth_limit", "shallow", "depth_use2025", "curse_of_depth2025", "attention_residuals2026"),
-    "hyper_connections2024",
+    *("hyper_connections2024", "keel2026"),
 )
 
 
@@ -125,6 +125,16 @@ def test_hyper_connections_search_all_their_rates():
     assert set(runs["rates"].frame["lr"]) == {6e-3, 1.2e-2, 2.4e-2}
     trained = [made.frame for name, made in runs.items() if name.startswith("runs")]
     assert {variant for frame in trained for variant in frame["variant"]} == {"pre_ln", "hyper_connections", "mhc"}
+
+
+def test_both_forms_of_keel_have_rates_of_their_own():
+    runs = WORLDS["keel2026"]().runs()
+    assert [name for name in runs if "runs" not in name] == ["start", "start_plain", "control", "rates", "rates_plain"]
+    with_rule = [made.frame for name, made in runs.items() if name.startswith("runs-")]
+    without = [made.frame for name, made in runs.items() if name.startswith("runs_plain-")]
+    assert {variant for frame in with_rule for variant in frame["variant"]} == {"keel", "pre_ln", "post_ln"}
+    assert not any("variant.first_block" in frame for frame in with_rule)
+    assert [set(frame["variant.first_block"]) for frame in without] == [{False}]
 
 
 def test_all_other_plans_ask_for_their_parts_as_they_stand():

@@ -24,6 +24,7 @@ from normexp.studies.statistics import (
     ratio,
     reducible,
     relative_gap,
+    spikes,
     steps_to,
     trained,
     trained_where,
@@ -167,3 +168,11 @@ def test_every_seed_has_its_own_fit():
     assert differences([3.0, 1.0], [1.0, 2.0]) == [2, -1]
     with pytest.raises(ValueError, match="zip"):
         differences([3.0], [1.0, 2.0])
+
+
+def test_spikes_are_steps_far_above_those_before():
+    quiet = pd.Series([1 + 0.001 * (step * 7 % 11) for step in range(200)])
+    assert spikes(quiet) == 0
+    assert spikes(quiet.where(quiet.index != 150, 2.0)) == pytest.approx(0.01)
+    assert spikes(quiet.where(quiet.index != 50, 2.0)) == 0  # before the first window is full
+    assert spikes(quiet.where(quiet.index < 180, math.nan)) == pytest.approx(0.2)

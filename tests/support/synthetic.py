@@ -46,6 +46,7 @@ PROBES = {
     "model_update": dict.fromkeys(("model_update", "stream_update"), ("whole",)),
     "token_similarity": dict.fromkeys(("token_cosine", "rank_residual"), ("whole", "site")),
     "alignment": {"input_cosine": ("not the first site",)},
+    "activation": {"activation_max": ("site",)},
     "mixing": dict.fromkeys(("mixing_change", "forward_gain", "backward_gain"), ("site",)),
     "attention": {"attention_logit_max": ("attention",)},
     "skip_layer": {"skip_rise": ("layer",), "skip_effect": ("not the last layer",), "skip_map": ("layers",)},

@@ -9,9 +9,11 @@ from tests.support.worlds.depth_limit import DepthLimit
 from tests.support.worlds.depth_use2025 import DepthUse2025
 from tests.support.worlds.dong2021 import Dong2021
 from tests.support.worlds.hyper_connections2024 import HyperConnections2024
+from tests.support.worlds.keel2026 import Keel2026
 from tests.support.worlds.liu2020 import Liu2020
 from tests.support.worlds.nguyen2019 import Nguyen2019
 from tests.support.worlds.noci2022 import Noci2022
+from tests.support.worlds.peri_ln2025 import PeriLN2025
 from tests.support.worlds.prores2026 import ProRes2026
 from tests.support.worlds.shallow import Shallow
 from tests.support.worlds.takase2022 import Takase2022
@@ -25,5 +27,5 @@ WORLDS = {world.study: world for world in (
     Xiong2020, Liu2020, Takase2022, Wang2019, Nguyen2019, DeepNet2022, Dong2021, Wortsman2023,
     DepthLimit, Warmup, Shallow, WhichStack, DepthUse2025, Noci2022, DeepScale2024,
     CurseOfDepth2025, CompleteP2025, ProRes2026, AttentionResiduals2026,
-    HyperConnections2024,
+    PeriLN2025, HyperConnections2024, Keel2026,
 )}  # fmt: skip
