@@ -110,6 +110,11 @@ class Record:
     flush_every: int = key(10, "steps between reads of the losses from the device", ge=1)
     evaluate_every: int = key(100, "steps between validations", ge=1)
     checkpoint_every: int = key(50, "steps between checkpoints", ge=1)
+    trunk: bool = key(
+        False,
+        "keep the last checkpoint before the rate falls; longer runs of the sweep, otherwise equal, start from it",
+        identity=False,
+    )
     sentences: int = key(200, "test sentences translated for BLEU and chrF", ge=1, tasks=("translation",))
 
 

@@ -26,7 +26,7 @@ UNFINISHED = ("pending", "running", "interrupted", "damaged")
 TABLE_FILES = ("curves.parquet", "layers.parquet", "timing.parquet")
 FILES = (
     *("config.yaml", "status.json", "provenance.json", "lock", "log.txt", intact.NAME),
-    *("checkpoint.pt", "weights.pt", *TABLE_FILES),
+    *("checkpoint.pt", "trunk.pt", "weights.pt", *TABLE_FILES),
 )
 NUMBERS = (
     *("final_loss", "valid_loss", "permuted_loss", "token_accuracy", "accuracy", "bleu", "chrf", "parameters"),
@@ -61,6 +61,7 @@ class RunFolder:
         self.path = path
         self.name = path.name
         self.checkpoint = path / "checkpoint.pt"
+        self.trunk = path / "trunk.pt"
         self.weights = path / "weights.pt"
         self.log = path / "log.txt"
 
@@ -155,7 +156,7 @@ class RunFolder:
 
     def reset(self) -> None:
         """Delete what was recorded so far, so that the run starts again from its first step."""
-        for name in ("checkpoint.pt", "weights.pt", "provenance.json", intact.NAME, *TABLE_FILES):
+        for name in ("checkpoint.pt", "trunk.pt", "weights.pt", "provenance.json", intact.NAME, *TABLE_FILES):
             _discard(self.path / name)
 
     def discard_foreign(self) -> list[str]:

@@ -32,7 +32,7 @@ def run_sweep(sweep: Sweep, pool: Pool, say: Callable[[str], None] = lambda text
 
 
 def prepare(sweep: Sweep, say: Callable[[str], None], leave: Collection[str] = ()) -> list[RunFolder]:
-    """Write what the sweep has not written yet; the folders of the runs to do, pending, the longest first.
+    """Write what the sweep has not written yet; the folders of the runs to do, pending, in the order of their turns.
 
     leave: the runs that are left as they are.
     """
@@ -41,7 +41,7 @@ def prepare(sweep: Sweep, say: Callable[[str], None], leave: Collection[str] = (
     sweep.create()
     pairs = [(run, folder) for run, folder in zip(sweep.runs, sweep.folders, strict=True) if run.name not in leave]
     todo = [(run, folder) for run, folder in pairs if not folder.finished_as(run.config)]
-    todo.sort(key=lambda pair: -relative_cost(pair[0].config))  # so that no core idles at the end
+    todo.sort(key=lambda pair: _turn(pair[0].config))
     for _, folder in todo:
         if not folder.locked:  # else another command is running it, and ours will wait for it
             folder.update(state="pending", error=None)
@@ -99,6 +99,11 @@ def _run(pool: Pool, folders: Sequence[RunFolder]) -> None:
 
 def _attempts(folders: Iterable[RunFolder]) -> list[int]:
     return [folder.status["attempts"] for folder in folders]
+
+
+def _turn(config: Config) -> tuple[float, float]:
+    """The longest runs first, so that no core idles at the end; but the fewest steps first where others branch off."""
+    return config.steps if config.record.trunk else 0, -relative_cost(config)
 
 
 def _unfinished(folders: Iterable[RunFolder]) -> list[RunFolder]:

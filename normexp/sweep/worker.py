@@ -101,7 +101,17 @@ def _attempt(folder: RunFolder, config: Config, stop: Callable[[], bool]) -> Non
     attempt = status["attempts"] + 1
     folder.update(state="running", attempts=attempt, measured=asked, error=None)
     log.info("attempt %d on %s", attempt, platform.node())
+    if config.record.trunk and not folder.checkpoint.exists():
+        _branch(folder, config)
     start(folder, config, stop)
+
+
+def _branch(folder: RunFolder, config: Config) -> None:
+    """Start from a shorter run, if there is one. Pandas is imported here, for the same reason as torch below."""
+    from normexp.training.trunk import branch
+
+    if branched := branch(folder, config):
+        log.info("%s", branched)
 
 
 def start(folder: RunFolder, config: Config, stop: Callable[[], bool] = never) -> None:

@@ -21,6 +21,7 @@ from normexp.training import evaluate
 from normexp.training.recorder import Recorder
 from normexp.training.samples import samples
 from normexp.training.trainer import Trainer
+from normexp.training.trunk import kept_step
 
 log = logging.getLogger("normexp")
 
@@ -81,7 +82,7 @@ def run_steps(
     Raises DivergedError at the first loss that is not finite, and StoppedError, with a checkpoint, when asked to stop.
     """
     every, steps, data = trainer.config.record, trainer.config.steps, trainer.data()
-    hopeless_at = stop_step(trainer.config)
+    hopeless_at, kept = stop_step(trainer.config), kept_step(trainer.config)
     if trainer.done and trainer.done == hopeless_at and _stuck(trainer, recorder):
         return  # it was killed between its last checkpoint and its end
     while trainer.done < steps:
@@ -102,7 +103,7 @@ def run_steps(
         if last or step % every.evaluate_every == 0:
             recorder.add_evaluation(step, evaluate.losses(trainer.model, valid, trainer.device))
         if last or step % every.checkpoint_every == 0:
-            recorder.save()
+            recorder.save(trunk=step == kept)
         if last:
             return
 

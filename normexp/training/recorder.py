@@ -79,9 +79,14 @@ class Recorder:
         self.curves.extend((step, "valid", name, value) for name, value in values.items())
         self.events.write(step, {curve_tag(name, "valid"): value for name, value in values.items()})
 
-    def save(self) -> None:
-        """Tables first, then the checkpoint: rows past the checkpoint are dropped again on resume."""
+    def save(self, *, trunk: bool = False) -> None:
+        """Tables first, then the checkpoint: rows past the checkpoint are dropped again on resume.
+
+        trunk: this checkpoint is kept for longer runs too.
+        """
         self.write_tables()
+        if trunk:
+            self.trainer.save(self.folder.trunk)
         self.trainer.save(self.folder.checkpoint)
 
     def write_tables(self) -> None:
