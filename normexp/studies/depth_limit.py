@@ -93,7 +93,7 @@ class DepthLimit(Control, Study):
         frame = self._frame()
         deepest = limits(frame)
         self.needs(
-            "Twice the depth of Post-LN's limit was tried.", 2 * deepest["post_ln"].max() <= frame["depth"].max()
+            "twice the depth of Post-LN's limit was tried.", 2 * deepest["post_ln"].max() <= frame["depth"].max()
         )
         if variant not in deepest:
             raise Untested(f"The runs of {variant} are in the full size only.")

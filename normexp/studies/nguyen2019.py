@@ -90,7 +90,7 @@ class Nguyen2019(Control, Study):
         """Pre-LN's gradient norm is smaller than Post-LN's at the same loss."""
         frame = self.runs["trace"].frame
         level = float(frame["baseline.blind"].iloc[0])
-        self.needs("Every run reaches the source-blind loss.", bool((frame["final_loss"].astype(float) <= level).all()))
+        self.needs("every run reaches the source-blind loss.", bool((frame["final_loss"].astype(float) <= level).all()))
         losses = self.runs["trace"].curves("nll", split="train")
 
         def at_level(variant: str) -> pd.Series:

@@ -79,7 +79,7 @@ class Shallow(Control, Study):
         curves = pd.concat([where(self._curves(kind), **arm) for arm in arms])
         fall = max(per_seed(curves, _last_fall), default=math.nan)
         self.needs(
-            f"The validation losses fall by less than {FLAT:.0%} of source-blind loss − floor over the last tenth.",
+            f"the validation losses fall by less than {FLAT:.0%} of source-blind loss − floor over the last tenth.",
             fall < FLAT * reducible(frame),
         )
         return gap

@@ -134,7 +134,7 @@ def trained_where(frame: pd.DataFrame, one: Mapping[str, Any], other: Mapping[st
     return [float(a > b) for a, b in zip(trained(frame, **one), trained(frame, **other), strict=True)]
 
 
-COMPARABLE = f"Every run of both is trained, and neither is within {LOSS_MARGIN:.0%} of the floor (ceiling)."
+COMPARABLE = f"every run of both is trained, and neither is within {LOSS_MARGIN:.0%} of the floor (ceiling)."
 
 
 def comparable(frame: pd.DataFrame, *arms: Mapping[str, Any]) -> bool:
@@ -146,7 +146,7 @@ def comparable(frame: pd.DataFrame, *arms: Mapping[str, Any]) -> bool:
     )
 
 
-LEARNED = "No run of either is stuck or diverged."
+LEARNED = "no run of either is stuck or diverged."
 
 
 def learned(frame: pd.DataFrame, *arms: Mapping[str, Any]) -> bool:

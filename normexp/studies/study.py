@@ -188,8 +188,11 @@ class Study:
         return {name.replace("_", "-"): declared.about for name, declared in cls._declared(DeclaredClaim)}
 
     def needs(self, sentence: str, met: bool) -> None:
-        """State a precondition of the claim that is being checked: where it is not met, the claim cannot be tested."""
-        self.needed[sentence] = met
+        """State a precondition of the claim that is being checked: where it is not met, the claim cannot be tested.
+
+        sentence: how it goes on after "Needed:".
+        """
+        self.needed[f"Needed: {sentence}"] = met
 
     def ordering(self, frame: pd.DataFrame, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[float]:
         """By how much the final loss of the runs with the values `one` is above that of `other`; see `relative_gap`.
