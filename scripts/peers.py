@@ -1,4 +1,4 @@
-"""A whole training step beside that of other packages, as a Markdown table of ratios.
+"""The speed of a whole training step, compared with other packages, as a Markdown table of ratios.
 
     python scripts/peers.py [--rounds N] [--widths 64 128 512] [--threads 1 2]
 

@@ -1,4 +1,4 @@
-"""The default sweep beside the same nine runs by a plain script: one process, one model after the other.
+"""The time of the default sweep, compared with a plain script: one process, one model after the other.
 
     python scripts/plain_script.py [OVERRIDES]
 

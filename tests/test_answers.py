@@ -38,6 +38,7 @@ def test_runs_translate_the_same_texts_of_the_test_part(translators):
     assert names == 3 * [["given", "expected", "post_ln", "pre_ln"]]
 
 
+@pytest.mark.slow
 def test_a_run_translates_what_it_is_given(translators):
     run = next(path for path in translators.iterdir() if path.name.startswith("pre_ln"))
     loaded = normexp.load(run)
@@ -46,10 +47,12 @@ def test_a_run_translates_what_it_is_given(translators):
     assert in_process("sample", str(run), "march 4").stdout == f"given    march 4\nwritten  {decode(written)}\n"
 
 
+@pytest.mark.slow
 def test_tokens_that_the_model_does_not_know_are_counted(translators):
     assert "(1 of 2 tokens given are unknown)" in in_process("sample", str(translators), "zebra 4").stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -99,6 +102,7 @@ def test_a_classifier_names_classes_with_probabilities(tmp_path):
     assert written.count("%") == 3
 
 
+@pytest.mark.slow
 def test_a_translation_is_never_longer_than_the_model_takes(translators):
     """A model that never writes <eos> ended evaluation with an error where sources are long."""
     model = normexp.build([*TINY, "model.max_length=12"]).eval()

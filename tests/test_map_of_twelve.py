@@ -59,6 +59,7 @@ def test_a_rate_on_the_edge_is_no_best_rate():
     assert set(found.values()) == {"cannot be tested"}
 
 
+@pytest.mark.slow
 def test_seeds_that_are_trained_apart_are_those_of_the_map():
     """They had another schedule once, which is no part of the overrides of a map."""
     asked = survey(["variant=pre_ln", "depth=3", *twelve["TRAINING"], "lr=3e-3", "training.stop_stuck=50%"])
@@ -123,6 +124,7 @@ def test_a_point_that_is_searched_again_has_one_search_and_seeds_at_its_best_rat
     assert other["loss"].tolist() == [1.8, 1.7, 1.9]
 
 
+@pytest.mark.slow
 def test_a_run_with_other_settings_is_not_published(tmp_path):
     """105 runs of another schedule once were about to be."""
     runs = pd.DataFrame([{"variant": "pre_ln", "depth": 3, "lr": 0.003, "seed": 100, "folder": str(tmp_path)}])

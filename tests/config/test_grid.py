@@ -57,6 +57,7 @@ def test_nine_runs_compose_each_config_once_at_most(composed):
     assert composed() - 1 <= 9  # one more reads the defaults of `sweep`
 
 
+@pytest.mark.slow
 def test_entries_that_do_more_than_name_a_class_are_composed(tmp_path):
     """One reads another key and one sets another key; neither is what its file alone says."""
     (tmp_path / "variant").mkdir()

@@ -48,6 +48,7 @@ def _rows(split):
     return zip(split["text"], split["target"], strict=True)
 
 
+@pytest.mark.slow
 def test_a_bag_of_characters_does_not_solve_it(corpus):
     """Accuracy on test of naive Bayes over characters, and over words."""
     accuracy = {}

@@ -43,6 +43,7 @@ def test_peers_are_decoders_that_read_the_source(peers, batch, name):
         assert (model(batch)[0] - scores[0]).abs().amax(-1).min() > 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(IGNORED)
 def test_all_of_them_take_every_step(peers):
     times = peers["race"](WIDTH, 2)

@@ -91,6 +91,7 @@ def test_another_key_can_be_an_axis(tmp_path):
     assert [point.norm.name for point in asked.points] == ["layer_norm", "rms_norm"]
 
 
+@pytest.mark.slow
 def test_the_full_grid_counts_the_steps_of_each_point(tmp_path):
     asked = survey(["variant=pre_ln", "depth=1", *TINY, "steps=4,8", f"results={tmp_path}"], seeds=2)
     assert steps_of_grid(asked) == (11 + 2) * (4 + 8)

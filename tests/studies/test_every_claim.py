@@ -69,6 +69,7 @@ def test_a_note_is_about_a_claim(study):
     assert set(notes) <= set(claims(study))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", WORLDS)
 def test_a_claim_says_what_it_asks_for_and_from_whom(study):
     for claim in claims(study).values():

@@ -75,6 +75,7 @@ def sweep(short, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_branched_run_equals_one_from_step_1(sweep, tmp_path_factory):
     long = run(sweep / "long", f"steps={LONG}", "record.trunk=true")
     assert "branched off short after step 12" in long.log.read_text()
@@ -86,6 +87,7 @@ def test_a_branched_run_equals_one_from_step_1(sweep, tmp_path_factory):
     assert "branched off long after step 20" in longest.log.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "other", ["seed=1", "warmup=10%", "probe.every=5", "schedule.decay=0.3", "steps=13", "record.trunk=false"]
 )
@@ -94,6 +96,7 @@ def test_only_a_longer_run_that_is_otherwise_equal_branches(sweep, other):
     assert not branched(run(sweep / "other", f"steps={LONG}", "record.trunk=true", other))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["trunk.pt", "layers.parquet", "config.yaml"])
 @pytest.mark.parametrize("damage", ["flip_a_byte", "remove", "cut_in_half", "link"])
 def test_a_damaged_neighbour_is_not_used(sweep, name, damage):
@@ -101,6 +104,7 @@ def test_a_damaged_neighbour_is_not_used(sweep, name, damage):
     assert not branched(run(sweep / "long", f"steps={LONG}", "record.trunk=true"))
 
 
+@pytest.mark.slow
 def test_a_neighbour_that_went_back_behind_its_trunk_is_not_used(sweep):
     """It was killed between the kept checkpoint and its own, and is at an earlier step again."""
     back = run(sweep.parent / f"{sweep.name}-back" / "short", "steps=9")

@@ -117,12 +117,14 @@ def test_a_profile_has_the_layer_as_its_step(server: str) -> None:
     assert [step for _, step, _ in rows] == list(range(1, 13))
 
 
+@pytest.mark.slow
 def test_losses_come_first(server: str) -> None:
     tags = ask(f"{server}/data/plugin/scalars/tags")
     groups = sorted({tag.split("/")[0] for run in tags.values() for tag in run})
     assert groups[:2] == ["curves", "depth_profile_log10_grad_norm"]
 
 
+@pytest.mark.slow
 def test_the_sweep_has_its_figures_and_its_table(server: str) -> None:
     images = ask(f"{server}/data/plugin/images/tags")
     assert {"figures/loss_curves", "figures/gradient_norms"} <= set(images["sweep"])
@@ -131,6 +133,7 @@ def test_the_sweep_has_its_figures_and_its_table(server: str) -> None:
     assert "<table>" in texts[0]["text"]
 
 
+@pytest.mark.slow
 def test_hparams_has_one_row_per_run(server: str) -> None:
     request = {
         "experimentName": "",
@@ -150,6 +153,7 @@ def test_hparams_has_one_row_per_run(server: str) -> None:
     assert [session["status"] for session in row["sessions"]] == ["STATUS_SUCCESS"]
 
 
+@pytest.mark.slow
 def test_custom_scalars_has_the_charts_once(server: str) -> None:
     layout = ask(f"{server}/data/plugin/custom_scalars/layout")
     assert isinstance(layout, dict)
