@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,33 +31,62 @@ from normexp.config.schema import (
 from normexp.errors import ConfigError
 
 
-class Composer:
+class _Hydra:
     """Hydra, opened on the package's configs with the user's folders in front of them.
 
-    command: train, sweep or probe, the config that composition starts from.
-    Raises ConfigError for a folder that cannot be read. One composer is open at a time, because Hydra is global.
+    One is open at a time, because Hydra is global. What was composed is remembered, since it takes 0.1 seconds.
+    """
+
+    def __init__(self, folders: tuple[str, ...]) -> None:
+        self.folders = folders
+        self.compose = lru_cache(maxsize=32)(self._compose)
+        self._open()
+
+    def _open(self) -> None:
+        GlobalHydra.instance().clear()
+        UserFolders.folders = self.folders
+        hydra.initialize_config_dir(str(configs_folder()), job_name="normexp", **VERSION_BASE)
+        self.loader = GlobalHydra.instance().config_loader()
+
+    def _compose(self, name: str | None, overrides: tuple[str, ...]) -> DictConfig:
+        """Not to be changed. Raises ConfigError where Hydra refuses."""
+        if GlobalHydra.instance().hydra is None or GlobalHydra.instance().config_loader() is not self.loader:
+            self._open()  # another one has been opened since
+        try:
+            return hydra.compose(name, overrides=list(overrides), return_hydra_config=name is not None)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise_interrupt(error)
+            raise ConfigError(sentence(error)) from error
+        except yaml.YAMLError as error:
+            raise ConfigError(f"a config file is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+@cache
+def _of_the_package() -> _Hydra:
+    """For all composers without folders of the user, because the package's configs stay as they are."""
+    return _Hydra(())
+
+
+class Composer:
+    """Composes the configs of a command.
+
+    command: train, sweep or probe, the config that composition starts from. config_dirs: the user's folders.
+    Raises ConfigError for a folder that cannot be read.
     """
 
     def __init__(self, command: str, config_dirs: Sequence[str] = ()) -> None:
         self.command, self.config_dirs = command, tuple(_readable(folder) for folder in config_dirs)
         add_to_path(self.config_dirs)
         self._nodes: dict[str, dict[str, Any]] = {}  # of the groups whose choices were asked for
-        self._hydra = lru_cache(maxsize=4)(self._ask_hydra)  # a plan needs some configs twice
-        self._open()
-
-    def _open(self) -> None:
-        GlobalHydra.instance().clear()
-        UserFolders.folders = self.config_dirs
-        hydra.initialize_config_dir(str(configs_folder()), job_name="normexp", **VERSION_BASE)
-        self._loader = GlobalHydra.instance().config_loader()
+        self._hydra = _Hydra(self.config_dirs) if self.config_dirs else _of_the_package()
 
     def options(self, group: str) -> list[str]:
         """The names that a config group offers."""
-        return self._loader.get_group_options(group)
+        return self._hydra.loader.get_group_options(group)
 
     def parse(self, overrides: Iterable[str]) -> list[Request]:
         """The overrides as Hydra reads them. Raises ConfigError for a key or a choice that does not exist."""
-        return [read(text, self._loader) for text in overrides]
+        return [read(text, self._hydra.loader) for text in overrides]
 
     def defaults(self, requests: Sequence[Request] = ()) -> dict[str, str]:
         """What is swept if the user does not set it, by key: hydra.sweeper.params in the command's YAML.
@@ -133,7 +162,7 @@ class Composer:
         """
         try:
             entries = tuple(f"+{group}@choices.c{place}={name}" for place, name in enumerate(names))
-            composed = self._hydra(None, entries)
+            composed = self._hydra.compose(None, entries)
         except ConfigError:
             if len(names) > 1:
                 return {}
@@ -144,18 +173,7 @@ class Composer:
         return {name: nodes.get(f"c{place}") for place, name in enumerate(names)}
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:
-        return self._hydra(self.command, tuple(self._with_lists(overrides)))
-
-    def _ask_hydra(self, name: str | None, overrides: tuple[str, ...]) -> DictConfig:
-        if GlobalHydra.instance().hydra is None or GlobalHydra.instance().config_loader() is not self._loader:
-            self._open()  # another composer has been opened since
-        try:
-            return hydra.compose(name, overrides=list(overrides), return_hydra_config=name is not None)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise_interrupt(error)
-            raise ConfigError(sentence(error)) from error
-        except yaml.YAMLError as error:
-            raise ConfigError(f"a config file is not valid YAML: {' '.join(str(error).split())}") from error
+        return self._hydra.compose(self.command, tuple(self._with_lists(overrides)))
 
     @cached_property
     def _default_choices(self) -> list[str]:
