@@ -65,13 +65,14 @@ def _neighbours(folder: RunFolder) -> list[RunFolder]:
 
 def _shared(run: RunFolder, config: Config) -> int:
     """The step of a run's kept checkpoint, if the run differs from a config in its steps alone; else 0."""
+    warmup = warmup_steps(config.warmup, config.steps)
     try:
         other = run.config
-    except Damaged:
+        same = identity(replace(other, steps=config.steps, warmup=config.warmup)) == identity(config)
+        same &= warmup_steps(other.warmup, other.steps) == warmup and run.measured == measurements(config)
+        return kept_step(other) if same else 0
+    except Exception:  # whatever a damaged config leads to is the other run's affair
         return 0
-    warmups = {warmup_steps(each.warmup, each.steps) for each in (other, config)}
-    same = identity(replace(other, steps=config.steps, warmup=config.warmup)) == identity(config)
-    return kept_step(other) if same and len(warmups) == 1 and run.measured == measurements(config) else 0
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -8,7 +8,7 @@ from normexp.records.folder import RunFolder
 from normexp.sweep.executor import prepare
 from normexp.sweep.plan import plan
 from normexp.sweep.worker import execute
-from normexp.training.trunk import kept_step, trunk
+from normexp.training.trunk import branch, kept_step, trunk
 from tests.support.configs import config_of
 from tests.support.damage import DAMAGES
 from tests.support.runs import TINY, tiny_config
@@ -97,11 +97,30 @@ def test_only_a_longer_run_that_is_otherwise_equal_branches(sweep, other):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["trunk.pt", "layers.parquet", "config.yaml"])
-@pytest.mark.parametrize("damage", ["flip_a_byte", "remove", "cut_in_half", "link"])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *((name, damage) for name in ("trunk.pt", "layers.parquet") for damage in ("flip_a_byte", "cut_in_half")),
+        *((name, damage) for name in ("trunk.pt", "curves.parquet", "config.yaml") for damage in ("remove", "link")),
+        ("config.yaml", "empty"),
+    ],
+)
 def test_a_damaged_neighbour_is_not_used(sweep, name, damage):
     DAMAGES[damage](sweep / "short" / name)
     assert not branched(run(sweep / "long", f"steps={LONG}", "record.trunk=true"))
+
+
+def test_any_byte_of_a_neighbours_config_may_be_wrong(sweep):
+    """It is that run's affair, whichever key it hits; some change no table, such as `results`."""
+    long, path = RunFolder(sweep / "long"), sweep / "short" / "config.yaml"
+    long.create(config := tiny_config(*KEYS, f"steps={LONG}", "record.trunk=true"))
+    text, found, done = path.read_bytes(), set(), "branched off short after step 12"
+    for place in range(0, len(text), 7):
+        path.write_bytes(text[:place] + bytes([text[place] ^ 0x15]) + text[place + 1 :])
+        found.add(branch(long, config))
+    assert found == {"", done}
+    path.write_bytes(text)
+    assert branch(long, config) == done
 
 
 @pytest.mark.slow
