@@ -183,7 +183,7 @@ def main() -> None:
     asked = parser.parse_args()
     versions = ", ".join(f"{module.__name__} {module.__version__}" for module in (torch, transformers))
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}\n")
-    print(f"Speed of normexp over that of each peer, {DEPTH} + {DEPTH} layers: median [quartiles]. Above 1: faster.\n")
+    print(f"Speed of normexp over that of each peer at {DEPTH} + {DEPTH} layers: median [quartiles].\n")
     print(f"| width | threads | ms per step of ours | {' | '.join(PEERS)} |")
     print("|---" * (3 + len(PEERS)) + "|", flush=True)
     for width in asked.widths:
