@@ -110,6 +110,7 @@ def test_a_damaged_neighbour_is_not_used(sweep, name, damage):
     assert not branched(run(sweep / "long", f"steps={LONG}", "record.trunk=true"))
 
 
+@pytest.mark.slow
 def test_any_byte_of_a_neighbours_config_may_be_wrong(sweep):
     """It is that run's affair, whichever key it hits; some change no table, such as `results`."""
     long, path = RunFolder(sweep / "long"), sweep / "short" / "config.yaml"
