@@ -86,6 +86,7 @@ BAD_INPUT = [
     ("train task=classification model.decoder_depth=3", "model.decoder_depth is not used by task=classification"),
     ("train warmup=200%", r"warmup must be between 0 and steps=400; got 200% \(800 steps\)"),
     ("train warmup=soon", "warmup must be a number of steps or a share such as 10%; got soon"),
+    ("train training.compile=maybe", "training.compile must be true or false; got maybe"),
     ("train training.device=gpu", "training.device must be auto, cpu or a device of this machine; got gpu"),
     ("train task=translate", "task=translate does not exist; did you mean translation?"),
     ("train probe=[nosuch]", r"probe must be one of activation, .*, update_shift; got nosuch"),

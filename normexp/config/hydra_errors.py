@@ -7,7 +7,7 @@ from normexp.config.names import did_you_mean
 from normexp.config.schema import EXPERIMENT, iter_keys
 from normexp.errors import Interrupted
 
-TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
+TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "bool": "true or false"}
 
 
 def raise_interrupt(error: BaseException | None) -> None:
@@ -35,7 +35,7 @@ def _reason(lines: Sequence[str], group: str = "") -> str:
     if wrong := next(filter(None, map(refused.match, lines)), None):
         return "it ends too early" if wrong[1] == "<EOF>" else f"{wrong[1]} is not allowed there"
     key = next((line.partition(":")[2].strip() for line in lines if line.startswith("full_key:")), "")
-    if wrong := re.match(r"Value '(.*)' of type '.*' could not be converted to (\w+)", lines[0]):
+    if wrong := re.match(r"Value '(.*)' (?:of type '.*' could not be converted to|is not a valid) (\w+)", lines[0]):
         return f"{key} must be {TYPES.get(wrong[2], wrong[2])}; got {wrong[1] or 'nothing'}"
     if lines[0].startswith("LexerNoViableAltException"):
         return "a quotation mark or a backslash has no end"

@@ -9,6 +9,7 @@ from scipy import stats
 
 from normexp.maps.rates import Tried, best, interior, usable, window
 from normexp.maps.survey import TUNING_SEED, loss_of
+from normexp.records.outcome import HAS_LEARNED
 from normexp.studies.verdict import LEVEL, LOSS_MARGIN, interval
 from normexp.views.runs import swept_keys
 
@@ -73,7 +74,7 @@ def _point(runs: pd.DataFrame) -> dict[str, object]:
     tuning, final = runs[runs["seed"] == TUNING_SEED], runs[runs["seed"] != TUNING_SEED]
     start = float(tuning["lr"].min())  # only the ratios of the rates matter here
     tried = {
-        round(math.log2(row["lr"] / start)): Tried(row["loss"], row["outcome"] in ("trained", "partial"))
+        round(math.log2(row["lr"] / start)): Tried(row["loss"], row["outcome"] in HAS_LEARNED)
         for _, row in tuning.iterrows()
     }
     floor, blind = float(runs["floor"].iloc[0]), float(runs["blind"].iloc[0])

@@ -18,6 +18,7 @@ from normexp.config.schema import Config
 from normexp.errors import ConfigError
 from normexp.maps.rates import FARTHEST, LEAST, Tried, best, first_rate, next_rates
 from normexp.records.folder import RunFolder
+from normexp.records.outcome import HAS_LEARNED
 from normexp.studies.verdict import LOSS_MARGIN
 from normexp.sweep.executor import run_sweep
 from normexp.sweep.plan import PlannedRun, Sweep, plan
@@ -183,7 +184,7 @@ def _result(folder: Path, run: PlannedRun) -> Tried | None:
     if not folder.is_dir() or not at.finished_as(run.config):
         return None
     status = at.status
-    return Tried(loss_of(status), status["outcome"] in ("trained", "partial"))
+    return Tried(loss_of(status), status["outcome"] in HAS_LEARNED)
 
 
 def loss_of(result: Mapping[str, Any] | pd.Series) -> float:

@@ -26,6 +26,7 @@ import pandas as pd
 LAST_SHARE = 0.05  # of the training steps: the final loss is the mean over them
 STUCK_SHARE = 0.98  # of the baseline that says what a model reaches without reading anything
 DIVERGED = 2.0  # times ln V, the loss of a uniform guess
+HAS_LEARNED = ("trained", "partial")  # the outcomes of runs that know more than a model that reads nothing
 STUCK_AT = {"translation": "position_only", "classification": "class_prior", "language_modelling": "blind"}
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
-from normexp.studies.statistics import exponential_r_squared, per_seed, r_squared
+from normexp.studies.statistics import fits, linear_over_exponential
 from normexp.studies.tuned import RISE, Tuned, halves
 from normexp.studies.windows import at_least, at_most
 from normexp.views.grid import where
@@ -110,10 +110,7 @@ class CurseOfDepth2025(Control, Tuned):
     def _linear(self, trained: bool) -> list[float]:
         rows = where(self.measured("stream_norm", site="feed_forward"), variant="pre_ln")
         rows = rows[(rows["step"] == rows["steps"]) == trained]
-        return per_seed(
-            rows,
-            lambda seed: r_squared(seed["layer"], seed["value"]) - exponential_r_squared(seed["layer"], seed["value"]),
-        )
+        return fits(rows, linear_over_exponential, "layer")
 
     def _growth(self, variant: str) -> pd.Series:
         rows = self.trained("stream_norm", variant, site="feed_forward").set_index("seed")

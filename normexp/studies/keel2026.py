@@ -4,10 +4,11 @@ from collections.abc import Callable, Generator
 
 import pandas as pd
 
+from normexp.records.outcome import HAS_LEARNED
 from normexp.studies.control import Control
 from normexp.studies.declare import Drawn, Values, claim, figure
 from normexp.studies.rows import LOSS_BY_STEP, loss_curves, stream_gradients
-from normexp.studies.statistics import per_seed
+from normexp.studies.statistics import outcome_in, values_by_seed
 from normexp.studies.study import Part, Runs, Study, at_own_rates, best_lr
 from normexp.studies.windows import FEW, LOWER, MOST, at_least, within
 from normexp.views.grid import where
@@ -52,7 +53,7 @@ class Keel2026(Control, Study):
     )
     def gradient_is_kept(self) -> Values:
         """Keel neither grows nor shrinks the gradient of the residual stream over its layers."""
-        return per_seed(where(relative(self.runs["start"]), variant=KEEL, layer=1), one_value)
+        return list(values_by_seed(relative(self.runs["start"]), variant=KEEL, layer=1))
 
     @claim(
         "section on the first block",
@@ -62,7 +63,7 @@ class Keel2026(Control, Study):
     def first_block_gets_more(self) -> Values:
         """The rule for its first block gives Keel's first attention a larger gradient."""
         with_rule, without = (first_gradient(self.runs[name]) for name in ("start", "start_plain"))
-        return [a / b for a, b in zip(with_rule, without, strict=True)]
+        return list(with_rule / without)
 
     @claim(DEPTH, f"{LEARNS}, Keel", MOST)
     def keel_learns(self) -> Values:
@@ -100,8 +101,7 @@ class Keel2026(Control, Study):
         return pd.concat([*with_rule, *without], ignore_index=True)
 
     def _learns(self, variant: str) -> list[float]:
-        rows = where(self._frame(), variant=variant).sort_values("seed")
-        return [float(outcome in ("trained", "partial")) for outcome in rows["outcome"]]
+        return outcome_in(HAS_LEARNED, where(self._frame(), variant=variant))
 
     def _gap(self, variant: str, other: str) -> list[float]:
         return self.valid_gap(self._frame(), {"variant": variant}, {"variant": other})
@@ -119,11 +119,6 @@ def relative(runs: Runs) -> pd.DataFrame:
     return rows.assign(value=rows["value"] / rows["folder"].map(last))
 
 
-def first_gradient(runs: Runs) -> list[float]:
-    """The gradient norm of Keel's first attention."""
-    rows = runs.layers("grad_norm", site="attention", parameter="")
-    return per_seed(where(rows, variant=KEEL, layer=1), one_value)
-
-
-def one_value(seed: pd.DataFrame) -> float:
-    return float(seed["value"].iloc[0])
+def first_gradient(runs: Runs) -> pd.Series:
+    """The gradient norm of Keel's first attention, by seed."""
+    return values_by_seed(runs.layers("grad_norm", site="attention", parameter=""), variant=KEEL, layer=1)

@@ -8,11 +8,11 @@ from normexp.studies.rows import after_training, drawn_regret, loss_curves
 from normexp.studies.statistics import (
     best_valid_lr,
     differences,
-    exponential_r_squared,
+    fits,
     line,
+    linear_over_exponential,
     paired,
     per_seed,
-    r_squared,
     reducible,
     spikes,
     valid_loss,
@@ -83,10 +83,7 @@ class PeriLN2025(Control, Study):
     def peri_ends_linear(self) -> Values:
         """After training, the variance of a Peri-LN stream grows linearly with the layer, not exponentially."""
         rows = where(self._after("stream_norm"), variant=PERI)
-        return per_seed(
-            rows,
-            lambda seed: r_squared(seed["layer"], seed["value"]) - exponential_r_squared(seed["layer"], seed["value"]),
-        )
+        return fits(rows, linear_over_exponential, "layer")
 
     @claim(
         "figure of massive activations",

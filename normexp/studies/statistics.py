@@ -1,6 +1,6 @@
 """The few numbers that claims are made of: exponents, rates, fits, one value per seed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from normexp.errors import ConfigError
+from normexp.records.outcome import HAS_LEARNED
 from normexp.studies.verdict import LOSS_MARGIN
 from normexp.views.grid import where
 
@@ -45,6 +46,11 @@ def r_squared(x: ArrayLike, y: ArrayLike) -> float:
 def exponential_r_squared(x: ArrayLike, y: ArrayLike) -> float:
     """R² of a straight line through log y over x."""
     return line(x, _log(y))[1]
+
+
+def linear_over_exponential(x: ArrayLike, y: ArrayLike) -> float:
+    """How much better a straight line fits than an exponential: R² of the one − R² of the other."""
+    return r_squared(x, y) - exponential_r_squared(x, y)
 
 
 def ratio(y: ArrayLike) -> float:
@@ -94,8 +100,12 @@ def _by_seed(rows: pd.DataFrame, name: str) -> pd.Series:
 
 def trained(frame: pd.DataFrame, **keys: Any) -> list[float]:
     """1 for every seed whose outcome is trained, 0 for the others."""
-    rows = where(frame, **keys).sort_values("seed")
-    return [float(outcome == "trained") for outcome in rows["outcome"]]
+    return outcome_in(("trained",), where(frame, **keys))
+
+
+def outcome_in(outcomes: Collection[str], frame: pd.DataFrame) -> list[float]:
+    """1 for every seed whose outcome is one of these, 0 for the others."""
+    return [float(outcome in outcomes) for outcome in frame.sort_values("seed")["outcome"]]
 
 
 def paired(one: pd.Series, other: pd.Series) -> list[float]:
@@ -151,7 +161,7 @@ LEARNED = "no run of either is stuck or diverged."
 
 def learned(frame: pd.DataFrame, *arms: Mapping[str, Any]) -> bool:
     """Whether every run has learned something. See LEARNED."""
-    return all(where(frame, **arm)["outcome"].isin(("trained", "partial")).all() for arm in arms)
+    return all(where(frame, **arm)["outcome"].isin(HAS_LEARNED).all() for arm in arms)
 
 
 def values_by_seed(rows: pd.DataFrame, **keys: Any) -> pd.Series:

@@ -38,6 +38,10 @@ def check_buildable(config: Config, set_keys: Collection[str]) -> None:
         _check_model(replace(config, depth=1, seed=0, model=replace(config.model, encoder_depth=1, decoder_depth=1)))
     if any(key.startswith("schedule.") for key in set_keys):
         _check_schedule(config.schedule, config.steps)
+    if config.record.trunk:
+        from normexp.training.trunk import check_trunk
+
+        check_trunk(config)
     if "norm" in groups or config.config_dirs:
         _check_norm(config, chosen="norm" in groups)
     if config.addon and ({"addon", "variant", "optimizer"} & groups or config.config_dirs):

@@ -10,6 +10,7 @@ from pathlib import Path
 from normexp.config.identity import identity
 from normexp.config.schema import Config
 from normexp.config.validate import warmup_steps
+from normexp.errors import ConfigError
 from normexp.records.folder import TABLE_FILES, RunFolder, measurements
 from normexp.records.intact import check_intact, sealing
 from normexp.records.reading import Damaged
@@ -32,6 +33,21 @@ def kept_step(config: Config) -> int:
     """
     every, last = config.record.checkpoint_every, min(trunk(config), config.steps - 1)
     return max(last, 0) // every * every if config.record.trunk else 0
+
+
+def check_trunk(config: Config) -> None:
+    """Raises ConfigError if the run would keep no checkpoint for longer runs, or one that they cannot use."""
+    if config.warmup.endswith("%"):
+        raise ConfigError(
+            f"record.trunk needs warmup as a number of steps, since a share is more steps of a longer run; "
+            f"got {config.warmup}"
+        )
+    if not kept_step(config):
+        most = max(0, min(trunk(config), config.steps - 1))
+        raise ConfigError(
+            f"record.trunk needs a checkpoint in the first {most} of steps={config.steps}, before the rate of "
+            f"schedule={config.schedule.name} falls; got record.checkpoint_every={config.record.checkpoint_every}"
+        )
 
 
 def branch(folder: RunFolder, config: Config) -> str:
@@ -65,12 +81,10 @@ def _neighbours(folder: RunFolder) -> list[RunFolder]:
 
 def _shared(run: RunFolder, config: Config) -> int:
     """The step of a run's kept checkpoint, if the run differs from a config in its steps alone; else 0."""
-    warmup = warmup_steps(config.warmup, config.steps)
     try:
         other = run.config
-        same = identity(replace(other, steps=config.steps, warmup=config.warmup)) == identity(config)
-        same &= warmup_steps(other.warmup, other.steps) == warmup and run.measured == measurements(config)
-        return kept_step(other) if same else 0
+        same = identity(replace(other, steps=config.steps)) == identity(config)
+        return kept_step(other) if same and run.measured == measurements(config) else 0
     except Exception:  # whatever a damaged config leads to is the other run's affair
         return 0
 

@@ -11,6 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from normexp.records.outcome import HAS_LEARNED
 from normexp.views import formatting
 from normexp.views.grid import add_titles_and_legend, panels, per_row, values_of, where
 from normexp.views.names import name_of
@@ -26,7 +27,7 @@ def rate_map(rates: pd.DataFrame, points: pd.DataFrame, *, title: str, settings:
     its best lr and with the levels floor and blind. unit: of the loss.
     """
     variants, depths, lrs = values_of(points, "variant"), values_of(points, "depth"), values_of(rates, "lr")
-    learned = rates.loc[rates["outcome"].isin(["trained", "partial"]), "loss"]
+    learned = rates.loc[rates["outcome"].isin(HAS_LEARNED), "loss"]
     low = float(learned.min()) if len(learned) else float(points["floor"].min())
     norm = Normalize(low, float(points["blind"].max()))
     in_row = per_row(len(variants))

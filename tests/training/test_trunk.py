@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from normexp.errors import ConfigError
 from normexp.records.folder import RunFolder
 from normexp.sweep.executor import prepare
 from normexp.sweep.plan import plan
@@ -39,12 +40,25 @@ def test_a_trunk_is_what_a_longer_run_shares(schedule, steps):
         ("schedule=wsd record.checkpoint_every=40", 320),
         ("schedule=constant", 350),  # not the last step
         ("schedule=wsd record.trunk=false", 0),
-        ("schedule=wsd steps=0 warmup=0", 0),
-        ("schedule=linear", 0),
+        ("schedule=linear record.checkpoint_every=20", 40),
     ],
 )
 def test_the_last_checkpoint_on_the_trunk_is_kept(keys, step):
     assert kept_step(config_of("steps=400", "warmup=40", "record.trunk=true", *keys.split())) == step
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ("warmup=10%", "warmup as a number of steps, .* got 10%"),
+        ("schedule=linear", "the first 40 of steps=400, .* schedule=linear falls; got record.checkpoint_every=50"),
+        ("steps=50", "the first 40 of steps=50, .* schedule=wsd falls; got record.checkpoint_every=50"),
+        ("steps=0 warmup=0 probe=[stream]", "the first 0 of steps=0"),
+    ],
+)
+def test_a_run_without_a_trunk_is_refused(keys, sentence):
+    with pytest.raises(ConfigError, match=f"^record.trunk needs .*{sentence}"):
+        config_of("steps=400", "warmup=40", "schedule=wsd", "record.trunk=true", *keys.split())
 
 
 def run(path, *overrides):
@@ -89,7 +103,7 @@ def test_a_branched_run_equals_one_from_step_1(sweep, tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "other", ["seed=1", "warmup=10%", "probe.every=5", "schedule.decay=0.3", "steps=13", "record.trunk=false"]
+    "other", ["seed=1", "warmup=4", "probe.every=5", "schedule.decay=0.3", "steps=13", "record.trunk=false"]
 )
 def test_only_a_longer_run_that_is_otherwise_equal_branches(sweep, other):
     """Of 13 steps, the rate falls after 10."""
@@ -142,8 +156,7 @@ def test_a_neighbour_that_went_back_behind_its_trunk_is_not_used(sweep):
 )
 def test_shorter_runs_come_first(kept, turns, tmp_path):
     """Without trunks, the longest come first, so that no core idles at the end."""
-    made = plan(
-        "sweep", [*TINY, "steps=20,60,40", "depth=1,3", "variant=pre_ln", f"record.trunk={kept}", f"results={tmp_path}"]
-    )
+    line = (*TINY, "steps=20,60,40", "depth=1,3", "variant=pre_ln", *KEYS)
+    made = plan("sweep", [*line, f"record.trunk={kept}", f"results={tmp_path}"])
     order = [folder.config for folder in prepare(made, lambda text: None)]
     assert [(config.steps, config.depth) for config in order] == turns
