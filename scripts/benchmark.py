@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ from normexp.probes.probe_set import ProbeSet
 from normexp.studies.statistics import r_squared
 from normexp.sweep.plan import plan
 from normexp.training.evaluate import logits
+from normexp.training.stacked import Stacked
 from normexp.training.trainer import Trainer
 
 TOKENS, STEPS, LR = 16, 20, "1e-4"
@@ -194,6 +196,48 @@ def depths(depth: int = 1000) -> bool:
     fits = [r_squared(counts, seconds), r_squared(counts, kept)]
     print(f"| R² of a straight line | {fits[0]:.5f} | {fits[1]:.5f} |", flush=True)
     return min(fits) > 0.999
+
+
+@section
+def stacked(depth: int = 12) -> bool:
+    """Runs as one batched model, compared with one after the other: steps of all runs per second.
+
+    Decoders of the default width on docstrings, which differ in seed, so that batches are padded to the largest, or in
+    rate alone. The device is a GPU where there is one.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    line = ["task=language_modelling", "variant=pre_ln", f"training.device={device}"]
+    print(f"\n### Stacked runs on {torch.cuda.get_device_name() if device == 'cuda' else 'a CPU'}\n")
+    print("| layers | runs | differ in | s per step, one after the other | as one model | ratio |")
+    print("|---" * 6 + "|", flush=True)
+    for layers in (6, depth):
+        for runs, key in ((5, "seed"), (5, "lr"), (16, "seed")):
+            keys = [f"seed={run}" if key == "seed" else f"lr={1e-4 * (run + 1)}" for run in range(runs)]
+            apart, together = ([_trainer([*line, f"depth={layers}", each]) for each in keys] for _ in range(2))
+            batched = Stacked(together)
+            data = [trainer.data() for trainer in together]
+
+            def separate_steps(trainers: list[Trainer] = apart, own: Any = None) -> None:
+                for trainer, batches in zip(trainers, own, strict=True):
+                    _step(trainer, next(batches))
+                wait()
+
+            def batched_step(batched: Stacked = batched, data: Any = data) -> None:
+                batched.backward([next(batches) for batches in data])
+                for trainer in batched.trainers:
+                    trainer.update()
+                wait()
+
+            separate = partial(separate_steps, own=[trainer.data() for trainer in apart])
+            in_turn(separate, batched_step, rounds=3)  # the first steps allocate
+            times = in_turn(separate, batched_step, rounds=15)
+            print(
+                f"| {layers} | {runs} | {key} | {statistics.median(times[0]):.3f} | {statistics.median(times[1]):.3f} "
+                f"| {ratio(times[0], times[1]):.2f} |",
+                flush=True,
+            )
+    return True
 
 
 def _trainer(overrides: list[str]) -> Trainer:

@@ -103,6 +103,13 @@ class Training:
     )
     compile: bool = key(False, "run the model through torch.compile (slow to start, faster on GPUs)")
     threads: int = key(1, "CPU threads per run; sweeps use several processes instead", ge=1, identity=False)
+    stacked: int = key(
+        1,
+        "runs that differ only in seed, lr or warmup and train as one batched model, which suits a GPU that one of "
+        "them leaves idle; their numbers differ by rounding",
+        ge=1,
+        identity=False,
+    )
 
 
 @dataclass(frozen=True)

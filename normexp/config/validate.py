@@ -35,6 +35,23 @@ def check(config: Config) -> None:
         )
 
 
+def check_stacked(config: Config) -> None:
+    """Raise ConfigError for a setting under which several runs cannot train as one batched model."""
+    model, training = config.model, config.training
+    hindered = {
+        "model.dropout": model.dropout > 0,
+        "model.attention_dropout": model.attention_dropout > 0,
+        "training.amp": training.amp != "none",
+        "training.accumulate": training.accumulate > 1,
+        "training.activation_checkpointing": training.activation_checkpointing,
+        "training.compile": training.compile,
+    }
+    if training.stacked > 1 and (found := [name for name, hinders in hindered.items() if hinders]):
+        raise ConfigError(
+            f"training.stacked must be 1 with {found[0]}={value_of(config, found[0])}; got {training.stacked}"
+        )
+
+
 def check_times(config: Config) -> None:
     """Raise ConfigError for a time that is not within the steps of training."""
     warmup_steps(config.warmup, config.steps)

@@ -179,6 +179,11 @@ class RunFolder:
         return from_status or next((each.get("measured") for each in self.provenance[::-1]), None)
 
     @property
+    def stacked(self) -> "list[RunFolder]":
+        """The neighbours that train with this run as one batched model, where a sweep has said so."""
+        return [RunFolder(self.path.parent / name) for name in self.status.get("stacked", ())]
+
+    @property
     def silence(self) -> float:
         """Seconds since the run's process last touched the lock; infinite if none ever did."""
         try:
@@ -192,11 +197,14 @@ class RunFolder:
             os.utime(self.path / "lock", follow_symlinks=os.utime not in os.supports_follow_symlinks)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Blocks until no other process holds the run. The lock is released when the process exits."""
+    def lock(self, *, wait: bool = True) -> Iterator[None]:
+        """Blocks until no other process holds the run. The lock is released when the process exits.
+
+        Without `wait`, raises BlockingIOError if another process holds it.
+        """
         path = self.path / "lock"
         discard_foreign(path)
-        with lock.holding(path):
+        with lock.holding(path, wait=wait):
             yield
 
     @property
@@ -223,6 +231,9 @@ def checked_status(path: Path) -> dict[str, Any]:
     baselines = status.get("baselines")
     if not isinstance(baselines, dict | None) or not all(type(v) in (int, float) for v in (baselines or {}).values()):
         wrong.append("baselines")
+    stacked = status.get("stacked", [])
+    if not isinstance(stacked, list) or not all(isinstance(each, str) and Path(each).name == each for each in stacked):
+        wrong.append("stacked")
     if wrong or status["attempts"] is None:
         raise Damaged(path, f"has a wrong value of {(wrong or ['attempts'])[0]}")
     return dict(status)

@@ -16,14 +16,18 @@ except ImportError:  # on Windows
 
 
 @contextmanager
-def holding(path: Path) -> Iterator[None]:
-    """Blocks until no other process holds the lock."""
+def holding(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Blocks until no other process holds the lock; without `wait`, raises BlockingIOError if one does."""
     if fcntl is None:
-        with FileLock(path):
+        try:
+            lock = FileLock(path, timeout=-1 if wait else 0).acquire()
+        except Timeout as error:
+            raise BlockingIOError(f"{path} is held by another process") from error
+        with lock:
             yield
         return
     with open(os.open(path, os.O_RDWR | os.O_CREAT | PLAIN, 0o666), "rb+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
 
 

@@ -1,6 +1,7 @@
 """Run a sweep: give all runs to a pool, then give the runs whose worker died a second and a third try."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from normexp.config.schema import Config
@@ -48,6 +49,37 @@ def prepare(sweep: Sweep, say: Callable[[str], None], leave: Collection[str] = (
     return [folder for _, folder in todo]
 
 
+def leaders(sweep: Sweep, todo: Iterable[RunFolder]) -> list[RunFolder]:
+    """The folders that a pool gets: of runs that train as one model, the first, whose status names the others.
+
+    These differ in seed, learning rate or warm-up alone, at most `training.stacked` of them.
+    """
+    configs = {folder.path: run.config for run, folder in zip(sweep.runs, sweep.folders, strict=True)}
+    open_stacks: dict[Config, list[RunFolder]] = {}
+    stacks = []
+    for folder in todo:
+        config = configs[folder.path]
+        alike = replace(config, seed=0, lr=1.0, warmup="0")
+        stack = open_stacks.get(alike, [])
+        if not stack or len(stack) >= config.training.stacked or folder.locked:
+            stack = []
+            stacks.append(stack)
+            if not folder.locked:
+                open_stacks[alike] = stack
+        stack.append(folder)
+    for first, *others in stacks:
+        _stack(first, [folder.name for folder in others])
+        for folder in others:
+            _stack(folder, [])
+    return [stack[0] for stack in stacks]
+
+
+def _stack(folder: RunFolder, names: list[str]) -> None:
+    """Say in a run's status which others train with it."""
+    if names != folder.status.get("stacked", []) and not folder.locked:
+        folder.update(stacked=names)
+
+
 def _run_sweep(sweep: Sweep, pool: Pool, say: Callable[[str], None]) -> bool:
     todo = prepare(sweep, say)
     configs = {folder.path: run.config for run, folder in zip(sweep.runs, sweep.folders, strict=True)}
@@ -55,12 +87,13 @@ def _run_sweep(sweep: Sweep, pool: Pool, say: Callable[[str], None]) -> bool:
     before = {folder.path: folder.status["attempts"] for folder in todo}
 
     with Progress(sweep.folders, list(costs.values()), [config.steps for config in configs.values()]):
-        _run(pool, todo)
+        _run(pool, leaders(sweep, todo))
         for _ in range(ATTEMPTS - 1):
             unfinished = _unfinished(todo)
             started = [folder for folder in unfinished if folder.status["attempts"] > before[folder.path]]
-            _run(pool, [folder for folder in unfinished if folder not in started])
+            _run(pool, leaders(sweep, [folder for folder in unfinished if folder not in started]))
             for folder in started:
+                _stack(folder, [])
                 _run(pool, [folder])
         for folder in _unfinished(todo):
             if folder.path.is_dir():

@@ -19,7 +19,10 @@ def parameters(config: Config) -> int:
 
 
 def memory(config: Config) -> int:
-    """About how many bytes a training step needs: weights, gradients, two moments, and kept activations."""
+    """About how many bytes a training step needs: weights, gradients, two moments, and kept activations.
+
+    Of stacked runs, all together.
+    """
     size = config.model
     encoder, decoder = depths(config)
     per_token = 14 * size.width + 3 * size.feed_forward  # of what one layer keeps for its backward
@@ -27,7 +30,7 @@ def memory(config: Config) -> int:
     kept = config.training.batch_tokens / config.training.accumulate * layers * per_token
     if config.training.activation_checkpointing:  # the stream before every layer, and the activations of one
         kept = kept / layers + config.training.batch_tokens / config.training.accumulate * layers * size.width
-    return round(SLACK * FLOAT * (4 * parameters(config) + kept))
+    return round(SLACK * FLOAT * (4 * parameters(config) + kept) * config.training.stacked)
 
 
 def machine_memory() -> int:
@@ -50,9 +53,10 @@ def check_size(config: Config) -> None:
 
 def memory_advice(config: Config) -> str:
     """What a run needs and what to change where memory is short."""
+    stacked = "training.stacked, " if config.training.stacked > 1 else ""
     return (
         f"the run needs about {gigabytes(memory(config))} and this machine has {gigabytes(machine_memory())}; "
-        "reduce training.batch_tokens, depth or model.width, run fewer at a time with --jobs, or set "
+        f"reduce {stacked}training.batch_tokens, depth or model.width, run fewer at a time with --jobs, or set "
         "training.activation_checkpointing=true"
     )
 

@@ -15,8 +15,10 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from normexp.config.choice import add_to_path
 from normexp.config.identity import choices, user_sources
@@ -25,7 +27,11 @@ from normexp.errors import StoppedError, disk_error
 from normexp.records.atomic import remove_leftovers
 from normexp.records.folder import RunFolder, is_current, measurements
 
+if TYPE_CHECKING:
+    from normexp.training.loop import Steps
+
 log = logging.getLogger("normexp")
+at_work: ContextVar[Path | None] = ContextVar("at_work", default=None)  # the run folder; each of several has a context
 BEAT = 10.0  # seconds between signs of life
 
 
@@ -52,28 +58,51 @@ def beating(folder: RunFolder) -> Iterator[None]:
 
 
 def execute(path: Path, stop: Callable[[], bool] = never) -> None:
-    """Bring a run folder to its end, from whatever state it is in.
+    """Bring a run folder to its end, from whatever state it is in, and with it those that are stacked on it.
 
     An error is recorded in the folder and not raised, except OSError where the folder cannot be written to.
     stop: whether to end after the current step; then a checkpoint is left and StoppedError raised.
     """
     folder = RunFolder(path)
-    with folder.lock(), beating(folder):
+    if not (stacked := folder.stacked):
+        for _ in steps_of(folder, stop):
+            pass
+        return
+    from normexp.training.together import together
+
+    together([steps_of(folder, stop), *(_unless_busy(steps_of(each, stop, wait=False)) for each in stacked)])
+
+
+def _unless_busy(steps: "Steps") -> "Steps":
+    """The same run, or none at all where another process has it."""
+    with suppress(BlockingIOError):
+        yield from steps
+
+
+def steps_of(folder: RunFolder, stop: Callable[[], bool], *, wait: bool = True) -> "Steps":
+    """Bring one run folder to its end, see `execute`; it yields before every backward.
+
+    Without `wait`, raises BlockingIOError if another process holds the run.
+    """
+    path = folder.path
+    with folder.lock(wait=wait), beating(folder):
         remove_leftovers(path)
         removed = folder.discard_foreign()
         config = folder.config
         add_to_path(config.config_dirs)
         if folder.finished_as(config):
             return
+        at_work.set(path)
         handler = logging.FileHandler(folder.log)
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        handler.addFilter(lambda record: at_work.get() == path)
         log.addHandler(handler)
         log.setLevel(logging.INFO)
         logging.raiseExceptions = False  # where the disk is full, the run says so, not its log
         try:
             for name in removed:
                 log.info("removed %s, which was not a regular file", name)
-            _attempt(folder, config, stop)
+            yield from _attempt(folder, config, stop)
         except StoppedError as stopped:
             log.info("%s", stopped)
             raise
@@ -87,7 +116,7 @@ def execute(path: Path, stop: Callable[[], bool] = never) -> None:
             handler.close()
 
 
-def _attempt(folder: RunFolder, config: Config, stop: Callable[[], bool]) -> None:
+def _attempt(folder: RunFolder, config: Config, stop: Callable[[], bool]) -> "Steps":
     status, asked = folder.status, measurements(config)
     damage = folder.damage(config, status, thorough=True)
     measured = folder.measured
@@ -103,7 +132,7 @@ def _attempt(folder: RunFolder, config: Config, stop: Callable[[], bool]) -> Non
     log.info("attempt %d on %s", attempt, platform.node())
     if config.record.trunk and not folder.checkpoint.exists():
         _branch(folder, config)
-    start(folder, config, stop)
+    yield from start(folder, config, stop)
 
 
 def _branch(folder: RunFolder, config: Config) -> None:
@@ -114,13 +143,13 @@ def _branch(folder: RunFolder, config: Config) -> None:
         log.info("%s", branched)
 
 
-def start(folder: RunFolder, config: Config, stop: Callable[[], bool] = never) -> None:
+def start(folder: RunFolder, config: Config, stop: Callable[[], bool] = never) -> "Steps":
     """Build what the config describes and train it. Torch is imported here, because planning does not need it."""
     import torch
 
     from normexp.data.corpus import load_corpus
     from normexp.records.provenance import provenance
-    from normexp.training.loop import train
+    from normexp.training.loop import training
 
     torch.set_num_threads(config.training.threads)
     corpus = load_corpus(config.data)
@@ -130,7 +159,7 @@ def start(folder: RunFolder, config: Config, stop: Callable[[], bool] = never) -
     sources = user_sources(config.config_dirs, choices(config))
     made = provenance(corpus.digest, corpus.summary, sources, config.training.threads)
     folder.append_provenance(made | {"measured": measurements(config)})
-    train(folder, config, corpus, stop)
+    yield from training(folder, config, corpus, stop)
 
 
 def _reason(error: Exception, config: Config) -> str:

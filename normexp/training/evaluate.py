@@ -1,6 +1,6 @@
 """What a model reaches on examples that it was not trained on."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import sacrebleu
@@ -15,9 +15,10 @@ from normexp.norms.norm import at_least_float32
 from normexp.records.samples import Sample
 
 
-def logits(model: Model, batch: Batch, **more: Any) -> Tensor:
+def logits(model: Callable[..., Any], batch: Batch, **more: Any) -> Tensor:
     """The model's prediction for every label.   batch, target token, word  or  batch, class"""
-    return model(batch.source, batch.source_mask, batch.target, target_mask=batch.target_mask, **more)
+    scores: Tensor = model(batch.source, batch.source_mask, batch.target, target_mask=batch.target_mask, **more)
+    return scores
 
 
 def cross_entropy(scores: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:

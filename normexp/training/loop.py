@@ -1,8 +1,10 @@
 """The loop, top to bottom: train, measure, evaluate, record, and leave a folder that can be resumed."""
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
 
 from normexp.config.schema import Config
 from normexp.config.validate import stop_step
@@ -26,7 +28,24 @@ from normexp.training.trunk import kept_step
 log = logging.getLogger("normexp")
 
 
+class Backward(NamedTuple):
+    """What a run asks for before every update: the gradients of a batch, in .grad of its parameters."""
+
+    trainer: Trainer
+    batch: Batch
+
+
+# A run in training: it yields before every backward and is sent the loss if that has been computed, else None.
+Steps = Generator[Backward, Tensor | None, None]
+
+
 def train(folder: RunFolder, config: Config, corpus: Corpus, stop: Callable[[], bool] = lambda: False) -> None:
+    """Train the run of `folder` to its end, see `training`."""
+    for _ in training(folder, config, corpus, stop):
+        pass
+
+
+def training(folder: RunFolder, config: Config, corpus: Corpus, stop: Callable[[], bool] = lambda: False) -> Steps:
     """Train the run of `folder` to its end, from its checkpoint if it has one, and record the result.
 
     With steps=0 nothing is trained: the probes measure the initial model.
@@ -45,7 +64,7 @@ def train(folder: RunFolder, config: Config, corpus: Corpus, stop: Callable[[], 
     valid = Batches(corpus.examples("valid", config.task.name), config.training.batch_tokens).epoch(None)
     step, site = None, None
     try:
-        run_steps(trainer, probes, recorder, valid, stop)
+        yield from run_steps(trainer, probes, recorder, valid, stop)
         if not trainer.finite:  # the last update broke the weights, which no training loss shows any more
             step, site = trainer.done, first_nonfinite(folder, config, corpus, trainer.done + 1)
     except DivergedError as error:
@@ -76,7 +95,7 @@ def probe_untrained(trainer: Trainer, probes: ProbeSet, recorder: Recorder, corp
 
 def run_steps(
     trainer: Trainer, probes: ProbeSet, recorder: Recorder, valid: Sequence[Batch], stop: Callable[[], bool]
-) -> None:
+) -> Steps:
     """Train from the trainer's step to the last, or to training.stop_stuck where the run is still stuck there.
 
     Raises DivergedError at the first loss that is not finite, and StoppedError, with a checkpoint, when asked to stop.
@@ -92,7 +111,9 @@ def run_steps(
                 recorder.save()
             raise StoppedError(f"stopped after step {trainer.done}")
         step, batch = trainer.done + 1, next(data)
-        loss = trainer.backward(batch)
+        loss = yield Backward(trainer, batch)
+        if loss is None:
+            loss = trainer.backward(batch)
         measured = probes.measure(trainer.probe_context(batch)) if probes.due(step) else None
         trainer.update()
         recorder.add_step(step, loss, measured)

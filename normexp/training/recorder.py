@@ -98,7 +98,7 @@ class Recorder:
     def finish(self, result: dict[str, Any]) -> None:
         """The run is over: its status holds the result, its weights stay, its checkpoint goes."""
         if self.trainer.done:  # else the seed alone gives them
-            save(self.trainer.model.state_dict(), self.folder.weights)
+            save(self.trainer.weights(), self.folder.weights)
         status = {"state": "completed", "step": self.trainer.done, "seconds": self.seconds, **result}
         self.events.finish(status)
         self.events.close()

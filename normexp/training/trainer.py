@@ -175,11 +175,19 @@ class Trainer:
         """Whether every weight is."""
         return all(bool(p.isfinite().all()) for p in self.model.parameters())
 
+    def weights(self) -> dict[str, Tensor]:
+        """The model's state. Each tensor has memory of its own, since a file would hold all that slices share."""
+        state = self.model.state_dict()
+        for name, tensor in state.items():
+            if tensor.untyped_storage().nbytes() > tensor.nbytes:
+                state[name] = tensor.clone()
+        return state
+
     def save(self, path: Path) -> None:
         """Write a checkpoint, atomically."""
         state = {
             "done": self.done,
-            "model": self.model.state_dict(),
+            "model": self.weights(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
         }

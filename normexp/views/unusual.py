@@ -11,7 +11,8 @@ import yaml
 from normexp.config.schema import CLASSES, configs_folder, iter_keys
 
 SECTIONS = ("model", "training")
-NEUTRAL = ("training.device", "training.threads", "training.compile", "data.seed")  # not what is asked
+# Not what is asked.
+NEUTRAL = ("training.device", "training.threads", "training.stacked", "training.compile", "data.seed")
 FOLLOW = ("model.encoder_depth", "model.decoder_depth")  # the depth, unless they are set
 DEFAULTS = {"optimizer": "adam", "schedule": "linear"}  # groups that no heading names
 

@@ -108,5 +108,5 @@ def test_groups_are_the_keys_with_choices(config):
 def test_keys_without_identity_are_listed_once():
     of_the_machine = {"name", "results", "config_dirs", "probe", "probes", "ray", "slurm", "training.threads"}
     replaced_by_what_they_choose = {"tokens", "flops", "model.parameters"}
-    same_numbers = {"training.activation_checkpointing", "record.trunk"}
+    same_numbers = {"training.activation_checkpointing", "record.trunk", "training.stacked"}
     assert set(ignored_keys()) == of_the_machine | replaced_by_what_they_choose | same_numbers

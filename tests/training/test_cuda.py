@@ -12,6 +12,7 @@ import normexp
 from normexp.config.compose import Composer
 from normexp.data.corpus import load_corpus
 from normexp.probes.probe_set import ProbeSet
+from normexp.training.stacked import Stacked, difference
 from normexp.training.trainer import Trainer
 from tests.support import golden
 from tests.support.cli import in_process
@@ -148,6 +149,53 @@ def test_runs_share_a_gpu(tmp_path, monkeypatch):
     losses = [runs["final_loss"] for runs in found]
     assert len(losses[0]) == 4
     assert losses[0].tolist() == pytest.approx(losses[1].tolist(), rel=1e-3)
+
+
+def stacked_on_gpu(variant, task, *more, count=3):
+    config = on_gpu(variant, task, *more).config
+    return [golden.trainer_of(with_values(config, seed=seed)) for seed in range(count)]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_stacked_gradients_are_those_of_separate_runs(variant):
+    with golden.precision(torch.float64):
+        for task in TASKS:
+            trainers = stacked_on_gpu(variant, task)
+            assert difference(trainers, [next(trainer.data()) for trainer in trainers]) < 1e-9
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_stacked_step_never_waits_for_the_device(task, refused_waits):
+    trainers = stacked_on_gpu("post_ln", task)
+    stacked, data = Stacked(trainers), [trainer.data() for trainer in trainers]
+
+    def step():
+        stacked.backward([next(batches) for batches in data])
+        for trainer in trainers:
+            trainer.update()
+
+    step(), step()
+    refused_waits()
+    step(), step()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_stacked_tables_are_those_of_separate_runs(task, tmp_path, monkeypatch):
+    """Losses of every step to 1e-5; gradient norms, in which rounding grows, to 1e-4."""
+    monkeypatch.setenv("NORMEXP_RESULTS", str(tmp_path))
+    line = [*TINY, f"task={task}", "variant=pre_ln", "depth=2", "seed=range(5)", "lr=1e-4,3e-4", "probe.every=1"]
+    line = [key for key in line if task == "translation" or not key.startswith(("data.pairs", "record.sentences"))]
+    for name, stacked in (("one", "5"), ("apart", "1")):
+        done = in_process("sweep", *line, "training.device=cuda", f"training.stacked={stacked}", "--name", name)
+        assert done.exit_code == 0, done.output
+    logs = [log.read_text() for log in (tmp_path / "one").glob("*/log.txt")]
+    assert len(logs) == 10
+    assert all("trains as one of 5 runs" in log for log in logs)
+    for table, alike in (("curves", 1e-5), ("layers", 1e-4)):
+        one, apart = (normexp.table(tmp_path / name, table).drop(columns="folder") for name in ("one", "apart"))
+        losses = one["statistic"] == "nll" if table == "curves" else apart["value"].abs() > 1e-5
+        assert losses.sum() > 100
+        pd.testing.assert_series_equal(one["value"][losses], apart["value"][losses], rtol=alike)
 
 
 def test_auto_chooses_the_gpu():
