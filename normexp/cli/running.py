@@ -1,6 +1,5 @@
 """The commands that run something: train, sweep, probe, reproduce."""
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -215,14 +214,14 @@ def _run(
 
 def _submit(sweep: "Sweep", pool: "Pool") -> None:
     """Hand the runs that are to do to the cluster and return; those that are in a job already stay there."""
-    from normexp.sweep.executor import prepare
+    from normexp.sweep.executor import leaders, prepare
     from normexp.sweep.pools.slurm import SlurmPool
     from normexp.sweep.progress import count_of
 
     assert isinstance(pool, SlurmPool)
     queued = pool.queued()
     todo = prepare(sweep, lambda text: typer.echo(text, err=True), leave=queued)
-    jobs = pool.submit([folder.path for folder in todo]) if todo else {}
+    jobs = pool.submit([folder.path for folder in leaders(sweep, todo)]) if todo else {}
     already = f", {count_of(len(queued))} in a job already" if queued else ""
     numbers = ", ".join(sorted({job.partition("_")[0] for job in jobs.values()}))
     typer.echo(f"{count_of(len(todo))} submitted" + (f" as job {numbers}" if jobs else "") + already)
@@ -242,7 +241,9 @@ def _report(sweep: "Sweep") -> None:
     print_out(table(runs))
     for sentence in sentences.summary(runs):
         typer.echo(sentence)
-    with suppress(ConfigError):  # when every run failed at once, there is nothing to draw
+    try:
         for drawn in draw(path):
             typer.echo(drawn)
         typer.echo(write(path))
+    except ConfigError as error:  # when every run failed at once, there is nothing to draw
+        typer.echo(f"no figures: {error}", err=True)

@@ -9,10 +9,15 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path to write to. It becomes `path` at the end of the block and is removed if the block raises."""
+    """A temporary path to write to. It becomes `path` at the end of the block and is removed if the block raises.
+
+    It takes the place of a link, a FIFO or an empty folder too. Raises OSError for a folder with something in it.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

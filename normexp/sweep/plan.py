@@ -15,9 +15,10 @@ from normexp.config.identity import run_name, slugify, sweep_name
 from normexp.config.overrides import Request
 from normexp.config.schema import EXPERIMENT, SETS, Config
 from normexp.config.shape import layer_parameters, sized
-from normexp.config.validate import check, check_read, check_times
+from normexp.config.validate import check, check_read, check_stacked, check_times
 from normexp.data.columns import task_of
 from normexp.errors import ConfigError
+from normexp.records.atomic import replacing
 from normexp.records.folder import RunFolder
 from normexp.sweep.budget import budgeted
 from normexp.sweep.preflight import check_buildable, device_of
@@ -69,7 +70,8 @@ class Sweep:
             return
         about = {"name": self.name, "overrides": self.overrides, "swept": self.swept}
         runs = {"runs": [run.name for run in self.runs]}
-        (self.path / "sweep.json").write_text(json.dumps(about | runs, indent=1), "utf-8")
+        with replacing(self.path / "sweep.json") as temporary:
+            temporary.write_text(json.dumps(about | runs, indent=1), "utf-8")
 
 
 def plan(
@@ -105,6 +107,7 @@ def plan(
     pinned: dict[Choice, Choice] = {}  # with what their files hold now
     for config in configs(composer, requests):
         check(config)
+        check_stacked(config)
         config = sized(config, set_keys)
         check_read(config, set_keys)
         check_buildable(config, set_keys)

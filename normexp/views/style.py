@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 import matplotlib
 from matplotlib.figure import Figure
 
+from normexp.errors import ConfigError, disk_error
+from normexp.records.atomic import replacing
+
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib, so that figures agree between machines
     "font.size": 8.0,
@@ -79,21 +82,31 @@ def text_colour(face: Sequence[float]) -> str:
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write the figure as PNG (200 dpi), SVG and PDF; for a paper as PDF, with its caption as text.
 
-    The same figure gives the same bytes.
+    The same figure gives the same bytes. Raises ConfigError where a file cannot be written.
     """
     stem.parent.mkdir(parents=True, exist_ok=True)
     paths = [stem.parent / f"{stem.name}.{kind}" for kind in sheet().kinds]
     for path in paths:
-        match path.suffix:
-            case ".png":
-                figure.savefig(path, dpi=200)
-            case ".svg":
-                figure.savefig(path, metadata={"Date": None})
-            case ".pdf":
-                figure.savefig(path, metadata={"CreationDate": None})
-            case _:
-                path.write_text(f"{figure.get_label()}\n", "utf-8")
+        try:
+            with replacing(path) as temporary:
+                _write(figure, temporary, path.suffix[1:])
+        except OSError as error:
+            if disk_error(error):
+                raise
+            raise ConfigError(f"{path} must be a file that can be written ({error.strerror}); remove it") from error
     return paths
+
+
+def _write(figure: Figure, path: Path, kind: str) -> None:
+    match kind:
+        case "png":
+            figure.savefig(path, format=kind, dpi=200)
+        case "svg":
+            figure.savefig(path, format=kind, metadata={"Date": None})
+        case "pdf":
+            figure.savefig(path, format=kind, metadata={"CreationDate": None})
+        case _:
+            path.write_text(f"{figure.get_label()}\n", "utf-8")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from normexp.records.atomic import remove_leftovers, replacing
+from tests.support import damage
 
 
 def names(folder: Path) -> list[str]:
@@ -38,6 +39,32 @@ def test_a_fault_keeps_the_old_file_and_leaves_nothing(error, tmp_path):
         write_half("new and longer")
     assert path.read_text() == "old"
     assert names(tmp_path) == ["status.json"]
+
+
+@pytest.mark.parametrize("what", [damage.folder, damage.fifo], ids=lambda what: what.__name__)
+def test_what_is_no_file_is_replaced(what, tmp_path):
+    path = tmp_path / "loss_curves.pdf"
+    path.write_text("old")
+    what(path)
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+
+
+def test_a_link_is_replaced_and_its_target_kept(tmp_path):
+    target, path = tmp_path / "target", tmp_path / "link"
+    target.write_text("old")
+    path.symlink_to(target)
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+    assert (target.read_text(), path.read_text(), path.is_symlink()) == ("old", "new", False)
+
+
+def test_a_folder_with_something_in_it_is_kept(tmp_path):
+    (tmp_path / "figure.png" / "mine").mkdir(parents=True)
+    with pytest.raises(OSError, match="not empty"), replacing(tmp_path / "figure.png") as temporary:
+        temporary.write_text("new")
+    assert names(tmp_path) == ["figure.png"]
 
 
 def left_by(pid: int, folder: Path, age: float) -> str:
