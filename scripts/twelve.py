@@ -1,6 +1,7 @@
 """The map of twelve variants on docstrings, from run folders that may come from several machines.
 
-    python scripts/twelve.py make               makes the whole map here (resumable; about five hours of one core)
+    python scripts/twelve.py make               makes the whole map here, anew (resumable; about five hours of one core)
+    python scripts/twelve.py make --jobs 16 --stacked 8     the same on a GPU: minutes
     python scripts/twelve.py finish             trains the final seeds that the published map lacks, at its best rates
     python scripts/twelve.py publish FOLDER …   adds the runs in these folders to the published ones, then draws
     python scripts/twelve.py draw               all other tables, figures and the page, from the published runs
@@ -75,13 +76,15 @@ def seeds_of(variant: str, depth: int, lr: float) -> list[str]:
     return [*point, *TRAINING, "schedule=wsd"]
 
 
-def publish(folders: list[Path]) -> None:
-    """Add the runs in these folders to runs.csv, and their origin, then draw."""
+def publish(folders: list[Path], *, anew: bool = False) -> None:
+    """Add the runs in these folders to runs.csv, and their origin, then draw. anew: in place of those there."""
     runs = pd.concat([load_runs(folder) for folder in folders], ignore_index=True)
     runs = runs[runs["state"] == "completed"].reset_index(drop=True)
     _check(runs)
     REFERENCE.mkdir(parents=True, exist_ok=True)
-    known, made = _read(REFERENCE / "runs.csv"), json.loads(_text(REFERENCE / "origin.json") or "[]")
+    known, made = _read(REFERENCE / "runs.csv"), origin()
+    if anew:
+        known, made = None, []
     merged(known, numbers.losses(runs, POINT)).to_csv(REFERENCE / "runs.csv", **CSV)
     made += [each for each in origins(map(Path, runs["folder"])) if each not in made]
     (REFERENCE / "origin.json").write_text(json.dumps(made, indent=1) + "\n")
@@ -120,8 +123,10 @@ def _check(runs: pd.DataFrame) -> None:
             sys.exit(f"{row.folder} is no run of the map: its settings are not those of `normexp map {' '.join(GRID)}`")
 
 
-def _text(path: Path) -> str:
-    return path.read_text("utf-8") if path.exists() else ""
+def origin() -> list[dict[str, Any]]:
+    """Where the published runs come from, one entry per machine and version."""
+    path = REFERENCE / "origin.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() else []
 
 
 def _read(path: Path) -> pd.DataFrame | None:
@@ -200,11 +205,17 @@ def draw() -> None:
         style.save(at_best, REFERENCE / "figures" / "ranking")
         by_depth = rate_by_depth(points, variants, title=RATES, settings=SETTINGS)
         style.save(by_depth, REFERENCE / "figures" / "rate_by_depth")
-    (REFERENCE / "map.md").write_text(page(points, variants, runs, stopped))
+    (REFERENCE / "map.md").write_text(page(points, variants, runs, stopped, origin()))
 
 
-def page(points: pd.DataFrame, variants: pd.DataFrame, runs: pd.DataFrame, stopped: pd.DataFrame) -> str:
-    """The page, from the published tables."""
+def page(
+    points: pd.DataFrame,
+    variants: pd.DataFrame,
+    runs: pd.DataFrame,
+    stopped: pd.DataFrame,
+    made: list[dict[str, Any]],
+) -> str:
+    """The page, from the published tables and the origin of the runs."""
     wide = points.assign(
         cell=[
             f"{p.loss:.3f} [{p.low:.3f}, {p.high:.3f}] at {formatting.number(p.lr)}{'' if p.interior else ' (edge)'}, "
@@ -228,15 +239,12 @@ def page(points: pd.DataFrame, variants: pd.DataFrame, runs: pd.DataFrame, stopp
         "",
         f"Docstrings, {SETTINGS.partition('docstrings · ')[2]}, width 64. Validation loss in {UNIT}, mean over five "
         f"fresh seeds with its 95 % interval, at the best rate of each variant and depth; rates are a factor 2 apart "
-        f"and were chosen on seed {TUNING_SEED}. It took {len(runs)} runs and {int(runs['step'].sum()):,} steps on two "
-        "machines ([origin.json](origin.json)): the searches and most seeds at 12 and 24 layers on a GPU, the seeds at "
-        f"3 layers, most of those at 6 and most of DeepNorm's runs on a CPU.{missing}",
+        f"and were chosen on seed {TUNING_SEED}. It took {len(runs)} runs and {int(runs['step'].sum()):,} steps, on "
+        f"{' and '.join(dict.fromkeys(map(machine, made)))} ([origin.json](origin.json)).{missing}",
         "",
         "Other variants, which `normexp variants` lists, are not on it.",
         "",
-        "A run of the search that was still stuck after half its steps was ended there. For DeepNorm, which leaves the "
-        "plateau late, this ended every rate at 6, 12 and 24 layers, so it was searched a second time with three "
-        "quarters of the steps, the rule that `normexp map` has now.",
+        "A run of the search that was still stuck after three quarters of its steps was ended there.",
         "",
         "![Loss at every rate and depth](figures/rates.png)",
         "![The variants at their best rates](figures/ranking.png)",
@@ -285,17 +293,24 @@ def page(points: pd.DataFrame, variants: pd.DataFrame, runs: pd.DataFrame, stopp
     return "\n".join(lines)
 
 
+def machine(made: dict[str, Any]) -> str:
+    """The processor of an origin in a few words."""
+    return f"one {made['gpu']}" if made["gpu"] else f"{made['cores']} cores ({made['processor']})"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("action", choices=("make", "finish", "publish", "draw"))
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--jobs", type=int, default=0)
+    parser.add_argument("--stacked", type=int, default=1, help="runs that train as one model, for a GPU")
     given = parser.parse_args()
     if given.action == "make":
-        normexp("map", *GRID, "--name", "twelve", "--jobs", str(given.jobs))
+        stacked = f"training.stacked={given.stacked}"
+        normexp("map", *GRID, stacked, "--name", "twelve", "--jobs", str(given.jobs))
         made = Path(os.environ.get("NORMEXP_RESULTS", "results"), "twelve")
         rule(load_runs(made)).to_csv(REFERENCE / "rule.csv", index=False, lineterminator="\n")
-        publish([made])
+        publish([made], anew=True)
     elif given.action == "finish":
         finish(given.jobs)
     elif given.action == "publish":

@@ -87,7 +87,7 @@ def test_the_page_and_all_numbers_follow_from_the_published_runs():
     points, variants, runs, rule = (
         pd.read_csv(folder / f"{name}.csv") for name in ("points", "variants", "runs", "rule")
     )
-    assert twelve["page"](points, variants, runs, rule) == (folder / "map.md").read_text()
+    assert twelve["page"](points, variants, runs, rule, twelve["origin"]()) == (folder / "map.md").read_text()
     again = numbers.points(runs)
     assert again.to_csv(**twelve["CSV"]) == (folder / "points.csv").read_text()
     assert numbers.variants(again).to_csv(**twelve["CSV"]) == (folder / "variants.csv").read_text()
