@@ -7,7 +7,6 @@ then take hardly longer than one.
 
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -66,7 +65,7 @@ class Stacked:
 
         parts = padded(batches)
         of_batch = tuple(None if part is None else 0 for part in parts)
-        with _attention(self.trainers[0].device):
+        with sdpa_kernel(SDPBackend.MATH):  # of the fused kernels, vmap splits some into rows and misaligns others
             smoothed, nll = vmap(losses, in_dims=(0, 0, *of_batch))(self.weights, self.buffers, *parts)
         gradients = torch.autograd.grad(smoothed.sum(), list(self.weights.values()), allow_unused=True)
         for alike, gradient in zip(self.parameters.values(), gradients, strict=True):
@@ -75,11 +74,6 @@ class Stacked:
             for parameter, slice_ in zip(alike, slices, strict=True):
                 parameter.grad = slice_
         return list(nll.detach().unbind())
-
-
-def _attention(device: torch.device) -> AbstractContextManager[None]:
-    """Which kernel of attention to use: on a CPU the plain one, since vmap would run the fused one row by row."""
-    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
 def padded(batches: Sequence[Batch]) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor]:
