@@ -55,18 +55,18 @@ def leaders(sweep: Sweep, todo: Iterable[RunFolder]) -> list[RunFolder]:
     These differ in seed, learning rate or warm-up alone, at most `training.stacked` of them.
     """
     configs = {folder.path: run.config for run, folder in zip(sweep.runs, sweep.folders, strict=True)}
-    open_stacks: dict[Config, list[RunFolder]] = {}
-    stacks = []
+    stacks: list[list[RunFolder]] = []
+    latest: dict[Config, list[RunFolder]] = {}
     for folder in todo:
         config = configs[folder.path]
         alike = replace(config, seed=0, lr=1.0, warmup="0")
-        stack = open_stacks.get(alike, [])
-        if not stack or len(stack) >= config.training.stacked or folder.locked:
-            stack = []
-            stacks.append(stack)
-            if not folder.locked:
-                open_stacks[alike] = stack
-        stack.append(folder)
+        if folder.locked:  # another command is running it
+            stacks.append([folder])
+        elif alike in latest and len(latest[alike]) < config.training.stacked:
+            latest[alike].append(folder)
+        else:
+            latest[alike] = [folder]
+            stacks.append(latest[alike])
     for first, *others in stacks:
         _stack(first, [folder.name for folder in others])
         for folder in others:

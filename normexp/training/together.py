@@ -6,6 +6,7 @@ from contextvars import copy_context
 
 from torch import Tensor
 
+from normexp.data.batches import Batch
 from normexp.training.loop import Backward, Steps
 from normexp.training.stacked import TOLERANCE, Stacked, difference
 from normexp.training.trainer import Trainer
@@ -66,27 +67,34 @@ class _Batched:
     def backward(self, runs: Sequence[_Run], asked: Sequence[Backward]) -> Sequence[Tensor | None]:
         """The loss of every run, its gradients computed; None where the run is to compute them itself."""
         trainers, batches = [each.trainer for each in asked], [each.batch for each in asked]
-        if len(asked) < 2 or not self._may(runs, trainers, asked):
+        if len(asked) > 1 and not all(trainer in self._checked for trainer in trainers):
+            self._note(runs, trainers, _trouble(trainers, batches))
+        if len(asked) < 2 or not all(self._checked[trainer] for trainer in trainers):
             return [None] * len(asked)
-        if self._stacked is None or self._stacked.trainers != tuple(trainers):
-            self._stacked = Stacked(trainers)
-        return self._stacked.backward(batches)
+        try:
+            if self._stacked is None or self._stacked.trainers != tuple(trainers):
+                self._stacked = Stacked(trainers)
+            return self._stacked.backward(batches)
+        except Exception as error:  # a larger batch than the first may need more memory than there is
+            self._note(runs, trainers, _said(error))
+            return [None] * len(asked)
 
-    def _may(self, runs: Sequence[_Run], trainers: Sequence[Trainer], asked: Sequence[Backward]) -> bool:
-        """Whether a batched step is what separate steps are, tried once with the first batches of these runs."""
-        if not all(trainer in self._checked for trainer in trainers):
-            trouble = _trouble(trainers, asked)
-            text = f"trains alone: {trouble}" if trouble else f"trains as one of {len(runs)} runs in a batched model"
-            for run, trainer in zip(runs, trainers, strict=True):
-                self._checked[trainer] = not trouble
-                run.say(text)
-        return all(self._checked[trainer] for trainer in trainers)
+    def _note(self, runs: Sequence[_Run], trainers: Sequence[Trainer], trouble: str) -> None:
+        """Remember, and say in every run's log, whether they train as one model from here on."""
+        text = f"trains alone: {trouble}" if trouble else f"trains as one of {len(runs)} runs in a batched model"
+        for run, trainer in zip(runs, trainers, strict=True):
+            self._checked[trainer] = not trouble
+            run.say(text)
 
 
-def _trouble(trainers: Sequence[Trainer], asked: Sequence[Backward]) -> str:
-    """Why these runs cannot be one batched model; empty where they can."""
+def _trouble(trainers: Sequence[Trainer], batches: Sequence[Batch]) -> str:
+    """Why a batched step would not be what separate steps are, tried with these batches; empty where it is."""
     try:
-        off = difference(trainers, [each.batch for each in asked])
+        off = difference(trainers, batches)
     except Exception as error:  # of torch.func, about code that cannot be batched; or memory is short
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        return _said(error)
     return "" if off <= TOLERANCE else f"the gradients of a batched step are off by {off:.1g}"
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

@@ -189,6 +189,25 @@ def test_a_neighbour_that_is_gone_is_left_out(tmp_path):
     assert [folder.status["state"] for folder in folders].count("completed") == 3
 
 
+def test_where_a_batched_step_fails_runs_go_on_alone(tmp_path, apart, monkeypatch):
+    """A larger batch than the first may not fit into memory."""
+    folders, (leader,) = created(tmp_path, stacked=4)
+    steps = []
+
+    def backward(stacked, batches, really=Stacked.backward):
+        steps.append(len(batches))
+        if len(steps) > 5:
+            raise RuntimeError("CUDA out of memory")
+        return really(stacked, batches)
+
+    monkeypatch.setattr(Stacked, "backward", backward)
+    execute(leader.path)
+    assert len(steps) == 6
+    for folder, other in zip(folders, apart, strict=True):
+        assert "trains alone: RuntimeError: CUDA out of memory" in folder.log.read_text()
+        alike(folder.path, other.path)
+
+
 KILLING = '''
 import os
 import signal
