@@ -18,8 +18,8 @@ from normexp.errors import ConfigError
 from normexp.records.folder import RunFolder
 from normexp.sweep.plan import plan
 from normexp.sweep.worker import execute
+from tests.support.cli import in_process
 from tests.support.files import labels_file, pairs, pairs_file, write_table
-from tests.support.runs import normexp as command
 from tests.support.runs import started
 
 TINY = ("depth=1", "steps=4", "model.width=16", "model.heads=2", "model.feed_forward=16", "training.device=cpu")
@@ -170,14 +170,14 @@ def test_two_sweeps_at_once_on_a_cold_cache_agree(here, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("svg_alone", "no_workers")
 def test_one_command_is_all_that_is_needed(here):
     pairs_file(here / "pairs.tsv", 400)
     small = ("steps=4", "depth=1", "model.width=16", "model.feed_forward=16", "record.sentences=4")
     words = ("sweep", "data=files", "data.path=pairs.tsv", "data.source=el", "data.target=ka", *small)
-    done = command(*words, cwd=here)
-    assert done.returncode == 0, done.stderr
+    done = in_process(*words)
+    assert done.exit_code == 0, done.stderr
     runs = pd.DataFrame(normexp.runs(here / "results"))
     assert set(runs["variant"]) == {"post_ln", "pre_ln", "no_residual"}
     assert set(runs["state"]) == {"completed"}
-    again = command(*words, cwd=here)
-    assert again.returncode == 0
+    assert in_process(*words).exit_code == 0  # again
