@@ -10,7 +10,7 @@ from normexp.records.folder import RunFolder
 from normexp.sweep.plan import plan
 from normexp.sweep.pools import make_pool
 from tests.support import ray
-from tests.support.runs import TINY, TWELVE, descendants, normexp, runs, same_tables, started, status, wait_until
+from tests.support.runs import TINY, TWELVE, descendants, runs, same_tables, started, status, swept, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_a_sweep_survives_an_interrupt_and_a_lost_node(cluster, tmp_path):
     address, node = cluster
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
-    there, line = tmp_path / "there", (*TWELVE, "--pool=ray", f"ray.address={address}")
+    there, line = tmp_path / "there", ("sweep", *TWELVE, "--pool=ray", f"ray.address={address}")
 
     first = started(*line, cwd=there)
     going: list[RunFolder] = []
@@ -54,8 +54,7 @@ def test_a_sweep_survives_an_interrupt_and_a_lost_node(cluster, tmp_path):
     assert "Traceback" not in said
     assert "resumed after step" in lost[0].log.read_text()
 
-    here = normexp(*TWELVE, cwd=tmp_path / "here")
-    assert here.returncode == 0, here.stderr
+    assert swept(*TWELVE, cwd=tmp_path / "here")
     assert same_tables(tmp_path / "here", there) == 24
 
 
