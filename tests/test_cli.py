@@ -236,6 +236,7 @@ def test_dry_run_prints_the_runs_and_their_cost(here):
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_probes_tells_sizes_and_no_time(here):
     done = in_process("probe", *TINY, "steps=0", "depth=1,2", "variant=post_ln", "--dry-run")
     assert done.exit_code == 0

@@ -70,6 +70,7 @@ def test_load_refuses_what_is_not_a_finished_run(results, tmp_path):
         normexp.load(sweep.folders[0].path)
 
 
+@pytest.mark.slow
 def test_load_imports_no_user_code_unasked(tmp_path):
     """A stranger's run must not execute their classes just because it is looked at."""
     lab = tmp_path / "lab"

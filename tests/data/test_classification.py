@@ -35,6 +35,7 @@ def test_a_phrase_is_folded_to_letters_that_all_languages_share(languages):
     assert languages.vocabulary.decode(row["source"]) == row["text"] == fold(row["phrase"])
 
 
+@pytest.mark.slow
 def test_no_phrase_reads_the_same_twice(languages):
     texts = [text for split in languages.splits.values() for text in split["text"]]
     assert len(set(texts)) == len(texts) == 10_000

@@ -28,6 +28,7 @@ def mixed():
     return cldr_phrases(kinds=ALL, pairs=3000)
 
 
+@pytest.mark.slow
 def test_the_default_is_the_task_that_was_measured(dates):
     assert dates.splits.num_rows == {"train": 8000, "valid": 1000, "test": 1000}
     assert len(dates.vocabulary) == 53

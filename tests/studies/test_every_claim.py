@@ -62,6 +62,7 @@ def test_every_claim_can_fail(study, name):
     assert claim.values == pytest.approx([case.fails] * len(claim.values), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_no_spikes_at_all_are_not_fewer():
     claim = WORLDS["peri_ln2025"](pre_spikes=0).claim("peri-spikes-less")
     assert claim.values == [0] * 5

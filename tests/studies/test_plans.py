@@ -137,6 +137,7 @@ def test_both_forms_of_keel_have_rates_of_their_own():
     assert [set(frame["variant.first_block"]) for frame in without] == [{False}]
 
 
+@pytest.mark.slow
 def test_all_other_plans_ask_for_their_parts_as_they_stand():
     for study, world in WORLDS.items():
         if study not in OWN_PLANS:

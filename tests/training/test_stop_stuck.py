@@ -31,6 +31,7 @@ def hopeless():
     return replace(tiny_config(), lr=1e-12, steps=40)
 
 
+@pytest.mark.slow
 def test_a_stuck_run_ends_there_with_its_validation_loss(tmp_path, hopeless):
     run = trained(tmp_path / "run", stopping(hopeless, "50%"))
     assert (run.status["state"], run.status["outcome"], run.status["step"]) == ("completed", "stuck", 20)
