@@ -30,6 +30,7 @@ def results(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_readme_example_runs(results, monkeypatch):
     (example,) = re.findall(r"```python\n(import normexp\n.*?)```", README, flags=re.DOTALL)
     monkeypatch.chdir(results.parent)

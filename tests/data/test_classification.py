@@ -41,6 +41,7 @@ def test_no_phrase_reads_the_same_twice(languages):
     assert len(set(texts)) == len(texts) == 10_000
 
 
+@pytest.mark.slow
 def test_neither_one_token_nor_a_bag_of_them_solves_it(languages):
     """Accuracy on test: the best single character, and naive Bayes over all of them."""
     train, test = (_counts(languages, split) for split in ("train", "test"))
