@@ -29,6 +29,7 @@ def test_two_foreign_languages_meet_in_the_english(corpus):
     assert all(a.casefold() != b.casefold() for a, b in pairs)
 
 
+@pytest.mark.slow
 def test_no_text_is_in_two_splits(corpus):
     for language in ("fr", "de"):
         places = {}

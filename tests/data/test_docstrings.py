@@ -71,6 +71,7 @@ def test_a_sequence_is_a_window_of_running_text(corpus):
     assert corpus.examples("train")[0].source == []
 
 
+@pytest.mark.slow
 def test_files_are_held_out_as_a_whole(corpus):
     for name, split in corpus.splits.items():
         assert {split_of(file) for file in split["file"]} == {name}

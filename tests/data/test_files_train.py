@@ -62,6 +62,7 @@ def test_a_strangers_table_trains(tokens, here):
     assert sum(map(len, corpus.splits.values())) == 60
 
 
+@pytest.mark.slow
 def test_a_parquet_file_with_nulls_trains(here):
     el, ka = zip(*pairs(), strict=True)
     pq.write_table(pa.table({"el": [None, *el], "ka": [*ka, None]}), here / "x.parquet")
@@ -91,6 +92,7 @@ def test_the_task_follows_from_the_columns(here):
     assert alone.runs[0].config.task.name == "language_modelling"  # the user's word comes first
 
 
+@pytest.mark.slow
 def test_show_says_what_became_of_the_file(here):
     write_table(here / "x.tsv", [("el", "ka"), *pairs(), ("", "x"), ("α " * 200, "β")])
     shown = CliRunner().invoke(app, ["show", *PAIRS], catch_exceptions=False).stdout

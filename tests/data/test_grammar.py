@@ -63,6 +63,7 @@ def test_every_translation_follows_the_rules(corpus, rows):
         assert UNK not in row["source"] + row["target"]
 
 
+@pytest.mark.slow
 def test_no_source_sentence_is_in_two_splits(corpus):
     sources = {name: set(map(tuple, split["source"])) for name, split in corpus.splits.items()}
     assert not sources["train"] & (sources["valid"] | sources["test"])

@@ -62,6 +62,7 @@ def planned(tmp_path, *more):
     return plan("sweep", [*TINY, "seed=0,1", "variant=post_ln", f"results={tmp_path}/results", *more], elsewhere=True)
 
 
+@pytest.mark.slow
 def test_a_cluster_that_does_not_answer_is_one_sentence(tmp_path):
     pool = make_pool("ray", planned(tmp_path, "ray.address=127.0.0.1:9"), 0)
     with pytest.raises(LaunchError, match=r"^no Ray cluster answers at 127\.0\.0\.1:9: Connection refused$"):

@@ -152,6 +152,7 @@ def test_a_job_asks_for_what_the_keys_say(programs):
     }
 
 
+@pytest.mark.slow
 def test_a_job_asks_for_what_the_estimate_says(programs):
     asked = make_pool("slurm", planned(programs), 0).parameters
     assert 11 <= asked["time"] <= 20

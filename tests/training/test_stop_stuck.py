@@ -48,6 +48,7 @@ def test_a_run_that_learns_is_the_same_with_and_without(tmp_path):
     assert watched.status["final_loss"] == plain.status["final_loss"]
 
 
+@pytest.mark.slow
 def test_killed_between_its_last_checkpoint_and_its_end_it_ends(tmp_path, hopeless, monkeypatch):
     run = RunFolder(tmp_path / "run")
     config = stopping(hopeless, "50%")

@@ -102,6 +102,7 @@ def test_a_key_may_be_missing_in_some_runs(make_sweep: Callable[..., Path]) -> N
     assert "<!-- label_smoothing 0.1 -->" in text
 
 
+@pytest.mark.slow
 @alone
 def test_a_classifier_has_no_decoder_row(make_sweep: Callable[..., Path]) -> None:
     files = draw(make_sweep(task=["classification"], depth=[6], variant=["pre_ln"]))
