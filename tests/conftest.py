@@ -9,7 +9,9 @@ import pytest
 import torch
 from hypothesis import settings
 
+from normexp.sweep.pools.local import LocalPool
 from normexp.views.style import SHEETS
+from tests.support.runs import InProcess
 
 # Property tests draw the same examples every time, as many as take little time, and keep no database.
 settings.register_profile("normexp", derandomize=True, max_examples=50, deadline=None, database=None)
@@ -49,6 +51,12 @@ def no_pdf(monkeypatch: pytest.MonkeyPatch) -> None:
 def svg_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures as SVG, whose words can be read, which takes a quarter of the time."""
     monkeypatch.setitem(SHEETS, "default", SHEETS["default"]._replace(kinds=("svg",)))
+
+
+@pytest.fixture
+def no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs train in this process, for tests that look at something else; tests/sweep looks at workers."""
+    monkeypatch.setattr(LocalPool, "run", InProcess.run)
 
 
 @pytest.fixture

@@ -236,6 +236,7 @@ def test_dry_run_prints_the_runs_and_their_cost(here):
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_probes_tells_sizes_and_no_time(here):
     done = in_process("probe", *TINY, "steps=0", "depth=1,2", "variant=post_ln", "--dry-run")
     assert done.exit_code == 0
@@ -246,7 +247,7 @@ def test_a_dry_run_of_probes_tells_sizes_and_no_time(here):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("no_pdf")
+@pytest.mark.usefixtures("no_pdf", "no_workers")
 def test_probe_ends_with_its_readings_and_figures(here):
     done = in_process("probe", *TINY, "steps=0", "variant=pre_ln", "probe=[gradient_norm,stream,jacobian]")
     assert done.exit_code == 0
@@ -274,7 +275,7 @@ def test_probe_ends_with_its_readings_and_figures(here):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("no_pdf")
+@pytest.mark.usefixtures("no_pdf", "no_workers")
 def test_a_run_that_is_also_probed_ends_with_both(here):
     done = in_process("train", *TINY, "probe=[stream]")
     assert done.exit_code == 0
@@ -283,6 +284,7 @@ def test_a_run_that_is_also_probed_ends_with_both(here):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_workers")
 def test_readings_without_layers_are_listed_not_drawn(here):
     done = in_process("probe", *TINY, "steps=0", "variant=pre_ln", "probe=[jacobian]")
     assert done.exit_code == 0

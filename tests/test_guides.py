@@ -32,7 +32,7 @@ def commands_of(guide: str) -> list[list[str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("no_pdf")
+@pytest.mark.usefixtures("svg_alone", "no_workers")
 @pytest.mark.parametrize("guide", GUIDES)
 def test_examples_work_as_written(guide, outside):
     files, commands = files_of(guide), commands_of(guide)

@@ -30,6 +30,7 @@ def results(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_readme_example_runs(results, monkeypatch):
     (example,) = re.findall(r"```python\n(import normexp\n.*?)```", README, flags=re.DOTALL)
     monkeypatch.chdir(results.parent)
@@ -70,6 +71,7 @@ def test_load_refuses_what_is_not_a_finished_run(results, tmp_path):
         normexp.load(sweep.folders[0].path)
 
 
+@pytest.mark.slow
 def test_load_imports_no_user_code_unasked(tmp_path):
     """A stranger's run must not execute their classes just because it is looked at."""
     lab = tmp_path / "lab"

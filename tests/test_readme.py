@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cli import in_process
+
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -87,18 +89,19 @@ def test_a_variant_takes_three_steps_and_three_files(checkout):
 
     shown, swept = commands_of_the_readme("normexp")
     assert "h₁ = LN(0.5·x + A(x))" in run("-m", *shown, cwd=checkout).stdout
-    table = run("-m", *swept, *SMALL.split(), *DEPTHS.split(), cwd=checkout).stdout
+    table = run("-m", *swept, "--jobs=1", *SMALL.split(), *DEPTHS.split(), cwd=checkout).stdout
     assert names_in(table) == ["half", "post_ln", "pre_ln"]
 
 
-def test_the_same_two_files_work_from_a_folder_of_ones_own(tmp_path):
+@pytest.mark.usefixtures("svg_alone", "no_workers")
+def test_the_same_two_files_work_from_a_folder_of_ones_own(outside):
     half, yaml = files_of_the_readme().values()
     assert "`_target_: half.Half`" in SECTION
     assert "`--config-dir lab`" in SECTION
     own = {"lab/half.py": half, "lab/variant/half.yaml": yaml.replace("normexp.variants.half.Half", "half.Half")}
-    write(own, tmp_path)
-    ((*shown,), (*swept,)) = commands_of_the_readme("normexp")
-    assert "x ← LN(½x + F(x))" in run("-m", *shown, "--config-dir", "lab", cwd=tmp_path).stdout
-    done = run("-m", *swept, *SMALL.split(), *DEPTHS.split(), "--config-dir", "lab", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    write(own, outside)
+    ((_, *shown), (_, *swept)) = commands_of_the_readme("normexp")
+    assert "x ← LN(½x + F(x))" in in_process(*shown, "--config-dir", "lab").stdout
+    done = in_process(*swept, *SMALL.split(), *DEPTHS.split(), "--config-dir", "lab")
+    assert done.exit_code == 0, done.stderr
     assert names_in(done.stdout) == ["half", "post_ln", "pre_ln"]

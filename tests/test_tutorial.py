@@ -40,7 +40,7 @@ def test_the_notebook_has_ten_lines():
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("no_pdf")
+@pytest.mark.usefixtures("no_pdf", "no_workers")
 def test_every_command_works_in_its_turn(outside):
     tutorial["write_files"](outside)
     for command in tutorial["commands"]():

@@ -1,6 +1,7 @@
 """What is checked: the model of a config at a depth, and made-up tokens for it."""
 
 import copy
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 import datasets
@@ -117,7 +118,7 @@ class Case:
     def trace(self, model: Model, batch: Batch, *, training: bool) -> Trace:
         """The named tensors of a forward without gradients, the logits last. The model stays as it is."""
         trace: Trace = {}
-        model = copy.deepcopy(model)  # what it keeps from one forward to the next is another check
+        model = _copied(model)  # what it keeps from one forward to the next is another check
         with torch.no_grad():
             scores = self.forward(model, batch, training=training, trace=trace)
         return {**trace, "logits": scores}
@@ -126,6 +127,13 @@ class Case:
         """The loss of the training forward."""
         batch = self.batch()
         return cross_entropy(self.forward(model, batch, step=step), batch.labels)
+
+
+def _copied(model: Model) -> Model:
+    """A deep copy, in half the time: every module has a dozen empty dicts of hooks, which are the slowest to copy."""
+    parts = (part for module in model.modules() for part in vars(module).values())
+    hooks = {id(part): OrderedDict[str, object]() for part in parts if type(part) is OrderedDict and not part}
+    return copy.deepcopy(model, hooks)
 
 
 def other(tokens: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from normexp.cards.numbers import numbers
 from normexp.cards.subject import subject
 from normexp.cards.text import terminal
 from tests.support.cards import planted_map, start_table
-from tests.support.runs import normexp
+from tests.support.cli import in_process
 
 GRAPH = ["decoder layers 1–6", "  h₁ = x + tanh(a)·A(LN(x))"]
 pytestmark = pytest.mark.slow
@@ -99,14 +99,15 @@ def test_a_gradient_that_cannot_be_measured_has_no_figure(card: Card, tmp_path: 
     assert "gradient slope: cannot be measured, because the loss does not use the tensor" in page
 
 
-def test_a_card_is_made_from_a_folder_of_its_own(lab: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("svg_alone")
+def test_a_card_is_made_from_a_folder_of_its_own(lab: Path, outside: Path) -> None:
     words = ["card", "--quick", "--config-dir", str(lab), *SMALL, "task=language_modelling"]
-    done = normexp(*words, "variant=forgets", cwd=tmp_path)
-    assert done.returncode == 1
+    done = in_process(*words, "variant=forgets")
+    assert done.exit_code == 1
     assert "layer 3 differs from its neighbours, attention drops the stream" in done.stdout
-    folder = tmp_path / "results" / "cards" / "forgets"
+    folder = outside / "results" / "cards" / "forgets"
     assert {path.name for path in folder.iterdir()} == {"card.md", "card.html", "start.csv", "figures"}
-    refused = normexp(*words, "variant=mean_over_tokens", cwd=tmp_path)
-    assert refused.returncode == 1
+    refused = in_process(*words, "variant=mean_over_tokens")
+    assert refused.exit_code == 1
     assert "mean_over_tokens fails 2 of 8 checks: it reads future tokens" in refused.stdout
     assert "Nothing was measured" in refused.stdout

@@ -96,6 +96,7 @@ def test_what_is_meant_is_a_note(lab: Path) -> None:
     assert findings_of("variant=dlcl_pre", tasks=ALONE)[joined].note == ""  # its stream grows from layer to layer
 
 
+@pytest.mark.slow
 def test_a_gate_that_starts_closed_is_a_note() -> None:
     found = findings_of("variant=re_zero", tasks=ALONE)
     assert not failed(found)
@@ -119,6 +120,7 @@ def test_code_that_raises_is_a_finding(lab: Path) -> None:
     assert headline("crashes", [first, *others]) == "crashes fails 1 of 8 checks: it does not run."
 
 
+@pytest.mark.slow
 def test_the_task_that_is_set_is_the_only_one() -> None:
     """An encoder alone reads all tokens, and a norm over the tokens of a text is no mistake there."""
     found = findings_of("task=classification", "norm=instance_norm", "variant=pre_ln")
@@ -126,12 +128,14 @@ def test_the_task_that_is_set_is_the_only_one() -> None:
     assert found["It reads no future token"].note == "there is no decoder"
 
 
+@pytest.mark.slow
 def test_a_norm_over_the_batch_is_found_in_training() -> None:
     found = failed(findings_of("norm=batch_norm", "variant=pre_ln", tasks=ALONE))
     assert list(found) == ["It reads future tokens", "It depends on the rest of the batch"]
     assert found["It reads future tokens"].startswith("decoder layer 1, what attention reads")
 
 
+@pytest.mark.slow
 def test_the_global_generator_keeps_its_state() -> None:
     before = torch.get_rng_state()
     findings_of("variant=pre_ln", tasks=ALONE)

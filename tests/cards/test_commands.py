@@ -26,6 +26,7 @@ def test_check_prints_a_sentence_per_check(lab: Path, tmp_path: Path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_check_names_the_mistake_and_fails(lab: Path) -> None:
     done = in_process("check", "variant=mean_over_tokens", *SMALL, "--config-dir", str(lab))
     assert (done.exit_code, done.stderr) == (1, "")

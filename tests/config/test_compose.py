@@ -117,6 +117,7 @@ def test_wrong_user_yaml_is_refused_in_one_sentence(yaml, message, tmp_path):
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data_seed", ["7", "${seed}"])
 def test_interpolation_of_the_seed_follows_it_in_every_run(data_seed):
     found = configs("seed=range(4)", "variant=post_ln", f"data.seed={data_seed}")

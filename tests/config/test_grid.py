@@ -76,6 +76,7 @@ def test_entries_that_do_more_than_name_a_class_are_composed(tmp_path):
         assert list(configs(composer, requests)) == every
 
 
+@pytest.mark.slow
 def test_fifty_variants_take_four_compositions(composed):
     assert len(plan("sweep", [*TINY, "variant=glob(*)", "seed=0"]).runs) > 50
     assert composed() <= 5

@@ -43,6 +43,7 @@ def test_name_that_cannot_be_a_folder_is_refused(name):
         sweep_name(name=name)
 
 
+@pytest.mark.slow
 def test_run_name_has_the_swept_values_and_the_identity():
     sweep = plan("sweep", [*TINY, "depth=6,12", "seed=3", "warmup=10%,0", "variant=pre_ln"])
     names = [run.name for run in sweep.runs]
@@ -144,6 +145,7 @@ def test_sources_include_relative_imports_and_packages(tmp_path):
     assert set(found) == set(PACKAGE) - {"lab/unrelated.py"}
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_slug_is_safe_for_a_path(text):
     assert re.fullmatch(r"[A-Za-z0-9_+]?[A-Za-z0-9._+-]*", slugify(text))

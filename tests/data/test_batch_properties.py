@@ -37,6 +37,7 @@ def read(batch):
     return rows
 
 
+@pytest.mark.slow
 @quick
 @given(examples, st.integers(0, 100), seeds)
 def test_no_batch_exceeds_the_budget(examples, spare, seed):

@@ -20,6 +20,7 @@ def rows(corpus):
     return [(name, row) for name, split in corpus.splits.items() for row in split]
 
 
+@pytest.mark.slow
 def test_two_foreign_languages_meet_in_the_english(corpus):
     pairs = {(row["translation"]["fr"], row["translation"]["de"]) for _, row in rows(corpus)}
     assert ("Lundi", "Montag") in {(a.capitalize(), b) for a, b in pairs}
@@ -28,6 +29,7 @@ def test_two_foreign_languages_meet_in_the_english(corpus):
     assert all(a.casefold() != b.casefold() for a, b in pairs)
 
 
+@pytest.mark.slow
 def test_no_text_is_in_two_splits(corpus):
     for language in ("fr", "de"):
         places = {}
@@ -80,6 +82,7 @@ def test_it_is_a_function_of_its_options(corpus):
     assert held[0] == held[1]
 
 
+@pytest.mark.slow
 def test_characters_as_tokens():
     corpus = catalogues(**SMALL, tokens="characters", longest=30)
     row = corpus.splits["train"][0]

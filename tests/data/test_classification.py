@@ -35,11 +35,13 @@ def test_a_phrase_is_folded_to_letters_that_all_languages_share(languages):
     assert languages.vocabulary.decode(row["source"]) == row["text"] == fold(row["phrase"])
 
 
+@pytest.mark.slow
 def test_no_phrase_reads_the_same_twice(languages):
     texts = [text for split in languages.splits.values() for text in split["text"]]
     assert len(set(texts)) == len(texts) == 10_000
 
 
+@pytest.mark.slow
 def test_neither_one_token_nor_a_bag_of_them_solves_it(languages):
     """Accuracy on test: the best single character, and naive Bayes over all of them."""
     train, test = (_counts(languages, split) for split in ("train", "test"))

@@ -59,6 +59,7 @@ def test_docstrings_are_found_in_the_order_of_the_file():
     assert list(docstrings_of(source)) == ["Module.", "Class.", "Method.", "Last."]
 
 
+@pytest.mark.slow
 def test_a_sequence_is_a_window_of_running_text(corpus):
     assert corpus.splits.num_rows == {"train": 800, "valid": 100, "test": 100}
     assert len(corpus.vocabulary) == corpus.outputs == 4 + len(ALPHABET) == 79
@@ -70,6 +71,7 @@ def test_a_sequence_is_a_window_of_running_text(corpus):
     assert corpus.examples("train")[0].source == []
 
 
+@pytest.mark.slow
 def test_files_are_held_out_as_a_whole(corpus):
     for name, split in corpus.splits.items():
         assert {split_of(file) for file in split["file"]} == {name}
@@ -118,6 +120,7 @@ def test_versions_are_recorded_and_part_of_the_digest(corpus, monkeypatch):
     assert other.digest != corpus.digest
 
 
+@pytest.mark.slow
 def test_a_local_version_is_that_of_its_release(monkeypatch):
     monkeypatch.setattr("normexp.data.packages.version", lambda name: "2.13.0+cpu")
     assert set(docstrings(**FEW).sources.values()) == {"2.13.0"}
@@ -140,6 +143,7 @@ def test_other_tokens_are_of_the_same_windows(corpus, tokens, size):
     assert other.digest != corpus.digest
 
 
+@pytest.mark.slow
 def test_byte_pairs_have_baselines_of_their_own(corpus):
     """Measured on byte pairs, in nats per token: the n-grams of either kind of tokens agree per character."""
     pieces = docstrings(**FEW, tokens="byte_pair", vocabulary=500)

@@ -18,8 +18,8 @@ from normexp.errors import ConfigError
 from normexp.records.folder import RunFolder
 from normexp.sweep.plan import plan
 from normexp.sweep.worker import execute
+from tests.support.cli import in_process
 from tests.support.files import labels_file, pairs, pairs_file, write_table
-from tests.support.runs import normexp as command
 from tests.support.runs import started
 
 TINY = ("depth=1", "steps=4", "model.width=16", "model.heads=2", "model.feed_forward=16", "training.device=cpu")
@@ -62,6 +62,7 @@ def test_a_strangers_table_trains(tokens, here):
     assert sum(map(len, corpus.splits.values())) == 60
 
 
+@pytest.mark.slow
 def test_a_parquet_file_with_nulls_trains(here):
     el, ka = zip(*pairs(), strict=True)
     pq.write_table(pa.table({"el": [None, *el], "ka": [*ka, None]}), here / "x.parquet")
@@ -91,6 +92,7 @@ def test_the_task_follows_from_the_columns(here):
     assert alone.runs[0].config.task.name == "language_modelling"  # the user's word comes first
 
 
+@pytest.mark.slow
 def test_show_says_what_became_of_the_file(here):
     write_table(here / "x.tsv", [("el", "ka"), *pairs(), ("", "x"), ("α " * 200, "β")])
     shown = CliRunner().invoke(app, ["show", *PAIRS], catch_exceptions=False).stdout
@@ -170,14 +172,14 @@ def test_two_sweeps_at_once_on_a_cold_cache_agree(here, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("svg_alone", "no_workers")
 def test_one_command_is_all_that_is_needed(here):
     pairs_file(here / "pairs.tsv", 400)
     small = ("steps=4", "depth=1", "model.width=16", "model.feed_forward=16", "record.sentences=4")
     words = ("sweep", "data=files", "data.path=pairs.tsv", "data.source=el", "data.target=ka", *small)
-    done = command(*words, cwd=here)
-    assert done.returncode == 0, done.stderr
+    done = in_process(*words)
+    assert done.exit_code == 0, done.stderr
     runs = pd.DataFrame(normexp.runs(here / "results"))
     assert set(runs["variant"]) == {"post_ln", "pre_ln", "no_residual"}
     assert set(runs["state"]) == {"completed"}
-    again = command(*words, cwd=here)
-    assert again.returncode == 0
+    assert in_process(*words).exit_code == 0  # again

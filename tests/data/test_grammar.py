@@ -51,6 +51,7 @@ def test_the_default_as_described(corpus):
     assert all(how.startswith("exact") for how in corpus.methods.values())
 
 
+@pytest.mark.slow
 def test_every_translation_follows_the_rules(corpus, rows):
     gender = Grammar(400, 100, 60, 12, 1.0, 2, 0.05).gender
     for row in rows[:2000]:
@@ -62,6 +63,7 @@ def test_every_translation_follows_the_rules(corpus, rows):
         assert UNK not in row["source"] + row["target"]
 
 
+@pytest.mark.slow
 def test_no_source_sentence_is_in_two_splits(corpus):
     sources = {name: set(map(tuple, split["source"])) for name, split in corpus.splits.items()}
     assert not sources["train"] & (sources["valid"] | sources["test"])
@@ -122,6 +124,7 @@ def test_blind_and_floor_are_mean_log_probabilities(depth, exponent, noise):
     assert forms / tokens == pytest.approx(floor, rel=0.02)
 
 
+@pytest.mark.slow
 def test_a_target_reveals_its_derivation():
     """Otherwise the entropy of targets would be less than that of derivations."""
     grammar, random = Grammar(**SMALL | {"noise": 0.0}), Random(1)

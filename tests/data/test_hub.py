@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -14,8 +15,9 @@ from normexp.data.columns import Columns, task_of
 from normexp.data.commits import NAME
 from normexp.errors import ConfigError
 from normexp.records.folder import RunFolder
-from tests.support.hub import Repository, environment, parquet, running
-from tests.support.runs import normexp, runs
+from tests.support.forked import Command, forking
+from tests.support.hub import Repository, parquet, running, variables_of
+from tests.support.runs import environment, runs
 
 COMPOSER = Composer("train")
 READY = [name for name in COMPOSER.options("data") if COMPOSER.choice("data", name).target == "normexp.data.hub.hub"]
@@ -108,15 +110,20 @@ def hub():
         yield server
 
 
+@pytest.fixture(scope="module")
+def command() -> Iterator[Command]:
+    with forking() as found:
+        yield found
+
+
 @pytest.fixture
-def run(hub, tmp_path, monkeypatch):
+def run(hub, command, tmp_path, monkeypatch):
     """Runs a command on data=hub in a folder of its own, with fresh caches; returns the finished process."""
 
-    def start(command: str, words: str, address: str = hub.url, folder: str = ".", **variables: str):
-        for name, value in {**environment(address, tmp_path), **variables}.items():
-            monkeypatch.setenv(name, value)
+    def start(name: str, words: str, address: str = hub.url, folder: str = ".", **variables: str):
+        env = environment() | variables_of(address, tmp_path) | variables
         (tmp_path / folder).mkdir(exist_ok=True)
-        return normexp(command, "data=hub", *TINY, *words.split(), cwd=tmp_path / folder)
+        return command(name, "data=hub", *TINY, *words.split(), cwd=tmp_path / folder, env=env)
 
     for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
         monkeypatch.delenv(name, raising=False)

@@ -49,6 +49,7 @@ def test_equal_rows_are_in_one_split(monkeypatch):
     assert all(set(counts.values()) == {2} for counts in classes.values())
 
 
+@pytest.mark.slow
 def test_a_seed_changes_the_order_alone():
     one, other = tables("wine"), tables("wine", seed=1)
     assert one.digest == tables("wine").digest != other.digest

@@ -18,8 +18,8 @@ from normexp.data.tables import tables
 from normexp.data.translation import cldr_phrases
 from normexp.records.outcome import judge
 from normexp.training.trainer import Trainer
+from tests.support.cli import in_process
 from tests.support.configs import config_of
-from tests.support.runs import normexp
 from tests.support.steps import take_step
 
 STEPS = 30
@@ -78,11 +78,12 @@ def test_a_small_slice_trains_and_is_judged(task, data):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("outside", "svg_alone", "no_workers")
 @pytest.mark.parametrize("command", EXAMPLES)
-def test_examples_of_the_guide_run_as_written(command, tmp_path):
+def test_examples_of_the_guide_run_as_written(command):
     few = ["steps=4", "depth=1", "model.width=16", "model.feed_forward=16"]
-    done = normexp(*shlex.split(command), *few, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = in_process(*shlex.split(command), *few)
+    assert done.exit_code == 0, done.stderr
 
 
 def test_every_embedded_corpus_has_a_row_and_an_example():

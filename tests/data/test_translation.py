@@ -28,6 +28,7 @@ def mixed():
     return cldr_phrases(kinds=ALL, pairs=3000)
 
 
+@pytest.mark.slow
 def test_the_default_is_the_task_that_was_measured(dates):
     assert dates.splits.num_rows == {"train": 8000, "valid": 1000, "test": 1000}
     assert len(dates.vocabulary) == 53
@@ -44,6 +45,7 @@ def test_the_default_is_the_task_that_was_measured(dates):
     assert sum(len(e.target) for e in examples) / 8000 == pytest.approx(8.71, abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_pair_is_one_value_in_two_languages(dates):
     row = dates.splits["train"][0]
     assert row["translation"] == {"en": "Monday, December 5, 2050", "fr": "lundi 5 décembre 2050"}

@@ -123,6 +123,7 @@ def test_logits_and_gradients_are_the_same(tokens):
     assert max(found.values()) < 1e-10, found
 
 
+@pytest.mark.slow
 def test_they_are_the_same_as_it_comes_but_for_its_rounding(tokens):
     ours = ours_of()
     found = compared(ours, theirs_of(ours), tokens)

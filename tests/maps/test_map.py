@@ -19,7 +19,7 @@ ONE = ["variant=pre_ln,post_ln", "depth=1,2", *TINY]
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("no_pdf")
+@pytest.mark.usefixtures("no_pdf", "no_workers")
 def test_a_map_ends_with_a_page_and_resumes_without_a_run(tmp_path, monkeypatch):
     monkeypatch.setenv("NORMEXP_RESULTS", str(tmp_path / "results"))
     command = ["map", *ONE, "--seeds", "2", "--name", "try", "--best-only", "--out", str(tmp_path / "out")]

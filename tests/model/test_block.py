@@ -45,6 +45,7 @@ def test_each_part_can_be_set_apart(words, key, value):
     assert (config.norm.name if key == "norm" else getattr(config.model, key)) == value
 
 
+@pytest.mark.slow
 def test_the_default_block_is_what_the_keys_say():
     """And a run keeps the identity that it had before there were blocks."""
     config = tiny_config()

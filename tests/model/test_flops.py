@@ -51,6 +51,7 @@ def test_every_variant_costs_what_a_step_with_numbers_costs(variant):
     assert cost(config, corpus).flops_per_token == pytest.approx(counter.get_total_flops() / batch.size, rel=0.05)
 
 
+@pytest.mark.slow
 def test_a_run_records_what_its_steps_cost(tmp_path):
     config = tiny_config("steps=4", "probe=[]", f"results={tmp_path}")
     corpus = load_corpus(config.data)

@@ -8,9 +8,10 @@ from torch import nn
 
 from normexp.data.corpus import load_corpus
 from normexp.training.trainer import Trainer
+from tests.support.cli import in_process
 from tests.support.configs import config_of
 from tests.support.models import model_of
-from tests.support.runs import TINY, normexp
+from tests.support.runs import TINY
 
 SMALL = [  # without keys of translation alone
     *(key for key in TINY if not key.startswith(("record.sentences", "data."))),
@@ -92,10 +93,11 @@ def test_batches_hold_targets_alone():
 
 
 @pytest.mark.slow
-def test_a_run_has_an_outcome_and_no_translation(tmp_path):
-    done = normexp("train", *SMALL, "task=language_modelling", "steps=20", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    (path,) = tmp_path.glob("results/train/*/status.json")
+@pytest.mark.usefixtures("svg_alone", "no_workers")
+def test_a_run_has_an_outcome_and_no_translation(outside):
+    done = in_process("train", *SMALL, "task=language_modelling", "steps=20")
+    assert done.exit_code == 0, done.stderr
+    (path,) = outside.glob("results/train/*/status.json")
     status = json.loads(path.read_text())
     assert status["outcome"] in ("trained", "partial", "stuck")
     assert status["token_accuracy"] > 0
@@ -112,8 +114,8 @@ def test_a_run_has_an_outcome_and_no_translation(tmp_path):
         ("data=cldr_languages", "cannot be used with task=language_modelling"),
     ],
 )
-def test_keys_that_it_does_not_read_are_errors(key, right, tmp_path):
-    done = normexp("train", "task=language_modelling", key, cwd=tmp_path)
-    assert done.returncode == 2
+def test_keys_that_it_does_not_read_are_errors(key, right, outside):
+    done = in_process("train", "task=language_modelling", key)
+    assert done.exit_code == 2
     assert len(done.stderr.splitlines()) == 1
     assert right in done.stderr

@@ -323,6 +323,7 @@ def test_instance_norm_is_refused_in_a_causal_stack():
     assert "IN(x + A(x))" in describe(resolved("classification", "norm=instance_norm"))
 
 
+@pytest.mark.slow
 def test_show_warns_of_later_tokens():
     assert "decoder: BN: in training its statistics include later tokens" in describe(tiny_config("norm=batch_norm"))
     assert "later tokens" not in describe(tiny_config("norm=rms_norm"))

@@ -114,6 +114,7 @@ def test_a_stack_that_is_no_sum_of_parts_has_no_reading():
     assert own["encoder"].notna().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["batch_norm", "power_norm"])
 def test_measuring_changes_nothing(norm):
     trainer = golden.trainer_of(golden.tiny_run("post_ln", "translation", f"norm={norm}"))

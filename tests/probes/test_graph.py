@@ -172,5 +172,6 @@ def test_a_slice_of_a_parameter_has_its_name():
     assert "LN(2·h₁ + FFN(h₁))" in printed("depth=2", variant="scaled_skip")
 
 
+@pytest.mark.slow
 def test_every_tensor_of_a_long_stream_has_its_own_name():
     assert "stack(x₀, x₁, x₂, x₃, x₄, x₅, x₆, x₇, x₈, x₉, x₁₀, x₁₁)" in printed("depth=11", variant="dlcl_pre")

@@ -78,6 +78,7 @@ def test_a_final_layer_norm_removes_two_directions():
     assert rows_of(StackJacobian(), trainer.probe_context(batch))["encoder", 0, "", "", "jacobian_min"] < 1e-9
 
 
+@pytest.mark.slow
 def test_it_runs_as_in_evaluation():
     wet = trainer_of("norm=batch_norm", "model.dropout=0.3", "model.attention_dropout=0.3")
     wet.model.embedding.dropout.p = 0.0  # the input and its memory are those of the step

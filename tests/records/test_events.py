@@ -157,6 +157,7 @@ def test_a_value_that_the_page_cannot_show_is_rejected(tmp_path: Path) -> None:
     events.close()
 
 
+@pytest.mark.slow
 def test_writing_events_needs_no_torch(tmp_path: Path) -> None:
     """Events are also written from tables, where importing torch would take seconds."""
     code = "import sys, json, normexp.records.events; print(json.dumps('torch' in sys.modules))"

@@ -7,6 +7,7 @@ from normexp.records.hparams import METRICS, hparams, swept_by
 from tests.support.configs import config_of
 
 
+@pytest.mark.slow
 def test_swept_keys_come_first_and_nested_ones_have_a_column() -> None:
     swept = ("norm.eps", "model.dropout", "seed")
     row = hparams(config_of("norm.eps=0.5", "variant=pre_ln", "depth=2"), swept)

@@ -14,8 +14,14 @@ CASES = [(study, name) for study, world in WORLDS.items() for name in world.case
 
 
 @cache
+def judged(study, **changes):
+    """Every claim of a study, in its order, and what the runs of that world say of it."""
+    world = WORLDS[study](**changes)
+    return list(world.load().claims(world.runs()))
+
+
 def claims(study, **changes):
-    return WORLDS[study](**changes).claims()
+    return {claim.name: claim for claim in judged(study, **changes)}
 
 
 def test_every_study_that_claims_something_has_its_tables():
@@ -27,8 +33,8 @@ def test_every_study_that_claims_something_has_its_tables():
 @pytest.mark.parametrize("size", SIZES)
 def test_what_follows_the_paper_holds(study, size):
     world = WORLDS[study](size)
-    names = [claim.name for claim in world.load().claims(world.runs())]
-    found = dict(claims(study, size=size))
+    names = [claim.name for claim in judged(study, size=size)]
+    found = claims(study, size=size)
     control = found.pop("control", None)
     assert control is None or (control.kind, control.verdict) == ("control", "cannot tell")
     assert names == [*world.cases, *(["control"] if control else [])]
@@ -56,6 +62,7 @@ def test_every_claim_can_fail(study, name):
     assert claim.values == pytest.approx([case.fails] * len(claim.values), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_no_spikes_at_all_are_not_fewer():
     claim = WORLDS["peri_ln2025"](pre_spikes=0).claim("peri-spikes-less")
     assert claim.values == [0] * 5
@@ -100,6 +107,6 @@ def test_training_is_said_of_the_claims_that_read_trained_runs(study):
 @pytest.mark.parametrize("study", WORLDS)
 @pytest.mark.parametrize(("size", "gone"), [("quick", 25), ("quick", 150), ("full", 25)])
 def test_diverged_runs_stop_no_claim(study, size, gone):
-    judged = list(claims(study, size=size, gone=gone).values())
-    assert len(claims_table.csv(judged, {}, "quick").splitlines()) == len(judged) + 1
-    assert all(claim.verdict in claims_table.ORDER for claim in judged)
+    found = judged(study, size=size, gone=gone)
+    assert len(claims_table.csv(found, {}, "quick").splitlines()) == len(found) + 1
+    assert all(claim.verdict in claims_table.ORDER for claim in found)

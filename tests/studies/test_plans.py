@@ -63,6 +63,7 @@ def test_variants_at_the_same_rung_share_a_part():
     assert bisected(limits) == [(6, ALL), (3, ["post_ln"]), (12, ["pre_ln", "admin", "deep_norm"])]
 
 
+@pytest.mark.slow
 def test_of_eleven_rungs_four_are_enough_for_each():
     rungs = [2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64]
     for limit in (1, *rungs):
@@ -93,6 +94,7 @@ def test_shallow_stacks_run_at_the_rate_that_was_best(post, parts):
         assert set(part.frame["seed"]) == set(range(5))  # on none of them the rate was chosen
 
 
+@pytest.mark.slow
 def test_depth_use_trains_every_variant_at_its_rate_of_the_map_and_searches_the_others():
     runs = WORLDS["depth_use2025"]().runs()
     assert set(runs.pop("rates").frame["variant"]) == {"attention_residuals"}
@@ -112,6 +114,7 @@ def test_curse_of_depth_does_so_too():
     assert rates == {("pre_ln", 1.2e-2), ("layer_norm_scaling", 1.2e-2), ("mix_ln", 3e-3), ("peri_ln", 3e-3)}
 
 
+@pytest.mark.slow
 def test_attention_residuals_do_so_after_a_part_that_needs_no_rate():
     runs = WORLDS["attention_residuals2026"]().runs()
     assert next(iter(runs)) == "start"
@@ -137,6 +140,7 @@ def test_both_forms_of_keel_have_rates_of_their_own():
     assert [set(frame["variant.first_block"]) for frame in without] == [{False}]
 
 
+@pytest.mark.slow
 def test_all_other_plans_ask_for_their_parts_as_they_stand():
     for study, world in WORLDS.items():
         if study not in OWN_PLANS:

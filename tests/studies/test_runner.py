@@ -8,7 +8,7 @@ import pytest
 from tests.support.cli import in_process
 from tests.support.runs import TINY, normexp
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_pdf")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_pdf", "no_workers")]
 
 STUDY = """
 from normexp.studies.declare import claim, figure

@@ -119,6 +119,7 @@ def test_it_ends_when_nothing_is_undecided():
     assert {claim.verdict for claim in found.claims if claim.confirmatory} == {"holds"}
 
 
+@pytest.mark.slow
 def test_parts_that_have_enough_seeds_are_not_asked_again():
     """At initialisation there are twenty at every look."""
     found, asked = judged(Unclear(), Seeds((5, 10), exactly=False))

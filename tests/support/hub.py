@@ -177,7 +177,7 @@ def running(repositories: dict[str, Repository]) -> Iterator[Hub]:
         thread.join()
 
 
-def environment(hub: str, home: Path) -> dict[str, str]:
+def variables_of(hub: str, home: Path) -> dict[str, str]:
     """The variables with which a process asks this Hub (or any address) and keeps its caches in `home`."""
     return {
         "HF_ENDPOINT": hub,

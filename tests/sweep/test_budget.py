@@ -16,6 +16,7 @@ def runs(*words):
     return [run.config for run in plan("sweep", [*BASE, "variant=post_ln", *words]).runs]
 
 
+@pytest.mark.slow
 def test_tokens_are_steps_of_the_mean_batch():
     one, two = runs("tokens=4000,8000")
     per_step = cost(one, load_corpus(one.data)).tokens_per_step

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.runs import TINY, normexp, runs, swept
+from tests.support.cli import in_process
+from tests.support.runs import TINY, runs, swept
 
 pytestmark = pytest.mark.slow
 SUICIDE = '''
@@ -61,11 +62,12 @@ def config_dir(path: Path, module: str, source: str, **variants: str) -> Path:
     return path
 
 
-def test_run_that_raises_fails_alone(tmp_path):
-    mine = config_dir(tmp_path / "mine", "raising", RAISING, raising="Raising")
-    done = normexp("sweep", *TINY, "variant=post_ln,raising,pre_ln", f"--config-dir={mine}", "--jobs=2", cwd=tmp_path)
-    assert done.returncode == 1
-    found = runs(tmp_path / "results")
+@pytest.mark.usefixtures("svg_alone")
+def test_run_that_raises_fails_alone(outside):
+    mine = config_dir(outside / "mine", "raising", RAISING, raising="Raising")
+    done = in_process("sweep", *TINY, "variant=post_ln,raising,pre_ln", f"--config-dir={mine}", "--jobs=2")
+    assert done.exit_code == 1
+    found = runs(outside / "results")
     assert {name: run.status["state"] for name, run in found.items()} == {
         "post_ln": "completed",
         "raising": "failed",
@@ -74,7 +76,7 @@ def test_run_that_raises_fails_alone(tmp_path):
     assert found["raising"].status["error"] == "RuntimeError: this variant gives up"
     assert found["raising"].status["attempts"] == 1
     assert 'raise RuntimeError("this variant gives up")' in found["raising"].log.read_text()
-    log = found["raising"].log.relative_to(tmp_path).as_posix()
+    log = found["raising"].log.relative_to(outside).as_posix()
     assert log in done.stdout.replace("\n", "")  # however narrow the terminal is
     assert "failed" in done.stdout
 

@@ -13,10 +13,9 @@ from normexp.errors import DiskError, disk_error
 from normexp.records.folder import RunFolder
 from normexp.sweep import executor
 from normexp.sweep.plan import Sweep, plan
-from normexp.sweep.pools.pool import Pool
 from normexp.sweep.worker import execute
 from tests.support.damage import DAMAGES
-from tests.support.runs import TINY, normexp, runs, tiny_config
+from tests.support.runs import TINY, InProcess, normexp, runs, tiny_config
 
 pytestmark = pytest.mark.slow
 TABLES = ("curves.parquet", "layers.parquet")
@@ -24,14 +23,6 @@ FILES = ("status.json", *TABLES, "timing.parquet", "weights.pt", "checkpoint.pt"
          "provenance.json", "lock", "log.txt")  # fmt: skip
 CASES = [(damage, file) for damage in DAMAGES for file in FILES[:2]]
 CASES += [(damage, file) for damage in ("fifo", "random_bytes") for file in FILES[2:]]
-
-
-class InProcess(Pool):
-    """A pool that runs every folder in this process."""
-
-    def run(self, folders):
-        for folder in folders:
-            execute(folder)
 
 
 @cache

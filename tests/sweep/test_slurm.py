@@ -16,15 +16,16 @@ from normexp.sweep.pools import make_pool, slurm_queue
 from normexp.sweep.pools.slurm import end_of
 from normexp.sweep.worker import beating
 from tests.support import slurm
+from tests.support.cli import in_process
 from tests.support.runs import (
+    EIGHT,
     TINY,
-    TWELVE,
     alive,
     environment,
-    normexp,
     runs,
     same_tables,
     status,
+    swept,
     tiny_config,
     wait_until,
 )
@@ -32,21 +33,22 @@ from tests.support.runs import (
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(slurm.missing()), reason=slurm.missing())
+@pytest.mark.usefixtures("svg_alone")
 def test_a_cluster_does_what_this_machine_does(tmp_path, monkeypatch):
-    """Twelve runs are submitted; one is killed, one is requeued; all complete, with equal tables."""
+    """Eight runs are submitted; one is killed, one is requeued; all complete, with equal tables."""
     for name in ("slurm", "here", "there"):
         (tmp_path / name).mkdir()
-    here = normexp(*TWELVE, cwd=tmp_path / "here")
-    assert here.returncode == 0, here.stderr
+    assert swept(*EIGHT, cwd=tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "there")
+    line = ("sweep", *EIGHT, "--pool=slurm")
     with slurm.cluster(tmp_path / "slurm") as variables:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        submitted = normexp(*TWELVE, "--pool=slurm", "--submit", cwd=tmp_path / "there")
-        assert submitted.returncode == 0, submitted.stderr
-        assert submitted.stdout == "12 runs submitted as job 1\n"
+        submitted = in_process(*line, "--submit")
+        assert submitted.exit_code == 0, submitted.stderr
+        assert submitted.stdout == "8 runs submitted as job 1\n"
         assert environment()["SLURM_CONF"] == variables["SLURM_CONF"]
-        again = normexp(*TWELVE, "--pool=slurm", "--submit", cwd=tmp_path / "there")
-        assert again.stdout == "0 runs submitted, 12 runs in a job already\n"
+        assert in_process(*line, "--submit").stdout == "0 runs submitted, 8 runs in a job already\n"
 
         sweep = tmp_path / "there" / "results" / "try"
         killed, requeued = two_held_still(tmp_path / "there" / "results")
@@ -57,14 +59,14 @@ def test_a_cluster_does_what_this_machine_does(tmp_path, monkeypatch):
         subprocess.run(["scontrol", "requeue", job], check=True)
         wait_until(lambda: not alive(status(killed)["pid"]) and not held(pid))
         lost = f"{killed.name}: its job ended ("
-        wait_until(lambda: lost in normexp("status", str(sweep), cwd=tmp_path).stdout)
+        wait_until(lambda: lost in in_process("status", str(sweep)).stdout)
 
-        done = normexp(*TWELVE, "--pool=slurm", cwd=tmp_path / "there")
-        assert done.returncode == 0, done.stderr
-        assert "12 runs: 12 completed" in normexp("status", str(sweep), cwd=tmp_path).stdout
+        done = in_process(*line)
+        assert done.exit_code == 0, done.stderr
+        assert "8 runs: 8 completed" in in_process("status", str(sweep)).stdout
     assert "resumed after step" in killed.log.read_text()
     assert "resumed after step" in requeued.log.read_text()
-    assert same_tables(tmp_path / "here", tmp_path / "there") == 24
+    assert same_tables(tmp_path / "here", tmp_path / "there") == 16
 
 
 def two_held_still(results: Path) -> list[RunFolder]:
@@ -150,6 +152,7 @@ def test_a_job_asks_for_what_the_keys_say(programs):
     }
 
 
+@pytest.mark.slow
 def test_a_job_asks_for_what_the_estimate_says(programs):
     asked = make_pool("slurm", planned(programs), 0).parameters
     assert 11 <= asked["time"] <= 20

@@ -12,10 +12,12 @@ from typer.testing import CliRunner
 from normexp.cli import app
 from normexp.errors import ConfigError
 from normexp.records.tables import read_table
+from normexp.sweep.executor import run_sweep
+from normexp.sweep.plan import plan
 from normexp.trackers import tracker
 from normexp.trackers.measured import measured
 from normexp.views.runs import load_runs
-from tests.support.runs import TINY, swept
+from tests.support.runs import TINY, InProcess
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +26,8 @@ pytestmark = pytest.mark.slow
 def results(tmp_path_factory) -> Path:
     """A sweep of two runs."""
     folder = tmp_path_factory.mktemp("exported")
-    assert swept(*TINY, "name=try", "variant=post_ln,pre_ln", cwd=folder)
+    sweep = plan("sweep", [*TINY, "name=try", "variant=post_ln,pre_ln", f"results={folder / 'results'}"])
+    assert run_sweep(sweep, InProcess())
     return folder / "results"
 
 

@@ -98,6 +98,7 @@ def test_a_nonfinite_gradient_is_traced_to_its_site(checkpoint_every, tmp_path):
     assert folder.status["first_to_go"] == "encoder.02.attention"
 
 
+@pytest.mark.slow
 def test_a_nonfinite_gradient_in_the_last_step_diverges(tmp_path):
     """No training loss follows that could show it."""
     folder = run(tmp_path / "run", "steps=13", variant=node(Backward))
@@ -106,6 +107,7 @@ def test_a_nonfinite_gradient_in_the_last_step_diverges(tmp_path):
     assert status["first_to_go"] == "encoder.02.attention"
 
 
+@pytest.mark.slow
 def test_a_huge_learning_rate_diverges_and_completes(tmp_path):
     """Divergence is a result: the run is complete and is not started again."""
     folder = run(tmp_path / "run", "lr=1e9", "warmup=0", "optimizer=sgd", "variant=plain")

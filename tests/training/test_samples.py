@@ -49,6 +49,7 @@ def test_a_continuation_is_the_most_probable_text() -> None:
         assert one.written == decode(text[1 + read :])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["layer_norm", "batch_norm"])
 def test_the_answer_to_a_text_is_a_class(norm: str) -> None:
     model, corpus, examples = made("task=classification", "data.phrases=200", f"norm={norm}")

@@ -31,6 +31,7 @@ def hopeless():
     return replace(tiny_config(), lr=1e-12, steps=40)
 
 
+@pytest.mark.slow
 def test_a_stuck_run_ends_there_with_its_validation_loss(tmp_path, hopeless):
     run = trained(tmp_path / "run", stopping(hopeless, "50%"))
     assert (run.status["state"], run.status["outcome"], run.status["step"]) == ("completed", "stuck", 20)
@@ -47,6 +48,7 @@ def test_a_run_that_learns_is_the_same_with_and_without(tmp_path):
     assert watched.status["final_loss"] == plain.status["final_loss"]
 
 
+@pytest.mark.slow
 def test_killed_between_its_last_checkpoint_and_its_end_it_ends(tmp_path, hopeless, monkeypatch):
     run = RunFolder(tmp_path / "run")
     config = stopping(hopeless, "50%")

@@ -71,6 +71,7 @@ def test_gradient_norms_are_those_before_clipping(variant, clip):
         assert sum(squares.values()) ** 0.5 > 10 * clip
 
 
+@pytest.mark.slow
 def test_dropout_is_a_function_of_the_seed_and_the_step_alone():
     """Neither the global generator nor another key may change it, or variants would not see the same noise."""
 

@@ -147,6 +147,7 @@ def test_a_neighbour_that_went_back_behind_its_trunk_is_not_used(sweep):
     assert not branched(run(sweep / "long", f"steps={LONG}", "record.trunk=true"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kept", "turns"),
     [

@@ -87,6 +87,7 @@ def test_it_refuses_in_one_sentence(script, lab, capsys, words, sentence):
     assert not said.out
 
 
+@pytest.mark.slow
 def test_numbers_that_are_not_finite_are_not_kept(script, lab, capsys):
     (lab / "variant" / "mine.yaml").write_text("_target_: normexp.variants.scaled_skip.ScaledSkip\nskip: 1e308\n")
     with pytest.raises(SystemExit):

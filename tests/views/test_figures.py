@@ -84,6 +84,7 @@ def test_without_a_depth_sweep_another_key_makes_the_columns(make_sweep: Callabl
     assert all(f"<!-- {word} -->" in text for word in ("lr 1e-3", "no warm-up", "warm-up 10 %"))
 
 
+@pytest.mark.slow
 @alone
 def test_another_key_takes_the_colours_where_no_variant_varies(make_sweep: Callable[..., Path]) -> None:
     folder = make_sweep(variant=["post_ln"], depth=[6], lr=[1e-3, 5e-4])
@@ -101,6 +102,7 @@ def test_a_key_may_be_missing_in_some_runs(make_sweep: Callable[..., Path]) -> N
     assert "<!-- label_smoothing 0.1 -->" in text
 
 
+@pytest.mark.slow
 @alone
 def test_a_classifier_has_no_decoder_row(make_sweep: Callable[..., Path]) -> None:
     files = draw(make_sweep(task=["classification"], depth=[6], variant=["pre_ln"]))
@@ -120,6 +122,7 @@ def test_attention_replaces_a_missing_feed_forward(make_run: Callable[..., Path]
     assert "of a feed-forward sub-layer" in draw(tmp_path / "try" / "1")[-1].read_text()
 
 
+@pytest.mark.slow
 @alone
 def test_an_unfinished_sweep_draws_what_is_there(make_sweep: Callable[..., Path]) -> None:
     folder = make_sweep(depth=[6, 12], variant=["post_ln"])

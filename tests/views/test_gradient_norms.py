@@ -37,6 +37,7 @@ def test_many_variants_have_a_panel_each(names, panels):
     plt.close(figure)
 
 
+@pytest.mark.slow
 def test_many_values_of_another_key_share_their_panels():
     runs, layers = tables(NAMES)
     figure = gradient_norms(runs.rename(columns={"variant": "lr"}), layers, KeyAxes("depth", "lr", []))
@@ -44,6 +45,7 @@ def test_many_values_of_another_key_share_their_panels():
     plt.close(figure)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0.0, np.nan])
 def test_many_variants_without_a_gradient_are_drawn(value):
     runs, layers = tables(NAMES)

@@ -48,6 +48,7 @@ def test_fields_are_means_over_seeds_in_axis_order() -> None:
     assert [label.get_text() for label in post.get_yticklabels()] == ["0.1", "0.5"]
 
 
+@pytest.mark.slow
 def test_columns_have_titles_and_rows_have_labels() -> None:
     some = pd.concat([rows().assign(init="small"), rows().assign(init="gpt2")])
     _, panels = drawn(some, row="init", x_label="layers", y_label="rate")
@@ -138,6 +139,7 @@ def test_a_single_value_is_drawn(log: bool, value: float) -> None:
     assert fields(post)[0, 0] == ("T\n✕" if np.isnan(value) else f"T\n{value:.2g}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "per_row"), [(3, 3), (5, 3), (6, 3), (7, 5), (8, 4)])
 def test_many_panels_are_in_several_rows(count: int, per_row: int) -> None:
     names = ["post_ln", "pre_ln", "admin", "b2t", "deep_norm", "t5", "plain", "keel"][:count]

@@ -53,6 +53,7 @@ def test_bars_of_every_stack_add_up_to_1() -> None:
     assert decoder[-1] == 1
 
 
+@pytest.mark.slow
 def test_bins_reach_from_the_smallest_to_the_largest_value() -> None:
     _, (post, _) = drawn(rows(), bins=4)
     edges = post.patches[0].get_data().edges

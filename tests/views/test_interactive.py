@@ -156,6 +156,7 @@ def test_a_line_ends_where_a_run_diverged(runs: pd.DataFrame) -> None:
     assert max(shown(plot, 1, "post_ln")["step"]) == 69
 
 
+@pytest.mark.slow
 def test_the_norms_of_every_step_are_in_the_page(runs: pd.DataFrame) -> None:
     plot, _ = layer_plot(runs, lines_of(runs, runs)) or pytest.fail("nothing drawn")
     (slider,) = plot.select({"type": Slider})
@@ -175,6 +176,7 @@ def test_the_norms_of_every_step_are_in_the_page(runs: pd.DataFrame) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_what_is_0_or_not_finite_has_no_point(runs: pd.DataFrame) -> None:
     plot, _ = layer_plot(runs, lines_of(runs, runs)) or pytest.fail("nothing drawn")
     deep = shown(plot, 5, "no_residual")["norm"]

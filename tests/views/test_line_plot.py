@@ -260,6 +260,7 @@ def test_an_axis_that_names_the_variants_needs_no_legend() -> None:
     assert line_plot(some, "layer", names={1: "post_ln", 2: "pre_ln"}, **FRAME).legends[0].get_texts() == []
 
 
+@pytest.mark.slow
 def test_more_lines_than_colours_are_named_at_their_ends() -> None:
     names = list(VARIANTS[:12])
     some = rows(stack=["decoder"], depth=[12, 6], variant=names, seed=[0])

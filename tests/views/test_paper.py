@@ -28,6 +28,7 @@ def figure(columns: int = 1) -> Figure:
     return line_plot(pd.DataFrame(rows), "layer", column="depth", **FRAME)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("columns", "width"), [(1, 3.3), (2, 6.8), (5, 6.8)])
 def test_figures_have_the_width_of_a_column_or_a_page(columns: int, width: float) -> None:
     with style.context("paper"):

@@ -47,6 +47,7 @@ def panels(figure: Figure) -> dict[str, np.ndarray]:
     }
 
 
+@pytest.mark.slow
 def test_a_field_is_the_mean_over_the_seeds_at_the_last_step(make_sweep: Callable[..., Path]) -> None:
     folder = make_sweep(depth=[6], variant=["post_ln", "pre_ln"], seed=[0, 1])
     add(folder, lambda run, stack, k, below, j: k + 10 * j + 100 * (run["variant"] == "pre_ln") + run["seed"])
@@ -62,6 +63,7 @@ def test_a_field_is_the_mean_over_the_seeds_at_the_last_step(make_sweep: Callabl
     assert "Measured at step 100." in " ".join(text.get_text() for text in figure.texts)
 
 
+@pytest.mark.slow
 def test_a_depth_has_a_figure(make_sweep: Callable[..., Path]) -> None:
     folder = make_sweep(depth=[3, 6], variant=["post_ln", "pre_ln"])
     add(folder, lambda run, stack, k, below, j: k / j, steps=(1,))

@@ -56,6 +56,7 @@ def test_configurations_are_named_as_runs_are(sweep: Path) -> None:
     assert {len(runs) for runs in found.values()} == {2}
 
 
+@pytest.mark.slow
 def test_layer_maps_have_one_figure_per_depth(sweep: Path) -> None:
     assert [name for name, _ in layer_maps(load_runs(sweep))] == ["depth=6", "depth=12", "depth=18"]
 
