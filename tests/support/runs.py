@@ -29,9 +29,9 @@ TINY = (
     "record.sentences=4",
 )
 
-# A sweep of eight runs, each with checkpoints before its end, for what is killed and continued.
-EIGHT = (*TINY, "name=try", "steps=150", "record.checkpoint_every=20", "model.dropout=0.1",
-          "variant=post_ln,pre_ln", "seed=range(4)")  # fmt: skip
+# A sweep of twelve runs, each with checkpoints before its end, for what is killed and continued.
+TWELVE = (*TINY, "name=try", "steps=150", "record.checkpoint_every=20", "model.dropout=0.1",
+          "variant=post_ln,pre_ln,no_residual", "seed=range(4)")  # fmt: skip
 
 
 class InProcess(Pool):

@@ -10,7 +10,7 @@ from normexp.records.folder import RunFolder
 from normexp.sweep.plan import plan
 from normexp.sweep.pools import make_pool
 from tests.support import ray
-from tests.support.runs import EIGHT, TINY, descendants, runs, same_tables, started, status, swept, wait_until
+from tests.support.runs import TINY, TWELVE, descendants, runs, same_tables, started, status, swept, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +30,11 @@ def under_way(results, node: int) -> list[RunFolder]:
 
 @pytest.mark.slow
 def test_a_sweep_survives_an_interrupt_and_a_lost_node(cluster, tmp_path):
-    """Eight runs: after Ctrl-C the same command continues them, a node with one of them is killed, all complete."""
+    """Twelve runs: after Ctrl-C the same command continues them, a node with one of them is killed, all complete."""
     address, node = cluster
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
-    there, line = tmp_path / "there", ("sweep", *EIGHT, "--pool=ray", f"ray.address={address}")
+    there, line = tmp_path / "there", ("sweep", *TWELVE, "--pool=ray", f"ray.address={address}")
 
     first = started(*line, cwd=there)
     going: list[RunFolder] = []
@@ -54,8 +54,8 @@ def test_a_sweep_survives_an_interrupt_and_a_lost_node(cluster, tmp_path):
     assert "Traceback" not in said
     assert "resumed after step" in lost[0].log.read_text()
 
-    assert swept(*EIGHT, cwd=tmp_path / "here")
-    assert same_tables(tmp_path / "here", there) == 16
+    assert swept(*TWELVE, cwd=tmp_path / "here")
+    assert same_tables(tmp_path / "here", there) == 24
 
 
 def planned(tmp_path, *more):

@@ -18,8 +18,8 @@ from normexp.sweep.worker import beating
 from tests.support import slurm
 from tests.support.cli import in_process
 from tests.support.runs import (
-    EIGHT,
     TINY,
+    TWELVE,
     alive,
     environment,
     runs,
@@ -35,20 +35,20 @@ from tests.support.runs import (
 @pytest.mark.skipif(bool(slurm.missing()), reason=slurm.missing())
 @pytest.mark.usefixtures("svg_alone")
 def test_a_cluster_does_what_this_machine_does(tmp_path, monkeypatch):
-    """Eight runs are submitted; one is killed, one is requeued; all complete, with equal tables."""
+    """Twelve runs are submitted; one is killed, one is requeued; all complete, with equal tables."""
     for name in ("slurm", "here", "there"):
         (tmp_path / name).mkdir()
-    assert swept(*EIGHT, cwd=tmp_path / "here")
+    assert swept(*TWELVE, cwd=tmp_path / "here")
     monkeypatch.chdir(tmp_path / "there")
-    line = ("sweep", *EIGHT, "--pool=slurm")
+    line = ("sweep", *TWELVE, "--pool=slurm")
     with slurm.cluster(tmp_path / "slurm") as variables:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         submitted = in_process(*line, "--submit")
         assert submitted.exit_code == 0, submitted.stderr
-        assert submitted.stdout == "8 runs submitted as job 1\n"
+        assert submitted.stdout == "12 runs submitted as job 1\n"
         assert environment()["SLURM_CONF"] == variables["SLURM_CONF"]
-        assert in_process(*line, "--submit").stdout == "0 runs submitted, 8 runs in a job already\n"
+        assert in_process(*line, "--submit").stdout == "0 runs submitted, 12 runs in a job already\n"
 
         sweep = tmp_path / "there" / "results" / "try"
         killed, requeued = two_held_still(tmp_path / "there" / "results")
@@ -63,10 +63,10 @@ def test_a_cluster_does_what_this_machine_does(tmp_path, monkeypatch):
 
         done = in_process(*line)
         assert done.exit_code == 0, done.stderr
-        assert "8 runs: 8 completed" in in_process("status", str(sweep)).stdout
+        assert "12 runs: 12 completed" in in_process("status", str(sweep)).stdout
     assert "resumed after step" in killed.log.read_text()
     assert "resumed after step" in requeued.log.read_text()
-    assert same_tables(tmp_path / "here", tmp_path / "there") == 16
+    assert same_tables(tmp_path / "here", tmp_path / "there") == 24
 
 
 def two_held_still(results: Path) -> list[RunFolder]:
