@@ -3,7 +3,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
+from normexp.errors import ConfigError
+from normexp.views import style
 from normexp.views.edge_labels import spread
 from normexp.views.figures import draw
 from normexp.views.grid import add_titles_and_legend, assign_axes, panels
@@ -53,6 +56,13 @@ def test_figures_have_settings_seeds_and_baselines(drawn: dict[str, Path]) -> No
 def test_drawn_twice_the_bytes_are_the_same(sweep: Path, drawn: dict[str, Path], tmp_path: Path) -> None:
     for path in draw(sweep, tmp_path):
         assert path.read_bytes() == drawn[path.name].read_bytes(), path.name
+
+
+@alone
+def test_a_full_folder_in_the_place_of_a_figure_is_named(tmp_path: Path) -> None:
+    (tmp_path / "loss_curves.svg" / "mine").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"must be a file that can be written \(Directory not empty\)"):
+        style.save(Figure(), tmp_path / "loss_curves")
 
 
 @pytest.mark.slow
