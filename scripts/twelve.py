@@ -1,6 +1,6 @@
 """The map of twelve variants on docstrings, from run folders that may come from several machines.
 
-    python scripts/twelve.py make               makes the whole map here, anew (resumable; about five hours of one core)
+    python scripts/twelve.py make               makes the whole map here (resumable; about five hours of one core)
     python scripts/twelve.py make --jobs 16 --stacked 8     the same on a GPU: minutes
     python scripts/twelve.py finish             trains the final seeds that the published map lacks, at its best rates
     python scripts/twelve.py publish FOLDER …   adds the runs in these folders to the published ones, then draws
@@ -76,14 +76,14 @@ def seeds_of(variant: str, depth: int, lr: float) -> list[str]:
     return [*point, *TRAINING, "schedule=wsd"]
 
 
-def publish(folders: list[Path], *, anew: bool = False) -> None:
-    """Add the runs in these folders to runs.csv, and their origin, then draw. anew: in place of those there."""
+def publish(folders: list[Path], *, alone: bool = False) -> None:
+    """Add the runs in these folders to runs.csv, and their origin, then draw. alone: in place of those there."""
     runs = pd.concat([load_runs(folder) for folder in folders], ignore_index=True)
     runs = runs[runs["state"] == "completed"].reset_index(drop=True)
     _check(runs)
     REFERENCE.mkdir(parents=True, exist_ok=True)
     known, made = _read(REFERENCE / "runs.csv"), origin()
-    if anew:
+    if alone:
         known, made = None, []
     merged(known, numbers.losses(runs, POINT)).to_csv(REFERENCE / "runs.csv", **CSV)
     made += [each for each in origins(map(Path, runs["folder"])) if each not in made]
@@ -312,7 +312,7 @@ def main() -> None:
         normexp("map", *GRID, stacked, "--name", "twelve", "--jobs", str(given.jobs))
         made = Path(os.environ.get("NORMEXP_RESULTS", "results"), "twelve")
         rule(load_runs(made)).to_csv(REFERENCE / "rule.csv", index=False, lineterminator="\n")
-        publish([made], anew=True)
+        publish([made], alone=True)
     elif given.action == "finish":
         finish(given.jobs)
     elif given.action == "publish":
