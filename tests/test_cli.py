@@ -133,6 +133,7 @@ def test_unknown_option_is_bad_input_too(here):
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_show_prints_graph_constants_size_and_keys(here):
     shown = in_process("show", "--all", *TINY, "variant=pre_ln", "depth=2")
     assert shown.exit_code == 0
@@ -165,6 +166,7 @@ def test_show_explains_a_key(here):
     assert wrong.stderr.startswith("error: leraning is not a key")
 
 
+@pytest.mark.slow
 def test_show_draws_layers_without_a_feed_forward(here):
     tiny = [key for key in TINY if not key.startswith("model.feed_forward")]
     shown = in_process("show", "--all", *tiny, "attention=all_attention", "model.persistent=32").output

@@ -63,6 +63,7 @@ def test_what_was_expected(octaves, verdict):
     assert full_grid["verdicts"](found.assign(steps=300)) == [verdict, "holds"]
 
 
+@pytest.mark.slow
 def test_the_page_follows_from_the_published_runs():
     folder = full_grid["HERE"]
     tables = [pd.read_csv(folder / f"{name}.csv") for name in full_grid["GRIDS"]]

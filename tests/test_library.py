@@ -43,6 +43,7 @@ def test_readme_example_runs(results, monkeypatch):
     assert names["model"].stacks[0].shape.depth == 6
 
 
+@pytest.mark.slow
 def test_loaded_model_has_the_trained_weights(results):
     frame = normexp.runs(results)
     run = normexp.load(frame["folder"].iloc[1])

@@ -82,6 +82,7 @@ def test_pseudo_values_have_the_jackknife_error():
     assert predictors["pseudo_values"](values, 1) == pytest.approx([6 * whole - 5 * each for each in without])
 
 
+@pytest.mark.slow
 def test_the_page_and_all_numbers_follow_from_the_published_runs():
     folder = REFERENCE / "map"
     points, variants, runs, rule = (

@@ -206,6 +206,7 @@ def test_wrong_options_are_refused(options, sentence):
         config_of(*TINY, "addon=[prores]", *(f"addon.prores.{key}={value}" for key, value in options.items()))
 
 
+@pytest.mark.slow
 def test_the_trainer_moves_it_on():
     trainer = golden.trainer_of(golden.tiny_run("pre_ln", "classification", "addon=[prores]", "addon.prores.steps=2"))
     data = trainer.data()
@@ -305,6 +306,7 @@ def test_every_matrix_starts_with_a_spectral_norm_of_one(tokens):
     assert min(abs(norm - 1) for norm in spectral_norms(plain)) > 0.01
 
 
+@pytest.mark.slow
 def test_the_spectral_norm_is_followed_in_training_only():
     trainer = golden.trainer_of(golden.tiny_run("pre_ln", "classification", "addon=[sigma_reparam]"))
     data = trainer.data()
@@ -334,6 +336,7 @@ def test_matrices_without_biases_stay_without():
 # -- CompleteP --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("exponent", "lr", "eps"), [(1.0, 1.0, 1 / 3), (0.5, 3**-0.5, 3**-0.5), (0.0, 1 / 3, 1.0)])
 def test_rates_and_epsilon_are_scaled_in_the_layers(exponent, lr, eps):
     """Six layers over a base of two in the encoder; the decoder has two."""
@@ -366,6 +369,7 @@ def test_rates_and_epsilon_are_scaled_in_the_layers(exponent, lr, eps):
     assert moved.item() == pytest.approx(config.lr * rates.pop() * lr, rel=0.02)  # Adam's first step
 
 
+@pytest.mark.slow
 def test_a_rate_at_the_base_is_the_usual_one():
     plain, scaled = (
         golden.trainer_of(golden.tiny_run("pre_ln", "classification", *more))
@@ -403,6 +407,7 @@ def test_updates_move_deep_and_shallow_streams_alike():
     assert abs(slope("addon=[complete_p]", "addon.complete_p.exponent=0.5")) < 0.15
 
 
+@pytest.mark.slow
 def test_complete_p_needs_groups():
     sentence = "addon=complete_p needs an optimizer of torch.optim; optimizer=muon is not one"
     with pytest.raises(ConfigError, match=f"^{re.escape(sentence)}$"):
@@ -454,12 +459,14 @@ def test_one_line_runs_a_matrix_of_variants_and_add_ons():
     assert names == [f"{v}-{a}" for v in ("pre_ln", "post_ln") for a in ("no_addon", "prores", "gpas+prores")]
 
 
+@pytest.mark.slow
 def test_their_options_are_keys():
     config = tiny_config("addon=[prores]", "addon.prores.steps=7")
     assert config.addon[0].options["steps"] == 7
     assert from_dict(to_dict(config)) == config
 
 
+@pytest.mark.slow
 def test_a_run_without_add_ons_keeps_its_old_identity():
     config = tiny_config()
     before = {key: value for key, value in to_dict(config).items() if key != "addon"}
@@ -468,6 +475,7 @@ def test_a_run_without_add_ons_keeps_its_old_identity():
     assert identity(tiny_config("addon=[gpas]")) != identity(config)
 
 
+@pytest.mark.slow
 def test_their_order_means_nothing():
     one, other = tiny_config("addon=[prores,gpas]"), tiny_config("addon=[gpas,prores]")
     assert one == other
@@ -491,6 +499,7 @@ def test_a_wrong_override_is_one_sentence(overrides, sentence):
         plan("sweep", [*TINY, "variant=pre_ln", *overrides])
 
 
+@pytest.mark.slow
 def test_show_prints_them():
     shown = describe(tiny_config("variant=pre_ln", "addon=[prores,gpas]", "depth=2"))
     assert "prores: f ← αf, α = min(1, t/(T·l)) at step t" in shown
@@ -499,6 +508,7 @@ def test_show_prints_them():
     assert "encoder gates: 0 (learned)" in shown
 
 
+@pytest.mark.slow
 def test_one_from_a_folder_of_ones_own(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "addon").mkdir()

@@ -53,6 +53,7 @@ def test_sweep_compares_three_variants_by_default():
     assert [config.variant.name for config in configs(command="train")] == ["post_ln"]
 
 
+@pytest.mark.slow
 def test_value_given_twice_is_one_run():
     assert [config.seed for config in configs("variant=post_ln", "seed=1,1,0")] == [1, 0]
 
@@ -99,6 +100,7 @@ def test_unreadable_config_dir_is_refused(tmp_path, monkeypatch):
         configs(config_dirs=[str(tmp_path)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("yaml", "message"),
     [

@@ -58,6 +58,7 @@ def test_the_command_line_wins_over_the_file(lab):
     assert [(run.config.depth, run.config.lr) for run in sweep.runs] == 2 * [(5, 0.25)]
 
 
+@pytest.mark.slow
 def test_hydras_own_place_for_a_grid_works_too(lab):
     runs = plan("sweep", ["experiment=hydras", *TINY], config_dirs=[lab]).runs
     assert [run.config.variant.name for run in runs] == ["pre_ln", "plain"]
@@ -84,6 +85,7 @@ def test_a_wrong_name_is_one_sentence(words, sentence, lab):
     assert str(caught.value) == sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -82,6 +82,7 @@ def test_fifty_variants_take_four_compositions(composed):
     assert composed() <= 5
 
 
+@pytest.mark.slow
 def test_many_seeds_are_not_composed(composed):
     assert len(plan("sweep", [*TINY, "variant=post_ln", "seed=range(500)"]).runs) == 500
     assert composed() <= 5

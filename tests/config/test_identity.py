@@ -31,6 +31,7 @@ def test_sweep_name_is_a_function_of_the_overrides():
     assert one != sweep_name("seed=0,1", "steps=6")
 
 
+@pytest.mark.slow
 def test_sweep_can_be_named():
     assert sweep_name(name="mine") == "mine"
     assert sweep_name("name=mine") == "mine"

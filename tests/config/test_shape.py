@@ -55,6 +55,7 @@ def test_without_a_feed_forward_the_width_alone_is_chosen():
     assert layer_parameters(config) == pytest.approx(600_000, rel=0.1)
 
 
+@pytest.mark.slow
 def test_the_sizes_that_follow_are_the_runs_identity():
     chosen = config_of("model.parameters=600000", "depth=4", CPU)
     size = chosen.model

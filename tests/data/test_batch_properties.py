@@ -48,6 +48,7 @@ def test_no_batch_exceeds_the_budget(examples, spare, seed):
         assert batch.tokens == (batch.labels != IGNORE).sum()
 
 
+@pytest.mark.slow
 @quick
 @given(examples, st.integers(0, 100), seeds)
 def test_an_epoch_has_every_example_once(examples, spare, seed):
@@ -57,6 +58,7 @@ def test_an_epoch_has_every_example_once(examples, spare, seed):
     assert held == Counter(zip((tuple(e.source) for e in examples), targets, strict=True))
 
 
+@pytest.mark.slow
 @quick
 @given(examples, st.integers(0, 100), seeds)
 def test_the_same_generator_gives_the_same_order(examples, spare, seed):
@@ -65,6 +67,7 @@ def test_the_same_generator_gives_the_same_order(examples, spare, seed):
     assert [read(batch) for batch in first] == [read(batch) for batch in second]
 
 
+@pytest.mark.slow
 @quick
 @given(examples, st.integers(1, 100))
 def test_a_budget_too_small_for_one_example_is_refused(examples, missing):

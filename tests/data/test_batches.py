@@ -81,6 +81,7 @@ def test_a_fixed_order_draws_nothing(examples):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kinds", "least"), [(["date"], 0.99), (["date", "time", "unit", "list"], 0.93)])
 def test_buckets_hold_little_padding(kinds, least):
     examples = cldr_phrases(kinds=kinds, pairs=3000).examples("train")

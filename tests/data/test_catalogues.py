@@ -38,6 +38,7 @@ def test_no_text_is_in_two_splits(corpus):
                 assert places.setdefault(text, name) == name
 
 
+@pytest.mark.slow
 def test_ids_are_those_of_the_texts(corpus):
     vocabulary = corpus.vocabulary
     for name, row in rows(corpus):
@@ -68,6 +69,7 @@ def test_blind_is_the_best_n_gram(corpus):
     assert corpus.methods["blind"].startswith("estimate")
 
 
+@pytest.mark.slow
 def test_versions_are_those_of_what_was_read(corpus):
     assert corpus.sources == {"django": version("django"), "allauth": version("django-allauth")}
     both = ["django", "jupyterlab_language_pack_fr_FR"]

@@ -15,6 +15,7 @@ def pixels(corpus):
     return sorted((label, [int(value) for value in text.replace("-", " ").split()]) for label, text in rows)
 
 
+@pytest.mark.slow
 def test_an_image_is_64_steps_of_17_greys():
     corpus = digits()
     assert corpus.vocabulary.tokens[4:] == tuple(map(str, range(17)))
@@ -26,6 +27,7 @@ def test_an_image_is_64_steps_of_17_greys():
     assert len(row["source"]) == 65
 
 
+@pytest.mark.slow
 def test_an_image_is_16_patches():
     corpus = digits(patches=True)
     assert len(corpus.vocabulary) == 4 + 4**4

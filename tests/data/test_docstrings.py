@@ -78,6 +78,7 @@ def test_files_are_held_out_as_a_whole(corpus):
         assert not any("/tests/" in file for file in split["file"])
 
 
+@pytest.mark.slow
 def test_no_text_is_in_two_splits(corpus):
     texts = {name: " ".join(split["text"]) for name, split in corpus.splits.items()}
     for held in ("valid", "test"):

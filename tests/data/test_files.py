@@ -160,6 +160,7 @@ def test_classes_are_in_order_and_the_prior_is_theirs(tmp_path):
     assert corpus.baselines_for("classification")["blind"] == corpus.baselines["class_prior"]
 
 
+@pytest.mark.slow
 def test_a_class_with_one_example_is_trained_on(tmp_path):
     """Whatever is held out, the only example of a class is not."""
     path = labels_file(tmp_path / "x.csv", ["a", "b"])

@@ -121,6 +121,7 @@ def test_a_changed_file_is_another_run_and_a_moved_one_is_not(here):
     assert digest_of(*PAIRS, "data.valid=v.tsv") not in (first, changed)
 
 
+@pytest.mark.slow
 def test_a_run_keeps_the_content_that_it_was_planned_with(here):
     pairs_file(here / "x.tsv")
     config = plan("train", [*TINY, *PAIRS]).runs[0].config
@@ -131,6 +132,7 @@ def test_a_run_keeps_the_content_that_it_was_planned_with(here):
         normexp.data.corpus.load_corpus(config.data)
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_loaded_from_another_folder(here, monkeypatch):
     pairs_file(here / "x.tsv")
     folder = trained(*PAIRS)

@@ -70,6 +70,7 @@ def test_no_source_sentence_is_in_two_splits(corpus):
     assert not sources["valid"] & sources["test"]
 
 
+@pytest.mark.slow
 def test_columns_for_bands(rows):
     for row in rows[:2000]:
         words = row["translation"]["source"].split()
@@ -98,6 +99,7 @@ def test_words_follow_zipfs_law(rows):
     assert counts[200:].sum() == pytest.approx(expected[200:].sum(), rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("depth", "exponent", "noise"), [(2, 1.0, 0.1), (0, 0.0, 0.5), (3, 1.5, 0.0)])
 def test_blind_and_floor_are_mean_log_probabilities(depth, exponent, noise):
     """The probability of every draw, counted along the way, gives the entropies that are stated."""

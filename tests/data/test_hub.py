@@ -306,6 +306,7 @@ def test_ready_config_says_what_it_was_checked_against(name):
     assert "at commit" in text or "unverified" in text
 
 
+@pytest.mark.slow
 def test_commands_of_the_guide_compose():
     text = (configs_folder() / "README.md").read_text().partition("## Data from the Hub")[2].partition("\n## ")[0]
     commands = [shlex.split(line)[2:] for line in text.splitlines() if line.startswith("normexp ")]

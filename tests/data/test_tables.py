@@ -9,6 +9,7 @@ from sklearn.datasets import load_wine
 from normexp.data.tables import TABLES, tables
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "rows", "features"), [("breast_cancer", 569, 30), ("iris", 150, 4), ("wine", 178, 13)]
 )
@@ -21,6 +22,7 @@ def test_a_row_is_one_token_per_feature(table, rows, features):
     assert corpus.baselines["blind"] == corpus.baselines["class_prior"] > 0.6
 
 
+@pytest.mark.slow
 def test_bins_keep_the_order_of_values_and_have_as_many_rows():
     corpus = tables("wine", bins=4)
     values = load_wine().data[:, 12]  # proline, nearly all different
@@ -32,12 +34,14 @@ def test_bins_keep_the_order_of_values_and_have_as_many_rows():
     assert Counter(np.searchsorted(edges, values, side="right").tolist()) == Counter(bins)
 
 
+@pytest.mark.slow
 def test_a_feature_with_few_values_has_few_bins():
     corpus = tables("digits", bins=8)
     first = {text.split()[0] for split in corpus.splits.values() for text in split["text"]}
     assert len(first) == 1  # the corner of an image is always white
 
 
+@pytest.mark.slow
 def test_equal_rows_are_in_one_split(monkeypatch):
     """Sixty rows, each of them twice; the class says which they are."""
     values = np.random.default_rng(0).normal(size=(60, 3))

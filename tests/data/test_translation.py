@@ -55,6 +55,7 @@ def test_a_pair_is_one_value_in_two_languages(dates):
         assert sorted(re.findall(r"\d+", pair["en"])) == sorted(re.findall(r"\d+", pair["fr"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dates", "mixed"])
 def test_decoding_gives_every_phrase_back(name, request):
     corpus = request.getfixturevalue(name)
@@ -76,6 +77,7 @@ def test_no_phrase_is_in_two_splits(name, request):
         assert not read["valid"] & read["test"]
 
 
+@pytest.mark.slow
 def test_a_value_is_held_out_for_every_seed_and_language(dates):
     train = {pair["en"] for pair in dates.splits["train"]["translation"]}
     other = cldr_phrases(target="de", pairs=2000, seed=7)

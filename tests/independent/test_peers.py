@@ -26,6 +26,7 @@ def batch():
     return Batch(source, mask, target, target, 3 * TOKENS)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(IGNORED)
 @pytest.mark.parametrize("name", ["torch.nn.Transformer", "transformers MBart", "x-transformers"])
 def test_peers_are_decoders_that_read_the_source(peers, batch, name):

@@ -55,6 +55,7 @@ def test_the_default_block_is_what_the_keys_say():
     assert len({identity(each) for each in (config, *others)}) == 4
 
 
+@pytest.mark.slow
 def test_a_sweep_over_blocks_is_one_column():
     sweep = plan("sweep", [*SMALL, "variant=pre_ln", "block=transformer,llama", "norm=rms_norm"])
     assert sweep.swept == ("block",)

@@ -156,6 +156,7 @@ def test_a_variants_gain_and_the_inits_factor_multiply():
     assert torch.allclose(a, 0.67 * 3**-0.25 * b)
 
 
+@pytest.mark.slow
 def test_show_prints_the_inits_factors():
     shown = describe(tiny_config("depth=4", "init=post_ln_init"))
     assert "decoder cross_attention fc1" not in shown

@@ -81,6 +81,7 @@ def test_padding_changes_nothing(tokens):
     assert torch.allclose(model(None, None, tokens)[:1, :5], alone, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_batches_hold_targets_alone():
     config = config_of(*SMALL, "task=language_modelling")
     corpus = load_corpus(config.data)

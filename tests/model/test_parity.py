@@ -138,6 +138,7 @@ def test_variants_share_initial_weights_by_name():
     assert not torch.equal(post["embedding.words.weight"], other["embedding.words.weight"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("depths", "deeper"), [((3, 3), (5, 7)), ((99, 1), (101, 2))])
 def test_depth_changes_no_initial_weight_below(depths, deeper):
     """A layer has the same name, and so the same weights, in a stack of any depth: 07 in one of 101 layers too."""

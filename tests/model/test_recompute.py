@@ -47,6 +47,7 @@ def test_the_numbers_of_every_variant_stay(variant):
             check_buildable(recomputing(config), ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["batch_norm", "power_norm"])
 def test_running_statistics_are_updated_once(norm):
     same(golden.tiny_run("post_ln", "classification", f"norm={norm}"))

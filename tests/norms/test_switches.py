@@ -90,6 +90,7 @@ class OwnQuery(PreLN):
         return {"query": nn.Identity()} if site.kind == "attention" else {}
 
 
+@pytest.mark.slow
 def test_attention_norms_read_the_norm_of_the_run():
     """Even under a variant that places none, where setting a norm is otherwise an error."""
     with pytest.raises(ConfigError, match="norm is not used by variant=re_zero"):

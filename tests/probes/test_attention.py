@@ -97,6 +97,7 @@ def test_uniform_attention_has_the_log_of_what_is_visible():
     assert rows["decoder", 2, "cross_attention", "attention_entropy"] == pytest.approx(across)
 
 
+@pytest.mark.slow
 def test_half_precision_training_is_told_in_float32():
     trainers = [trainer_of("variant=post_ln", f"training.amp={amp}") for amp in ("bf16", "none")]
     rows = [measured(AttentionEntropy(), trainer.probe_context(padded(trainer))) for trainer in trainers]

@@ -155,17 +155,20 @@ def test_the_graph_is_the_papers(variant):
     assert printed("depth=2", variant=variant) == EQUATIONS[variant]
 
 
+@pytest.mark.slow
 def test_the_norm_has_its_symbol():
     assert "x ← RMS(h₁ + FFN(h₁))" in printed("norm=rms_norm", variant="post_ln")
     assert "x ← h₁ + FFN(h₁)" in printed("norm=none", variant="post_ln")
 
 
+@pytest.mark.slow
 def test_layers_are_counted_stack_by_stack():
     shown = printed("model.encoder_depth=1", "model.decoder_depth=3", variant="plain")
     assert "  encoder layer 1\n" in shown
     assert "  decoder layers 1–3\n" in shown
 
 
+@pytest.mark.slow
 def test_a_slice_of_a_parameter_has_its_name():
     """The mix of DLCL is a row of one matrix; constants without a name are numbers."""
     assert "einsum(mix, stack(x₀, x₁))" in printed("depth=2", variant="dlcl_pre")

@@ -32,6 +32,7 @@ def test_it_fails_where_a_norm_or_a_factor_is_in_the_way(variant):
     assert rows["value"].min() > 0.05
 
 
+@pytest.mark.slow
 def test_without_skips_it_is_what_the_sum_has_too_much():
     """x ← F(x): the gradient at x_1 is the one through both branches, and the sum adds the top's and the first's."""
 

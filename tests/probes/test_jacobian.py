@@ -93,6 +93,7 @@ def test_it_runs_as_in_evaluation():
     assert one["encoder", 0, "", "", "jacobian_max"] == pytest.approx(float(values.max()), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_constants_are_those_of_the_step():
     trainer = trainer_of("variant=branch_norm")
     context = trainer.probe_context(next(trainer.data()))
@@ -100,6 +101,7 @@ def test_the_constants_are_those_of_the_step():
     assert (now != later).all()
 
 
+@pytest.mark.slow
 def test_measuring_changes_nothing():
     trainer = trainer_of("norm=batch_norm", "variant=branch_norm")
     batch = next(trainer.data())

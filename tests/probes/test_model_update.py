@@ -77,6 +77,7 @@ def test_dropout_alone_is_no_move():
     assert (rows_of(ModelUpdate(), trainer.probe_context(next(trainer.data()))) == 0).all()
 
 
+@pytest.mark.slow
 def test_the_relative_move_of_an_unrelated_model_is_near_1():
     """Post-LN outputs have norm √width, so the raw distance of unrelated outputs is √(2·width), whatever the model."""
     trainer, other = (
@@ -89,6 +90,7 @@ def test_the_relative_move_of_an_unrelated_model_is_near_1():
     assert rows["decoder", 0, "", "", "model_update_relative"] == pytest.approx(1, rel=0.2)
 
 
+@pytest.mark.slow
 def test_measuring_changes_nothing():
     trainer = trainer_of("variant=admin", "norm=batch_norm")
     batch = next(trainer.data())

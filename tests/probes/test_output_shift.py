@@ -81,6 +81,7 @@ def test_the_shift_is_a_mean_over_draws():
         OutputShift(draws=0)
 
 
+@pytest.mark.slow
 def test_small_noise_moves_the_output_by_its_square():
     trainer = trainer_of("model.dropout=0.2", "model.attention_dropout=0.2")  # the same dropout on both sides
     trainer.model.double()

@@ -44,6 +44,7 @@ def test_statistics_are_those_that_a_probe_writes(name):
     assert len(probe.measures) < 120
 
 
+@pytest.mark.slow
 def test_the_example_of_a_probe_works(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
     python, config = (re.search(rf"```{kind}\n(.*?)```", README, re.DOTALL)[1] for kind in ("python", "yaml"))

@@ -107,6 +107,7 @@ def test_preconditioned_sharpness_is_that_of_adam(steps):
     assert len(plain) == 2
 
 
+@pytest.mark.slow
 def test_an_optimizer_without_second_moments_has_none():
     trainer = trainer_of("optimizer=sgd")
     batch = next(trainer.data())
@@ -132,6 +133,7 @@ def test_a_space_that_is_used_up_ends_the_search():
     assert float(largest_eigenvalue(lambda v: torch.tensor([2.0, 5.0, 9.0]) * v, start, 10)) == pytest.approx(5)
 
 
+@pytest.mark.slow
 def test_dropout_is_that_of_the_step():
     trainer = trainer_of("model.dropout=0.2", "model.attention_dropout=0.2")
     context = trainer.probe_context(next(trainer.data()))
@@ -139,6 +141,7 @@ def test_dropout_is_that_of_the_step():
     assert one.equals(two)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["layer_norm", "batch_norm", "power_norm"])
 def test_measuring_changes_nothing(norm):
     trainer = trainer_of(f"norm={norm}")

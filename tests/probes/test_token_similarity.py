@@ -87,6 +87,7 @@ def test_a_text_of_one_token_is_left_out():
     )
 
 
+@pytest.mark.slow
 def test_float64_resolves_collapse_that_float32_cannot():
     trainer = trainer_of("variant=no_residual", "depth=12")
     context = trainer.probe_context(padded(trainer))

@@ -74,6 +74,7 @@ def test_of_eleven_rungs_four_are_enough_for_each():
         assert between == []  # the limit is known exactly
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("post", "parts"), [
     (5e-4, {"runs-lr5e-4": {"post_ln"}, "runs-lr1.5e-3": {"pre_ln", "b2t"}}),
     (1.5e-3, {"runs-lr1.5e-3": {"post_ln", "pre_ln", "b2t"}}),
@@ -106,6 +107,7 @@ def test_depth_use_trains_every_variant_at_its_rate_of_the_map_and_searches_the_
     }
 
 
+@pytest.mark.slow
 def test_curse_of_depth_does_so_too():
     runs = WORLDS["curse_of_depth2025"]().runs()
     assert set(runs.pop("rates").frame["variant"]) == {"peri_ln"}
@@ -130,6 +132,7 @@ def test_hyper_connections_search_all_their_rates():
     assert {variant for frame in trained for variant in frame["variant"]} == {"pre_ln", "hyper_connections", "mhc"}
 
 
+@pytest.mark.slow
 def test_both_forms_of_keel_have_rates_of_their_own():
     runs = WORLDS["keel2026"]().runs()
     assert [name for name in runs if "runs" not in name] == ["start", "start_plain", "control", "rates", "rates_plain"]

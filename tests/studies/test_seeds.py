@@ -99,6 +99,7 @@ def judged(world, seeds):
     return look(study, seeds, bring), asked
 
 
+@pytest.mark.slow
 def test_seeds_are_added_only_where_the_runs_cannot_tell():
     found, asked = judged(Uneven(), Seeds((5, 10), exactly=False))
     assert [(counts["cold"], counts["init"]) for counts in asked] == [(5, 5), (10, 10)]

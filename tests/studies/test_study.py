@@ -120,6 +120,7 @@ def test_of_two_folders_with_a_study_the_last_one_wins(tmp_path):
     assert studies(folders)["mine"] == tmp_path / "two" / "study" / "mine.yaml"
 
 
+@pytest.mark.slow
 def test_a_study_without_figures_and_claims_leaves_its_runs(tmp_path):
     part = Part("one", "probe", ("depth=2", "variant=pre_ln"))
     report.write(

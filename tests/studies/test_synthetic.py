@@ -68,6 +68,7 @@ def test_they_answer_as_runs_on_disk(tmp_path, gone):
     assert real.heading("variant", "warmup").endswith("n = 4 seeds")  # with model.fix_norm left out of the cell
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [(), ("task=classification", "model.feed_forward=0"), ("task=language_modelling",)])
 def test_their_rows_are_those_that_probes_write(line):
     probes = [*PROBES] if not line else ["token_similarity", "dependency", "stream", "skip_layer"]

@@ -33,11 +33,13 @@ def test_flops_buy_a_deeper_model_fewer_steps():
         assert bought == pytest.approx(1e10, rel=0.5 / config.steps)
 
 
+@pytest.mark.slow
 def test_the_steps_that_follow_are_the_runs_identity():
     (config,) = runs("flops=1e9")
     assert identity(config) == identity(tiny_config("variant=post_ln", f"steps={config.steps}"))
 
 
+@pytest.mark.slow
 def test_times_are_within_the_steps_that_follow():
     (config,) = runs("flops=1e10", "warmup=100")
     assert config.steps > 100

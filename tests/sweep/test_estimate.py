@@ -17,6 +17,7 @@ def printed(*overrides: str, **more: bool) -> str:
     return " ".join(out.getvalue().split())
 
 
+@pytest.mark.slow
 def test_small_sweep_is_measured():
     text = printed("variant=post_ln", "seed=0,1")
     assert "parameters" in text
@@ -24,6 +25,7 @@ def test_small_sweep_is_measured():
     assert "with 2 at a time" in text
 
 
+@pytest.mark.slow
 def test_large_sweep_names_some_runs_and_imports_nothing_heavy():
     text = printed("variant=post_ln", "seed=range(500)")
     assert "parameters" not in text
@@ -32,6 +34,7 @@ def test_large_sweep_names_some_runs_and_imports_nothing_heavy():
     assert "--estimate measures" in text
 
 
+@pytest.mark.slow
 def test_large_sweep_is_measured_on_request():
     text = printed("variant=post_ln", "seed=range(150)", measure=True)
     assert "parameters" in text

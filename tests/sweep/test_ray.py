@@ -69,6 +69,7 @@ def test_a_cluster_that_does_not_answer_is_one_sentence(tmp_path):
         pool.run([tmp_path / "run"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["nowhere", "nowhere:x", "ray://10.0.0.1:10001", "a b:1"])
 def test_what_is_no_address_is_refused_at_once(address, tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", address)
@@ -76,11 +77,13 @@ def test_what_is_no_address_is_refused_at_once(address, tmp_path, monkeypatch):
         make_pool("ray", planned(tmp_path), 0)
 
 
+@pytest.mark.slow
 def test_its_keys_are_for_it_alone(tmp_path):
     with pytest.raises(ConfigError, match=r"^ray\.gpus=0\.25 is only used by --pool ray; remove it$"):
         make_pool("local", planned(tmp_path, "ray.gpus=0.25"), 0)
 
 
+@pytest.mark.slow
 def test_without_ray_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("normexp.sweep.pools.ray.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"^--pool ray needs ray; pip install 'normexp\[ray\]'$"):

@@ -140,6 +140,7 @@ def planned(tmp_path, *more, **options):
     return plan("sweep", [*TINY, "seed=0,1", "variant=post_ln", f"results={tmp_path}/results", *more], **options)
 
 
+@pytest.mark.slow
 def test_a_job_asks_for_what_the_keys_say(programs):
     keys = ("slurm.minutes=7", "slurm.gigabytes=1.5", "slurm.partition=big", "slurm.gpus=1", "slurm.runs=2")
     asked = make_pool("slurm", planned(programs, *keys), 0).parameters
@@ -177,6 +178,7 @@ def test_a_device_of_another_machine_is_taken_as_given(tmp_path):
     assert planned(tmp_path, "training.device=cuda:7", elsewhere=True).runs[0].config.training.device == "cuda:7"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pool", "more", "jobs", "sentence"),
     [

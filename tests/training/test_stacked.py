@@ -40,6 +40,7 @@ def test_gradients_of_every_variant_are_those_of_separate_runs(variant):
             assert difference(trainers, [next(trainer.data()) for trainer in trainers]) < 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
     [
@@ -63,6 +64,7 @@ def test_gradients_of_other_parts_are_too(more):
         assert difference(trainers, [next(trainer.data()) for trainer in trainers]) < 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["batch_norm", "power_norm"])
 def test_models_with_running_statistics_are_not_stacked(norm):
     """Padding would enter them."""
@@ -70,6 +72,7 @@ def test_models_with_running_statistics_are_not_stacked(norm):
     assert difference(trainers, [next(trainer.data()) for trainer in trainers]) == np.inf
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
 def test_updates_are_those_of_separate_runs(optimizer):
     """Fused optimizers read gradients in the order of memory, so their strides count."""
@@ -87,6 +90,7 @@ def test_updates_are_those_of_separate_runs(optimizer):
             torch.testing.assert_close(one, two, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_holds_the_weights_of_its_run_alone(tmp_path):
     alone, *several = trainers_of("pre_ln", count=5)
     alone.save(tmp_path / "alone.pt")
@@ -122,6 +126,7 @@ def apart(tmp_path_factory):
     return folders
 
 
+@pytest.mark.slow
 def test_tables_are_those_of_separate_runs(tmp_path, apart):
     folders, (leader,) = created(tmp_path, stacked=4)
     execute(leader.path)
@@ -133,6 +138,7 @@ def test_tables_are_those_of_separate_runs(tmp_path, apart):
     assert folders[0].status["outcome"] == apart[0].status["outcome"]
 
 
+@pytest.mark.slow
 def test_at_most_so_many_train_together(tmp_path):
     folders, first = created(tmp_path, stacked=3)
     assert [len(folder.stacked) for folder in first] == [2, 0]
@@ -150,6 +156,7 @@ class StopAt:
         return self.asked > self.at
 
 
+@pytest.mark.slow
 def test_a_run_that_is_behind_catches_up(tmp_path, apart):
     """After a signal between two of them, one has taken a step more; after a kill, several."""
     folders, (leader,) = created(tmp_path, stacked=4)
@@ -165,6 +172,7 @@ def test_a_run_that_is_behind_catches_up(tmp_path, apart):
         alike(folder.path, other.path)
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_early_leaves_the_others_alone(tmp_path, apart):
     """One diverges at once, one is held by another process: the others go on."""
     folders, (leader,) = created(tmp_path, stacked=4)
@@ -180,6 +188,7 @@ def test_a_run_that_ends_early_leaves_the_others_alone(tmp_path, apart):
         alike(folder.path, by_name[folder.name].path)
 
 
+@pytest.mark.slow
 def test_a_neighbour_that_is_gone_is_left_out(tmp_path):
     folders, (leader,) = created(tmp_path, stacked=4)
     gone = next(folder for folder in folders if folder.name != leader.name)
@@ -189,6 +198,7 @@ def test_a_neighbour_that_is_gone_is_left_out(tmp_path):
     assert [folder.status["state"] for folder in folders].count("completed") == 3
 
 
+@pytest.mark.slow
 def test_where_a_batched_step_fails_runs_go_on_alone(tmp_path, apart, monkeypatch):
     """A larger batch than the first may not fit into memory."""
     folders, (leader,) = created(tmp_path, stacked=4)

@@ -88,6 +88,7 @@ def test_dropout_is_a_function_of_the_seed_and_the_step_alone():
     assert loss(5) != at_four
 
 
+@pytest.mark.slow
 def test_weights_and_data_order_follow_the_seed():
     """The same seed gives the same run; another seed changes both."""
     one, same, other = trainer_of("seed=0"), trainer_of("seed=0"), trainer_of("seed=1")

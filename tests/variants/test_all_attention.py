@@ -192,6 +192,7 @@ def test_as_many_vectors_as_hidden_units_keep_the_size(task):
     assert sizes[0] - sizes[1] == layers * (32 + 16)
 
 
+@pytest.mark.slow
 def test_vectors_cost_what_the_feed_forward_did():
     """The estimate of a run counts them like hidden units."""
     costs = [

@@ -72,6 +72,7 @@ def test_mix_ln_splits_each_stack_separately():
     assert list(lines_of(model, "decoder")) == ["layer 1", "layers 2–4", "closes"]
 
 
+@pytest.mark.slow
 def test_mix_ln_says_when_nothing_is_mixed(tokens):
     mixed, pre_ln = model_of("mix_ln", 3, 3), model_of("pre_ln", 3, 3)
     assert torch.equal(mixed(**tokens), pre_ln(**tokens))

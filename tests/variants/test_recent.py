@@ -184,6 +184,7 @@ def sums_of_the_product(name, noise):
     return max((product.sum(dim) - 1).abs().max().item() for dim in (-1, -2))
 
 
+@pytest.mark.slow
 def test_the_product_of_mixings_has_sums_of_one():
     """Over 24 layers: mhc near its start, mhc_lite anywhere, because Sinkhorn's 20 rounds need not be enough."""
     assert sums_of_the_product("mhc", 0.0) < 1e-3

@@ -62,6 +62,7 @@ def test_what_is_no_sum_of_chains_is_an_equation(variant: str) -> None:
     assert any("=" in text or "←" in text for text in texts(drawn(variant)))
 
 
+@pytest.mark.slow
 def test_nothing_is_outside_the_figure() -> None:
     for variant in ("deep_norm", "b2t", "parallel", "resi_dual"):
         figure = drawn(variant)

@@ -11,6 +11,7 @@ from normexp.views.exports import as_json, latex, parquet
 from normexp.views.runs import load_runs, load_table
 
 
+@pytest.mark.slow
 def test_json_has_every_run_and_its_readings(sweep: Path) -> None:
     frame = load_runs(sweep)
     rows = json.loads(as_json(frame))
@@ -24,6 +25,7 @@ def test_json_has_every_run_and_its_readings(sweep: Path) -> None:
     assert set(row["readings"][0]) == {"step", "stack", "layer", "site", "statistic", "value"}
 
 
+@pytest.mark.slow
 def test_json_has_no_value_that_is_not_json(sweep: Path) -> None:
     text = as_json(load_runs(sweep))
     assert json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
@@ -39,6 +41,7 @@ def test_latex_is_a_table_with_everything_escaped(sweep: Path) -> None:
     assert not any("_" in line.replace(r"\_", "") or "%" in line.replace(r"\%", "") for line in body)
 
 
+@pytest.mark.slow
 def test_parquet_has_the_tables_with_the_swept_keys(sweep: Path, tmp_path: Path) -> None:
     frame = load_runs(sweep)
     written = parquet(frame, tmp_path / "out")

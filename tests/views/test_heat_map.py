@@ -101,6 +101,7 @@ def test_one_seed_that_is_not_finite_leaves_no_mean() -> None:
     assert fields(post)[1, 1] == "TD\n✕"
 
 
+@pytest.mark.slow
 def test_letters_are_outcomes_one_per_seed_if_they_differ() -> None:
     some = rows().sort_values("seed", ascending=False)
     at = (some["depth"] == 6) & (some["lr"] == 0.1) & (some["variant"] == "post_ln")
@@ -118,6 +119,7 @@ def test_letters_are_readable_on_their_colour() -> None:
     assert (colours[0, 0], colours[1, 1]) == ("black", "white")  # yellow is small, violet is large
 
 
+@pytest.mark.slow
 def test_all_panels_and_the_bar_have_one_scale() -> None:
     some = rows()
     some.loc[some["variant"] == "pre_ln", "value"] *= 10

@@ -62,6 +62,7 @@ def test_bins_reach_from_the_smallest_to_the_largest_value() -> None:
     assert post.get_xscale() == "log"
 
 
+@pytest.mark.slow
 def test_panels_stacks_and_axes_are_named() -> None:
     figure, panels = drawn(rows())
     assert [axis.get_title(loc="left") for axis in panels] == ["post_ln", "pre_ln"]
@@ -73,6 +74,7 @@ def test_panels_stacks_and_axes_are_named() -> None:
     assert len({patch.get_edgecolor() for patch in outlines}) == 2
 
 
+@pytest.mark.slow
 def test_zeros_and_what_is_next_to_them_are_in_the_lowest_bin() -> None:
     some = rows()
     some.loc[:9, "value"] = 0.0
@@ -84,6 +86,7 @@ def test_zeros_and_what_is_next_to_them_are_in_the_lowest_bin() -> None:
     assert bars(pre)[0][0] == 0
 
 
+@pytest.mark.slow
 def test_what_is_not_finite_is_left_out() -> None:
     some = rows()
     some.loc[:9, "value"] = np.nan

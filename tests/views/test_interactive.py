@@ -132,6 +132,7 @@ def test_a_further_key_is_dashes(runs: pd.DataFrame) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_losses_are_those_of_the_tables(runs: pd.DataFrame) -> None:
     plot, sentence = loss_plot(runs, lines_of(runs, runs)) or pytest.fail("nothing drawn")
     assert sentence.startswith("Mean over the completed seeds of a running mean of 3 steps.")
@@ -144,6 +145,7 @@ def test_losses_are_those_of_the_tables(runs: pd.DataFrame) -> None:
     assert data["loss"][50] == pytest.approx(np.mean([each.iloc[49:52].mean() for each in curves]), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_long_curve_is_thinned(runs: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("normexp.views.report.loss_plot.POINTS", 10)
     plot, _ = loss_plot(runs, lines_of(runs, runs)) or pytest.fail("nothing drawn")
@@ -151,6 +153,7 @@ def test_a_long_curve_is_thinned(runs: pd.DataFrame, monkeypatch: pytest.MonkeyP
     assert (len(steps), steps[0], steps[-1]) == (10, 1, 100)
 
 
+@pytest.mark.slow
 def test_a_line_ends_where_a_run_diverged(runs: pd.DataFrame) -> None:
     plot, _ = loss_plot(runs, lines_of(runs, runs)) or pytest.fail("nothing drawn")
     assert max(shown(plot, 1, "post_ln")["step"]) == 69
@@ -184,6 +187,7 @@ def test_what_is_0_or_not_finite_has_no_point(runs: pd.DataFrame) -> None:
     assert np.isfinite(deep[7:]).all()
 
 
+@pytest.mark.slow
 def test_a_click_in_the_legend_reaches_every_panel(runs: pd.DataFrame) -> None:
     plot, _ = loss_plot(runs, lines_of(runs, runs)) or pytest.fail("nothing drawn")
     legends = list(plot.select({"type": Legend}))

@@ -63,6 +63,7 @@ def legend(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
+@pytest.mark.slow
 def test_columns_have_titles_and_rows_have_labels() -> None:
     figure = line_plot(rows(), "layer", column="depth", row="stack", x_label="layer l", **FRAME)
     assert [axis.get_title(loc="left") for axis in figure.axes] == ["depth 6", "depth 12", "", ""]
@@ -84,6 +85,7 @@ def test_lines_are_means_over_the_seeds() -> None:
     np.testing.assert_allclose(pre, np.c_[layers, 5.5 * layers**2])
 
 
+@pytest.mark.slow
 def test_on_a_logarithmic_axis_they_are_geometric() -> None:
     axis = panel(log="y")
     np.testing.assert_allclose(lines(axis)[0], np.c_[np.arange(1, 5), np.sqrt(10) * np.arange(1, 5)])
@@ -102,6 +104,7 @@ def test_up_to_five_seeds_are_thin_lines() -> None:
     assert seed_lines(panel(some=rows(stack=["decoder"], depth=[6], seed=[1]))) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("log", ["", "y"])
 def test_from_six_seeds_on_bands_are_t_intervals(log: str) -> None:
     """Against scipy's own interval of a mean; on a logarithmic axis that of the logarithms."""
@@ -297,6 +300,7 @@ def test_panels_share_their_axis_or_not(shared: bool) -> None:
     assert (six.get_ylim() == twelve.get_ylim()) == shared
 
 
+@pytest.mark.slow
 def test_ticks_are_at_measured_places() -> None:
     some = rows(stack=["decoder"], depth=[6], layer=[6, 8, 14])
     for log in ("", "x"):

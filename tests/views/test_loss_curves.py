@@ -59,6 +59,7 @@ def test_losses_below_the_floor_leave_a_gap() -> None:
     assert figure.axes[0].get_ylim()[0] > 0
 
 
+@pytest.mark.slow
 def test_many_variants_are_named_at_the_ends_of_their_lines() -> None:
     figure = drawn([0.01 * 1.3**number for number in range(12)], variants=12)
     assert [text.get_text() for text in figure.axes[0].texts] == [f"v{number}" for number in range(12)]

@@ -117,6 +117,7 @@ def test_what_is_not_finite_does_not_decide(folder: Path) -> None:
     assert list(figures(folder)) == ["probe_stream_norm"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("steps", "when"), [((1,), "at initialisation"), ((1, 50, 100), "at step 100")])
 def test_the_caption_says_where_and_when(folder: Path, steps: tuple[int, ...], when: str) -> None:
     add(folder, "stream_norm", lambda variant, layer, seed: layer, steps)
@@ -167,6 +168,7 @@ def test_captions_need_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_without_a_feed_forward_attention_represents_a_layer(folder: Path) -> None:
     add(folder, "logit", lambda variant, layer, seed: layer, sites=("cross_attention", "attention"))
     figure = figures(folder)["probe_logit"]
@@ -174,6 +176,7 @@ def test_without_a_feed_forward_attention_represents_a_layer(folder: Path) -> No
     assert list(figure.axes[0].lines[0].get_ydata()) == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.slow
 def test_what_belongs_to_a_whole_layer_is_drawn_too(folder: Path) -> None:
     add(folder, "skip_rise", lambda variant, layer, seed: layer, sites=("",))
     figure = figures(folder)["probe_skip_rise"]
@@ -194,6 +197,7 @@ def test_the_table_shows_the_first_and_the_last_layer(folder: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_whole_stack_values_have_a_column_and_no_figure(folder: Path) -> None:
     for run in load_runs(folder).to_dict("records"):
         path = Path(run["folder"]) / "layers.parquet"
@@ -205,6 +209,7 @@ def test_whole_stack_values_have_a_column_and_no_figure(folder: Path) -> None:
     assert lines[:2] == [["depth", "variant", "decoder"], ["6", "post_ln", "0.6"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("grid", "titles", "keys", "names"),
     [

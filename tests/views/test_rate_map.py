@@ -1,6 +1,7 @@
 """The figure of rates: a field per run, a frame at every best rate, a line above what trains."""
 
 import pandas as pd
+import pytest
 
 from normexp.views.rate_map import rate_map
 
@@ -12,6 +13,7 @@ ROWS = [
 ]
 
 
+@pytest.mark.slow
 def test_every_best_rate_has_a_frame_dashed_where_nothing_trains():
     rates = pd.DataFrame(ROWS, columns=["variant", "depth", "lr", "loss", "outcome"])
     points = pd.DataFrame(

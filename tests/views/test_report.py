@@ -141,6 +141,7 @@ def test_a_claim_that_is_exploratory_or_ours_is_marked(tmp_path: Path) -> None:
     assert text.count("(exploratory)") == len(marked)
 
 
+@pytest.mark.slow
 def test_a_study_shows_what_its_models_wrote(tmp_path: Path) -> None:
     shutil.copytree(REFERENCE / "dong2021", tmp_path / "dong2021")
     assert "What the models wrote" not in page(write(tmp_path / "dong2021"))  # of untrained ones nothing

@@ -188,6 +188,7 @@ def test_runs_that_would_share_a_name_keep_their_digest(make_sweep: Callable[...
     assert sorted(Served(sweeps).names) == [f"depth=02,variant=post_ln-{digest}" for digest in ("1a2b3c4d", "5e6f7a8b")]
 
 
+@pytest.mark.slow
 def test_too_many_runs_leave_the_newest_sweep(make_sweep: Callable[..., Path]) -> None:
     for name, seeds in (("old", 30), ("new", 12)):
         folder = make_sweep(name, depth=[1], variant=["post_ln"], seed=list(range(seeds)))
