@@ -1,10 +1,10 @@
 """The row of a run on TensorBoard's HParams page: what its sweep varies comes first."""
 
-import json
 from pathlib import Path
 
 from normexp.config.choice import Choice
 from normexp.config.schema import Config, value_of
+from normexp.records.reading import read_sweep
 
 Value = bool | str | float | int
 
@@ -18,11 +18,8 @@ METRICS = {
 
 def swept_by(run: Path) -> tuple[str, ...]:
     """The keys that the sweep around this run varies, nested ones (`norm.eps`) included; none outside a sweep."""
-    try:
-        swept = json.loads((run.parent / "sweep.json").read_text("utf-8"))["swept"]
-        return tuple(key for key in swept if isinstance(key, str))
-    except (OSError, ValueError, TypeError, KeyError):
-        return ()
+    swept = read_sweep(run.parent).get("swept")
+    return tuple(key for key in swept if isinstance(key, str)) if isinstance(swept, list) else ()
 
 
 def hparams(config: Config, swept: tuple[str, ...]) -> dict[str, Value]:

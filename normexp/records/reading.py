@@ -83,6 +83,15 @@ def read_json(path: Path, most: int = MEGABYTE) -> Any:
         raise Damaged(path, "is empty" if not data else "is not valid JSON") from error
 
 
+def read_sweep(folder: Path) -> dict[str, Any]:
+    """What the sweep.json of a folder says; {} where there is none or it cannot be used."""
+    try:
+        found = read_json(folder / "sweep.json", 64 * MEGABYTE)
+    except Damaged:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def read_yaml(path: Path, most: int = MEGABYTE // 4) -> dict[str, Any]:
     """A YAML file's mapping, of plain values. Raises Damaged, also for anchors and deep nesting."""
     try:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from normexp.records.atomic import replacing
+from normexp.records.reading import MEGABYTE, Damaged, read_bytes, read_json
 
 NAME = "samples.json"
 GRAPH = "graph.txt"  # the equations that the model computes
@@ -37,15 +38,15 @@ def write_samples(run: Path, samples: Sequence[Sample]) -> None:
 def read_samples(run: Path) -> list[Sample]:
     """The samples of a run; none where it kept none or they cannot be read."""
     try:
-        found = json.loads((run / NAME).read_text("utf-8"))
+        found = read_json(run / NAME, 64 * MEGABYTE)
         return [Sample(str(each["given"]), str(each["expected"]), str(each["written"])) for each in found]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (Damaged, TypeError, KeyError):
         return []
 
 
 def read_graph(run: Path) -> str:
     """The graph of a run; empty where it kept none."""
     try:
-        return (run / GRAPH).read_text("utf-8")
-    except (OSError, ValueError):
+        return read_bytes(run / GRAPH, 16 * MEGABYTE).decode()
+    except ValueError:
         return ""

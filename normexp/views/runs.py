@@ -14,7 +14,7 @@ from normexp.errors import ConfigError
 from normexp.records.folder import FILES, TABLE_FILES, RunFolder, is_current
 from normexp.records.intact import check_intact
 from normexp.records.process import is_stopped, what_continues
-from normexp.records.reading import Damaged, plain, read_json, read_yaml, visible
+from normexp.records.reading import Damaged, plain, read_sweep, read_yaml, visible
 from normexp.records.tables import SCHEMAS, read_table
 
 # Keys that do not change what a run computes, by the schema or by their names in older formats. tokens and flops are no
@@ -146,11 +146,7 @@ def _in_order(sweep: Path, runs: list[Path]) -> list[Path]:
 
 def _sweep(folder: Path) -> dict[str, list[str]]:
     """The lists of names in sweep.json; {} where there is none or it cannot be used."""
-    try:
-        about = read_json(folder / "sweep.json", 64 * 2**20)
-    except Damaged:
-        return {}
-    about = about if isinstance(about, dict) else {}
+    about = read_sweep(folder)
     about.setdefault("runs", about.get("cells"))  # its name in an older format
     lists = {key: about.get(key) for key in ("swept", "runs")}
     return {key: [*names] for key, names in lists.items() if names is not None and _are_texts(names)}

@@ -1,6 +1,5 @@
 """A reproduced study as a section of the report, from the files that `normexp reproduce` wrote."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import fields
@@ -9,12 +8,14 @@ from typing import Any
 
 import pandas as pd
 
+from normexp.records.reading import MEGABYTE, Damaged, read_bytes, read_json
 from normexp.views.report.parts import Answers, Claim, Graph, Picture, Section, picture
 from normexp.views.report.sweep_section import graphs_of, origin_lines
 
 CLAIMS = "claims.csv"
 CAPTIONS = "captions.json"  # what the figures of a study show, by their names
 EXAMPLES = "examples.json"  # a few texts of the test part, and what the trained models wrote
+LARGEST = 64 * MEGABYTE
 ORDER = ("does not hold", "cannot tell", "cannot be tested", "holds")
 
 
@@ -25,12 +26,12 @@ def is_study(folder: Path) -> bool:
 
 def study_section(folder: Path) -> Section:
     """The section of a study: its claims with their intervals, its figures, commands and origin."""
-    text = (folder / "report.md").read_text("utf-8")
+    text = read_bytes(folder / "report.md", LARGEST).decode()
     claims = _claims(folder / CLAIMS)
     stems = sorted({path.with_suffix("") for kind in ("png", "svg") for path in (folder / "figures").glob(f"*.{kind}")})
     commands = re.search(r"## Commands\s+```sh\n(.*?)```", text, re.DOTALL)
     title = re.match(r"# (.*)", text)
-    made = json.loads((folder / "origin.json").read_text("utf-8"))
+    made = read_json(folder / "origin.json", LARGEST)
     said = _captions(folder / CAPTIONS)
     answers = _answers(folder / EXAMPLES)
     seeds = re.findall(r"^- (\S+: \d+ runs, seeds .*)$", text, re.MULTILINE)
@@ -66,17 +67,17 @@ def _graphs(folder: Path) -> list[Graph]:
 def _captions(path: Path) -> dict[str, str]:
     """The captions of the figures by their names; none where an older version of normexp drew them."""
     try:
-        return {str(name): str(text) for name, text in json.loads(path.read_text("utf-8")).items()}
-    except (OSError, ValueError, AttributeError):
+        return {str(name): str(text) for name, text in read_json(path, LARGEST).items()}
+    except (Damaged, AttributeError):
         return {}
 
 
 def _answers(path: Path) -> list[Answers]:
     """What the models of the study wrote; nothing where none was trained, or an older version of normexp ran it."""
     try:
-        kept = json.loads(path.read_text("utf-8"))
+        kept = read_json(path, LARGEST)
         return [Answers(each["given"], each["expected"], [(a, b, c) for a, b, c in each["written"]]) for each in kept]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError):
         return []
 
 

@@ -1,7 +1,6 @@
 """A sweep as a section of the report, from its run folders alone."""
 
 import importlib
-import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ import pandas as pd
 
 from normexp.papers import papers_of
 from normexp.records.provenance import origins
+from normexp.records.reading import read_sweep
 from normexp.records.samples import read_graph, read_samples
 from normexp.views import formatting, sentences
 from normexp.views.figure_files import figure_files
@@ -131,10 +131,9 @@ def answers_of(runs: pd.DataFrame) -> list[Answers]:
 
 def _commands(folder: Path, runs: pd.DataFrame) -> list[str]:
     """The command of the sweep, without the folder on this machine where its results went."""
-    try:
-        about = json.loads((folder / "sweep.json").read_text("utf-8"))
-        words = [str(word) for word in about["overrides"] if not str(word).startswith("results=")]
-    except (OSError, ValueError, TypeError, KeyError):
+    overrides = read_sweep(folder).get("overrides")
+    if not isinstance(overrides, list):
         return []
+    words = [str(word) for word in overrides if not str(word).startswith("results=")]
     command = "sweep" if "steps" not in runs or runs["steps"].any() else "probe"
     return [" ".join(["normexp", command, *map(shlex.quote, words)])]
