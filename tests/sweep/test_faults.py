@@ -157,7 +157,7 @@ def test_short_memory_is_recorded_with_what_is_needed(tmp_path, monkeypatch):
     def short(*_: object) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried")
 
-    monkeypatch.setattr("normexp.training.loop.train", short)
+    monkeypatch.setattr("normexp.training.loop.training", short)
     folder = RunFolder(tmp_path / "run")
     folder.create(tiny_config())
     execute(folder.path)
