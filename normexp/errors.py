@@ -42,6 +42,11 @@ def line_of(error: BaseException, place: int = 0) -> str:
     return (lines or [type(error).__name__])[place]
 
 
+def named(error: BaseException) -> str:
+    """The class of an error and what it says, on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
 def disk_error(error: OSError) -> str:
     """The error as a sentence if it says that nothing can be written any more; empty for any other."""
     if error.errno in _NO_LOCKS:

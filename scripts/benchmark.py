@@ -13,7 +13,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -215,29 +214,40 @@ def stacked(depth: int = 12) -> bool:
         for runs, key in ((5, "seed"), (5, "lr"), (16, "seed")):
             keys = [f"seed={run}" if key == "seed" else f"lr={1e-4 * (run + 1)}" for run in range(runs)]
             apart, together = ([_trainer([*line, f"depth={layers}", each]) for each in keys] for _ in range(2))
-            batched = Stacked(together)
-            data = [trainer.data() for trainer in together]
-
-            def separate_steps(trainers: list[Trainer] = apart, own: Any = None) -> None:
-                for trainer, batches in zip(trainers, own, strict=True):
-                    _step(trainer, next(batches))
-                wait()
-
-            def batched_step(batched: Stacked = batched, data: Any = data) -> None:
-                batched.backward([next(batches) for batches in data])
-                for trainer in batched.trainers:
-                    trainer.update()
-                wait()
-
-            separate = partial(separate_steps, own=[trainer.data() for trainer in apart])
-            in_turn(separate, batched_step, rounds=3)  # the first steps allocate
-            times = in_turn(separate, batched_step, rounds=15)
+            ways = [_one_after_the_other(apart, wait), _as_one_model(together, wait)]
+            in_turn(*ways, rounds=3)  # the first steps allocate
+            times = in_turn(*ways, rounds=15)
             print(
                 f"| {layers} | {runs} | {key} | {statistics.median(times[0]):.3f} | {statistics.median(times[1]):.3f} "
                 f"| {ratio(times[0], times[1]):.2f} |",
                 flush=True,
             )
     return True
+
+
+def _one_after_the_other(trainers: list[Trainer], wait: Callable[[], Any]) -> Callable[[], None]:
+    """A step of each trainer. wait: for the device."""
+    data = [trainer.data() for trainer in trainers]
+
+    def step() -> None:
+        for trainer, batches in zip(trainers, data, strict=True):
+            _step(trainer, next(batches))
+        wait()
+
+    return step
+
+
+def _as_one_model(trainers: list[Trainer], wait: Callable[[], Any]) -> Callable[[], None]:
+    """The same with one forward and one backward."""
+    data, batched = [trainer.data() for trainer in trainers], Stacked(trainers)
+
+    def step() -> None:
+        batched.backward([next(batches) for batches in data])
+        for trainer in trainers:
+            trainer.update()
+        wait()
+
+    return step
 
 
 def _trainer(overrides: list[str]) -> Trainer:

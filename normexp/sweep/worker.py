@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from normexp.config.choice import add_to_path
 from normexp.config.identity import choices, user_sources
 from normexp.config.schema import Config
-from normexp.errors import StoppedError, disk_error
+from normexp.errors import StoppedError, disk_error, named
 from normexp.records.atomic import remove_leftovers
 from normexp.records.folder import RunFolder, is_current, measurements
 
@@ -164,7 +164,7 @@ def start(folder: RunFolder, config: Config, stop: Callable[[], bool] = never) -
 
 def _reason(error: Exception, config: Config) -> str:
     """The error in one line; where memory was short, with what the run needs and what to change."""
-    said = " ".join(f"{type(error).__name__}: {error}".split())
+    said = named(error)
     if isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said:
         from normexp.sweep.sizes import memory_advice
 
@@ -216,9 +216,9 @@ def serve() -> None:
         except StoppedError:
             os._exit(128 + signal.SIGTERM)  # everything is on disk, and leaving in order takes seconds
         except OSError as error:
-            trouble = disk_error(error) or f"{type(error).__name__}: {error}"
+            trouble = disk_error(error) or named(error)
         except Exception as error:  # its config.yaml, for example, was damaged after the sweep had written it
-            trouble = f"{type(error).__name__}: {error}"
+            trouble = named(error)
         idle.set()
         print(f"{folder}\t{' '.join(trouble.split())}", file=answers, flush=True)
 

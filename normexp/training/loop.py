@@ -39,13 +39,7 @@ class Backward(NamedTuple):
 Steps = Generator[Backward, Tensor | None, None]
 
 
-def train(folder: RunFolder, config: Config, corpus: Corpus, stop: Callable[[], bool] = lambda: False) -> None:
-    """Train the run of `folder` to its end, see `training`."""
-    for _ in training(folder, config, corpus, stop):
-        pass
-
-
-def training(folder: RunFolder, config: Config, corpus: Corpus, stop: Callable[[], bool] = lambda: False) -> Steps:
+def training(folder: RunFolder, config: Config, corpus: Corpus, stop: Callable[[], bool]) -> Steps:
     """Train the run of `folder` to its end, from its checkpoint if it has one, and record the result.
 
     With steps=0 nothing is trained: the probes measure the initial model.

@@ -7,6 +7,7 @@ from contextvars import copy_context
 from torch import Tensor
 
 from normexp.data.batches import Batch
+from normexp.errors import named
 from normexp.training.loop import Backward, Steps
 from normexp.training.stacked import TOLERANCE, Stacked, difference
 from normexp.training.trainer import Trainer
@@ -76,7 +77,7 @@ class _Batched:
                 self._stacked = Stacked(trainers)
             return self._stacked.backward(batches)
         except Exception as error:  # a larger batch than the first may need more memory than there is
-            self._note(runs, trainers, _said(error))
+            self._note(runs, trainers, named(error))
             return [None] * len(asked)
 
     def _note(self, runs: Sequence[_Run], trainers: Sequence[Trainer], trouble: str) -> None:
@@ -92,9 +93,5 @@ def _trouble(trainers: Sequence[Trainer], batches: Sequence[Batch]) -> str:
     try:
         off = difference(trainers, batches)
     except Exception as error:  # of torch.func, about code that cannot be batched; or memory is short
-        return _said(error)
+        return named(error)
     return "" if off <= TOLERANCE else f"the gradients of a batched step are off by {off:.1g}"
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

@@ -9,8 +9,8 @@ from normexp.config.compose import Composer
 from normexp.data.corpus import load_corpus
 from normexp.model.flops import cost
 from normexp.records.folder import RunFolder
+from normexp.sweep.worker import execute
 from normexp.training.evaluate import cross_entropy, logits
-from normexp.training.loop import train
 from tests.support import golden
 from tests.support.configs import with_values
 from tests.support.runs import tiny_config
@@ -54,11 +54,10 @@ def test_every_variant_costs_what_a_step_with_numbers_costs(variant):
 @pytest.mark.slow
 def test_a_run_records_what_its_steps_cost(tmp_path):
     config = tiny_config("steps=4", "probe=[]", f"results={tmp_path}")
-    corpus = load_corpus(config.data)
     folder = RunFolder(tmp_path / "run")
     folder.create(config)
-    train(folder, config, corpus)
-    expected = cost(config, corpus)
+    execute(folder.path)
+    expected = cost(config, load_corpus(config.data))
     assert {name: folder.status[name] for name in expected._fields} == pytest.approx(expected._asdict())
 
 

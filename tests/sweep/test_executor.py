@@ -96,6 +96,16 @@ def test_killed_workers_are_tried_again(tmp_path):
     assert "died 3 times" in found["always"].status["error"]
 
 
+def test_stacked_runs_train_alone_after_the_death_of_their_worker(tmp_path):
+    """They may have needed more memory together than there is."""
+    mine = config_dir(tmp_path / "mine", "suicide", SUICIDE, once="Once")
+    line = [*TINY, "variant=once", "seed=range(3)", "training.stacked=3"]
+    assert swept(*line, cwd=tmp_path, config_dirs=[str(mine)])
+    found = runs(tmp_path / "results").values()
+    assert [(run.status["state"], run.status["attempts"]) for run in found] == [("completed", 2)] * 3
+    assert all(run.log.read_text().count("trains as one of") == 1 for run in found)
+
+
 def test_editing_a_users_variant_gives_new_runs(tmp_path):
     mine = config_dir(tmp_path / "mine", "halved", HALF, half="Half")
     assert sum(len(path.read_text().splitlines()) for path in mine.rglob("*.*")) <= 20

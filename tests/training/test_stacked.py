@@ -11,14 +11,13 @@ import torch
 
 from normexp.config.compose import Composer
 from normexp.errors import ConfigError, StoppedError
-from normexp.records.folder import RunFolder
 from normexp.sweep.executor import leaders, prepare
 from normexp.sweep.plan import plan
 from normexp.sweep.worker import execute
 from normexp.training.stacked import Stacked, difference
 from tests.support import golden
 from tests.support.configs import config_of, with_values
-from tests.support.runs import TINY, swept
+from tests.support.runs import TINY
 
 COMPOSER = Composer("train")
 GRID = (*TINY, "variant=pre_ln", "lr=1e-3,3e-3", "seed=0,1", "warmup=4", "record.checkpoint_every=5")
@@ -216,37 +215,6 @@ def test_where_a_batched_step_fails_runs_go_on_alone(tmp_path, apart, monkeypatc
     for folder, other in zip(folders, apart, strict=True):
         assert "trains alone: RuntimeError: CUDA out of memory" in folder.log.read_text()
         alike(folder.path, other.path)
-
-
-KILLING = '''
-import os
-import signal
-from pathlib import Path
-from normexp.variants.post_ln import PostLN
-
-class Once(PostLN):
-    """x ← LN(x + F(x))"""
-
-    def on_step_begin(self, step):
-        marker = Path(__file__).with_name("marker")
-        if step == 3 and not marker.exists():
-            marker.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-'''
-
-
-@pytest.mark.slow
-def test_after_the_death_of_their_worker_runs_train_alone(tmp_path):
-    """They may have needed more memory together than there is."""
-    lab = tmp_path / "lab"
-    (lab / "variant").mkdir(parents=True)
-    (lab / "killing.py").write_text(KILLING)
-    (lab / "variant" / "once.yaml").write_text("_target_: killing.Once\n")
-    line = (*TINY, "variant=once", "seed=range(3)", "training.stacked=3")
-    assert swept(*line, cwd=tmp_path, config_dirs=[str(lab)])
-    folders = [RunFolder(path.parent) for path in tmp_path.glob("results/*/*/status.json")]
-    assert [(each.status["state"], each.status["attempts"]) for each in folders] == [("completed", 2)] * 3
-    assert all(each.log.read_text().count("trains as one of") == 1 for each in folders)
 
 
 @pytest.mark.parametrize(

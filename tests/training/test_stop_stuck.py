@@ -6,7 +6,6 @@ import pytest
 
 from normexp.config.identity import identity
 from normexp.config.validate import stop_step
-from normexp.data.corpus import load_corpus
 from normexp.errors import ConfigError, StoppedError
 from normexp.records.folder import RunFolder
 from normexp.sweep.worker import execute
@@ -53,12 +52,11 @@ def test_killed_between_its_last_checkpoint_and_its_end_it_ends(tmp_path, hopele
     run = RunFolder(tmp_path / "run")
     config = stopping(hopeless, "50%")
     run.create(config)
-    corpus = load_corpus(config.data)
     with monkeypatch.context() as patch:
         patch.setattr(loop, "result", killed)
         with pytest.raises(StoppedError):
-            loop.train(run, config, corpus)
-    loop.train(run, config, corpus)
+            execute(run.path)
+    execute(run.path)
     assert (run.status["outcome"], run.status["step"]) == ("stuck", 20)
 
 
