@@ -2,7 +2,7 @@
 
 Rates are a factor 2 apart: rate k is start · 2^k. The search begins with two and moves towards the lowest loss until a
 rate on each side of the best one is worse, so that the best rate is inside what was tried. It begins at the rate that
-shallower stacks of the variant point to, if there are any.
+shallower stacks of the variant point to, if there are any. Where no run learned anything yet, lower rates come first.
 """
 
 import math
@@ -59,9 +59,9 @@ def next_rates(tried: Mapping[int, Tried], margin: float = 0.0, first: int = 0) 
     if not tried:
         return [first + k for k in FIRST]
     low, high = min(tried), max(tried)
-    ends = [k for k in (low - 1, high + 1) if WITHOUT_HOPE[0] <= k <= WITHOUT_HOPE[1]]
-    if ends and not any(run.learned for run in tried.values()):
-        return ends
+    left = [k for k in (low - 1, high + 1) if WITHOUT_HOPE[0] <= k <= WITHOUT_HOPE[1]]
+    if left and not any(run.learned for run in tried.values()):
+        return left[:1]
     k = best(tried)
     ends = []
     if low > -FARTHEST and (k == low or (margin and usable(tried, low, margin))):
