@@ -196,9 +196,13 @@ def page(choices: pd.DataFrame, runs: Mapping[str, pd.DataFrame]) -> str:
         f"{GIVEN_UP:.0%} of its steps would have been wrong, because the run learned later:",
         "",
         markdown_table(
-            ["grid", "runs", "wrong", "share"],
+            ["grid", "runs", "wrong", "share", "of these trained", "at the best rate of the grid"],
             (
-                [name, str(len(table)), str(int(wrong(table).sum())), f"{wrong(table).mean():.1%}"]
+                [
+                    *(name, str(len(table)), str(int(wrong(table).sum())), f"{wrong(table).mean():.1%}"),
+                    str(int((table["outcome"][wrong(table)] == "trained").sum())),
+                    str(int((wrong(table) & is_best(table)).sum())),
+                ]
                 for name, table in runs.items()
             ),
         ),
@@ -240,6 +244,12 @@ def _of_grid(name: str, found: pd.DataFrame) -> list[str]:
 def wrong(runs: pd.DataFrame) -> pd.Series:
     """Of each run, whether the rule for stuck runs would have given it up although it learned later."""
     return runs["given_up"] & runs["outcome"].isin(HAS_LEARNED)
+
+
+def is_best(runs: pd.DataFrame) -> pd.Series:
+    """Of each run, whether no other one of its point that learned has a lower loss."""
+    learned = runs["loss"].where(runs["outcome"].isin(HAS_LEARNED))
+    return learned == learned.groupby([runs[key] for key in POINT]).transform("min")
 
 
 def verdicts(choices: pd.DataFrame, name: str, runs: Mapping[str, pd.DataFrame]) -> list[str]:

@@ -23,8 +23,8 @@ def grid(loss, given_up=(), stuck=()):
     return pd.DataFrame(rows)
 
 
-def compared(runs, search=full_grid["EXPECTED"]):
-    return full_grid["compared"](runs).set_index("search").loc[search]
+def compared(runs, search="three rates at first"):
+    return full_grid["compared"](runs, full_grid["GRIDS"]["First"]).set_index("search").loc[search]
 
 
 def test_a_smooth_loss_has_its_best_rate_found_at_the_cost_of_the_rates_that_were_asked_for():
@@ -35,13 +35,13 @@ def test_a_smooth_loss_has_its_best_rate_found_at_the_cost_of_the_rates_that_wer
 
 
 def test_the_search_as_it_is_now_takes_as_many_rates_as_it_moves_octaves_and_three():
-    found = compared(grid(lambda k: 2 + 0.1 * (k - 2) ** 2), "best rate alone (`--best-only`)")
+    found = compared(grid(lambda k: 2 + 0.1 * (k - 2) ** 2), "lower rates first")
     assert (found["octaves"], found["rates"]) == (0, 4)
 
 
 def test_a_depth_begins_where_the_shallower_one_ended():
     shallow = grid(lambda k: 2 + 0.1 * (k + 3) ** 2)
-    found = compared(pd.concat([shallow.assign(depth=4), shallow]), "best rate alone (`--best-only`)")
+    found = compared(pd.concat([shallow.assign(depth=4), shallow]), "lower rates first")
     assert found["depth"].tolist() == [2, 4]
     assert found["rates"].tolist() == [6, 3]
 
@@ -56,25 +56,35 @@ def test_a_run_that_is_given_up_costs_its_steps_until_then_and_counts_as_stuck()
     assert found["octaves"] == -5
 
 
-@pytest.mark.parametrize(("octaves", "verdict"), [(1, "holds"), (2, "does not hold")])
-def test_what_was_expected(octaves, verdict):
-    found = pd.DataFrame({"octaves": [0, octaves], "steps": [500, 300], "steps_of_grid": [1100, 1100]})
-    assert full_grid["verdicts"](found) == [verdict, "does not hold"]
-    assert full_grid["verdicts"](found.assign(steps=300)) == [verdict, "holds"]
+@pytest.mark.parametrize(
+    ("search", "rates"), [("three rates at first", 7), ("two rates at first", 7), ("lower rates first", 6)]
+)
+def test_lower_rates_first_saves_the_runs_above_that_would_be_stuck(search, rates):
+    found = compared(grid(lambda k: abs(k + 3), stuck=range(-2, 6)), search)
+    assert (found["octaves"], found["rates"]) == (0, rates)
+
+
+def verdicts(wrong=0, **changes):
+    grids = full_grid["GRIDS"]
+    choices = pd.DataFrame({"octaves": [0, 0], "steps": [500, 200], "steps_of_grid": [1100, 1100]} | changes)
+    runs = pd.DataFrame({"given_up": [True] * 20 + [False] * 180})
+    runs["outcome"] = ["partial"] * wrong + ["stuck"] * (20 - wrong) + ["trained"] * 180
+    third = choices.assign(seed=grids["Third"].seed, search=grids["Third"].search)
+    return full_grid["verdicts"](third, "Third", {"Third": runs})
+
+
+def test_what_was_expected():
+    assert verdicts() == ["holds", "holds", "holds"]
+    assert verdicts(octaves=[0, 1], wrong=2) == ["holds", "holds", "holds"]
+    assert verdicts(octaves=[0, -2]) == ["does not hold", "holds", "holds"]
+    assert verdicts(steps=[500, 300]) == ["holds", "does not hold", "holds"]
+    assert verdicts(wrong=3) == ["holds", "holds", "does not hold"]
 
 
 @pytest.mark.slow
 def test_the_page_follows_from_the_published_runs():
     folder = full_grid["HERE"]
-    tables = [pd.read_csv(folder / f"{name}.csv") for name in full_grid["GRIDS"]]
-    found = [full_grid["compared"](table) for table in tables]
-    for choices, name in zip(found, ("choices", "fresh_choices"), strict=True):
-        assert choices.to_csv(index=False, lineterminator="\n") == (folder / f"{name}.csv").read_text()
-    assert full_grid["page"](*found, *tables) == (folder / "full_grid.md").read_text()
-
-
-@pytest.mark.parametrize(("wrong", "holds"), [(1, True), (3, False)])
-def test_a_rule_may_be_wrong_once_in_a_hundred(wrong, holds):
-    runs = pd.DataFrame({"given_up": [True] * 20 + [False] * 180})
-    runs["outcome"] = ["partial"] * wrong + ["stuck"] * (20 - wrong) + ["trained"] * 180
-    assert full_grid["_rule_holds"](runs) == holds
+    runs = {name: pd.read_csv(folder / f"{asked.table}.csv") for name, asked in full_grid["GRIDS"].items()}
+    choices = pd.concat([full_grid["compared"](table, full_grid["GRIDS"][name]) for name, table in runs.items()])
+    assert choices.to_csv(index=False, lineterminator="\n") == (folder / "choices.csv").read_text()
+    assert full_grid["page"](choices, runs) == (folder / "full_grid.md").read_text()

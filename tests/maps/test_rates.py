@@ -76,8 +76,14 @@ def test_rates_end_five_octaves_away_and_that_is_an_edge():
 
 def test_a_high_rate_that_diverges_moves_the_search_down():
     tried = search(lambda k: math.inf if k > -3 else abs(k + 4), learned=lambda k: k <= -3)
-    assert sorted(tried) == [-5, -4, -3, -2, -1, 0, 1, 2]
+    assert sorted(tried) == [-5, -4, -3, -2, -1, 0, 1]  # and nothing above
     assert best(tried) == -4
+
+
+def test_higher_rates_follow_where_lower_ones_do_not_learn():
+    tried = search(lambda k: abs(k - 2), learned=lambda k: k >= 2)
+    assert sorted(tried) == [-3, -2, -1, 0, 1, 2, 3]
+    assert best(tried) == 2
 
 
 def test_where_nothing_learns_six_rates_are_enough():

@@ -79,6 +79,7 @@ def test_neither_does_one_in_parts_or_in_half_precision(training, refused_waits)
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # which torch.compile reads while it traces
+@pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores")  # which torch.compile recommends
 @pytest.mark.parametrize(
     "training",
     [{}, {"amp": "bf16"}, {"amp": "fp16"}, {"activation_checkpointing": True}, {"accumulate": 2}, {"compile": True}],
