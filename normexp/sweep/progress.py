@@ -31,10 +31,13 @@ class Progress:
         self.console = Console(stderr=True)
         self.started = time.monotonic()
         self._last: dict[int, dict[str, Any]] = {}
-        self.at_start = self._done(self._statuses())
+        statuses = self._statuses()
+        self.at_start = self._done(statuses)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._printed: dict[str, str] = {}
+        # What ended in an earlier command, or in an earlier round of a map, is counted and not listed.
+        self._printed = {run.name: s["state"] for run, s in zip(runs, statuses, strict=True) if s["state"] in ENDED}
+        self._before = self._summary(statuses) if self._printed else ""
 
     def __enter__(self) -> "Progress":
         self._thread.start()
@@ -49,6 +52,8 @@ class Progress:
     def _watch(self) -> None:
         if not self.console.is_terminal:
             last = time.monotonic()
+            if self._before:
+                self.console.print(self._before, highlight=False, soft_wrap=True)
             while not self._over.wait(POLL_EVERY):
                 late = time.monotonic() - last > LINE_EVERY
                 if self._print_changes() or late:
