@@ -1,5 +1,7 @@
 """What is said while a sweep runs, where there is no terminal."""
 
+from typing import ClassVar
+
 from normexp.records.folder import RunFolder
 from normexp.sweep.progress import Progress
 
@@ -7,7 +9,7 @@ from normexp.sweep.progress import Progress
 class Run(RunFolder):
     """A run of 10 steps whose status is whatever it was last given."""
 
-    status = {"state": "pending"}
+    status: ClassVar[dict[str, object]] = {"state": "pending"}
 
     def end(self, state, **about):
         self.status = {"state": state, "outcome": "trained", "final_loss": 1.25, "error": None, **about}
