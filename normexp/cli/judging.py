@@ -1,5 +1,6 @@
 """The commands that judge variants: check, card and map."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -96,7 +97,7 @@ def map_(
         from normexp.sweep.estimate import dry_run as listed
         from normexp.sweep.estimate import forecast
         from normexp.sweep.plan import default_jobs
-        from normexp.sweep.pools import make_pool
+        from normexp.sweep.pools import ELSEWHERE, make_pool
 
         asked = survey.survey(
             overrides or [], seeds=seeds, window=not best_only, config_dirs=config_dir or [], name=name
@@ -115,7 +116,9 @@ def map_(
         cost = forecast([least], jobs)
         log(f"{len(asked.points)} points in {asked.sweep.path}" + (f"; at least {cost}" if cost else ""))
         with interruptible():
-            complete = survey.run(asked, lambda sweep: make_pool(pool, sweep, jobs), log, log)
+            at_once = (jobs or default_jobs(least)) * least.runs[0].config.training.stacked
+            slots = sys.maxsize if pool in ELSEWHERE else at_once
+            complete = survey.run(asked, lambda sweep: make_pool(pool, sweep, jobs), log, log, slots)
         if not complete:
             raise typer.Exit(1)
         page, figures = report.write(asked)

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -52,20 +51,34 @@ class Survey:
 
     def tried(self, point: Config) -> dict[int, Tried]:
         """The tuning runs of a point that are complete, by exponent."""
-        found = {k: _result(self.sweep.path / run.name, run) for k, run in self.tuning[point].items()}
-        return {k: result for k, result in found.items() if result}
+        complete = {k: run for k, run in self.tuning[point].items() if self._is_complete(run)}
+        return {k: _result(RunFolder(self.sweep.path / run.name)) for k, run in complete.items()}
+
+    def todo(self, slots: int) -> list[PlannedRun]:
+        """The runs of the next round: those that searches ask for, then the fresh seeds of points that are found.
+
+        slots: runs that can train at the same time. While the round takes fewer than half of them, points that wait
+        for shallower ones begin too.
+        """
+        found = [run for point in self.points for run in self.next_runs(point)]
+        found += [run for point in self.found() for run in self.chosen(point) if not self._is_complete(run)]
+        for point in self.points:
+            if len(found) < slots // 2 and not self.tried(point) and not self.next_runs(point):
+                found += [self.tuning[point][k] for k in self._asked(point, {})]
+        return found
 
     def next_runs(self, point: Config) -> list[PlannedRun]:
         """The tuning runs that the search of a point asks for now; none where it is over.
 
-        Nor are there any as long as a shallower stack of the same kind is searched, whose best rate is the start here.
+        Nor does it begin as long as a shallower stack of the same kind is searched, whose best rate is the start here.
         """
+        if tried := self.tried(point):
+            return [self.tuning[point][k] for k in self._asked(point, tried)]
         alike = self._alike[_without_depth(point)]
         shallower = {each.depth: self.tried(each) for each in alike if each.depth < point.depth}
         if any(self._asked(each, shallower[each.depth]) for each in alike if each.depth in shallower):
             return []
-        asked = self._asked(point, self.tried(point), first_rate(point.depth, shallower))
-        return [self.tuning[point][k] for k in asked]
+        return [self.tuning[point][k] for k in self._asked(point, {}, first_rate(point.depth, shallower))]
 
     def found(self) -> list[Config]:
         """The points whose search is over."""
@@ -80,8 +93,12 @@ class Survey:
         return [self.tuning[point][k] for point in self.points for k in self.tried(point)]
 
     def runs(self) -> list[PlannedRun]:
-        """Every run of a map whose search is over."""
-        return self.complete() + [run for point in self.points for run in self.chosen(point)]
+        """The tuning runs that are complete, and the fresh seeds of every point whose search is over."""
+        return self.complete() + [run for point in self.found() for run in self.chosen(point)]
+
+    def _is_complete(self, run: PlannedRun) -> bool:
+        at = RunFolder(self.sweep.path / run.name)
+        return at.path.is_dir() and at.finished_as(run.config)
 
     @cached_property
     def _alike(self) -> dict[Config, list[Config]]:
@@ -143,29 +160,27 @@ def survey(
 
 
 def run(
-    asked: Survey, make_pool: Callable[[Sweep], Pool], say: Callable[[str], None], log: Callable[[str], None]
+    asked: Survey,
+    make_pool: Callable[[Sweep], Pool],
+    say: Callable[[str], None],
+    log: Callable[[str], None],
+    slots: int = 1,
 ) -> bool:
     """Bring a map to its end; True if all its runs completed. The same call again resumes it.
 
-    log: called with a line per round. say: see `run_sweep`.
+    log: called with a line per round. say: see `run_sweep`. slots: see `Survey.todo`.
     """
-    complete = True
-    while complete and (todo := [run for point in asked.points for run in asked.next_runs(point)]):
-        log(f"rates: {len(todo)} runs; {len(asked.found())} of {len(asked.points)} points have their best rate")
-        complete = _bring(asked, todo, make_pool, say)
-    if complete:
-        todo = [run for point in asked.points for run in asked.chosen(point)]
-        log(f"seeds: {len(todo)} runs at the best rate of each of {len(asked.points)} points")
-        complete = _bring(asked, todo, make_pool, say)
-    return complete
-
-
-def _bring(
-    asked: Survey, todo: Sequence[PlannedRun], make_pool: Callable[[Sweep], Pool], say: Callable[[str], None]
-) -> bool:
-    """Bring these runs to their end, next to those that are complete, so that sweep.json always names all of them."""
-    sweep = asked.with_runs(dict.fromkeys([*asked.complete(), *todo]))
-    return run_sweep(sweep, make_pool(sweep), say)
+    while todo := asked.todo(slots):
+        rates = sum(each.config.seed == TUNING_SEED for each in todo)
+        log(
+            f"round of {len(todo)} runs: {rates} to find rates, {len(todo) - rates} fresh seeds; "
+            f"{len(asked.found())} of {len(asked.points)} points have their best rate"
+        )
+        # Next to those that are complete, so that sweep.json always names all of them.
+        sweep = asked.with_runs(dict.fromkeys([*asked.runs(), *todo]))
+        if not run_sweep(sweep, make_pool(sweep), say):
+            return False
+    return True
 
 
 def at_least(asked: Survey) -> Sweep:
@@ -178,12 +193,8 @@ def _without_depth(config: Config) -> Config:
     return replace(config, depth=0, model=replace(config.model, encoder_depth=0, decoder_depth=0))
 
 
-def _result(folder: Path, run: PlannedRun) -> Tried | None:
-    """How the run ended; None where it is not complete."""
-    at = RunFolder(folder)
-    if not folder.is_dir() or not at.finished_as(run.config):
-        return None
-    status = at.status
+def _result(run: RunFolder) -> Tried:
+    status = run.status
     return Tried(loss_of(status), status["outcome"] in HAS_LEARNED)
 
 

@@ -86,6 +86,22 @@ def test_a_depth_waits_for_shallower_ones_of_its_kind(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_round_has_the_seeds_of_points_that_are_found(tmp_path, monkeypatch):
+    asked = survey(["variant=pre_ln,post_ln", "depth=1,2", *TINY, f"results={tmp_path}"], seeds=2, window=False)
+    done = {("pre_ln", 1): {k: Tried(abs(k), True) for k in (-1, 0, 1)}}
+    monkeypatch.setattr(Survey, "tried", lambda _, point: done.get((point.variant.name, point.depth), {}))
+
+    def todo(slots):
+        return [(run.config.variant.name, run.config.depth, run.config.seed) for run in asked.todo(slots)]
+
+    rates = [("pre_ln", 2, 100), ("pre_ln", 2, 100), ("post_ln", 1, 100), ("post_ln", 1, 100)]
+    seeds = [("pre_ln", 1, 0), ("pre_ln", 1, 1)]
+    assert todo(slots=2) == todo(slots=12) == [*rates, *seeds]
+    # More than half of the slots would be idle, so a point begins that would have waited.
+    assert todo(slots=16) == [*rates, *seeds, ("post_ln", 2, 100), ("post_ln", 2, 100)]
+
+
+@pytest.mark.slow
 def test_another_key_can_be_an_axis(tmp_path):
     asked = survey(["variant=pre_ln", "depth=1", "norm=layer_norm,rms_norm", *TINY, f"results={tmp_path}"])
     assert [point.norm.name for point in asked.points] == ["layer_norm", "rms_norm"]
@@ -102,6 +118,11 @@ def test_many_depths_are_asked_in_time_that_grows_with_their_number_squared(tmp_
     """Once each depth asked all shallower ones, and those again all that are shallower than they."""
     asked = survey(["variant=pre_ln", "depth=range(1,13)", *TINY, f"results={tmp_path}"], window=False)
     reads = []
-    monkeypatch.setattr(Survey, "tried", lambda _, point: reads.append(point) or {0: Tried(1.0, True)})
-    assert [run.config.depth for run in asked.next_runs(asked.points[-1])] == []
+
+    def tried(_, point):
+        reads.append(point)
+        return {0: Tried(1.0, True)} if point.depth < 12 else {}
+
+    monkeypatch.setattr(Survey, "tried", tried)
+    assert asked.next_runs(asked.points[-1]) == []
     assert len(reads) <= 12
