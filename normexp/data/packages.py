@@ -1,5 +1,7 @@
 """Installed packages as sources of data: where their files are, and their versions. Nothing is imported."""
 
+from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,8 +21,14 @@ def folder_of(package: str, extra: str = "") -> Path:
 
 def version_of(package: str) -> str:
     """The version of an installed package by the name that it is imported by; "unknown" if it has none."""
-    names = packages_distributions().get(package, [package])
+    names = _distributions().get(package, [package])
     try:
         return version(names[0]).partition("+")[0]  # 2.13.0+cpu has the text of 2.13.0
     except PackageNotFoundError:
         return "unknown"
+
+
+@cache
+def _distributions() -> Mapping[str, Sequence[str]]:
+    """The distributions of every importable name. To list them reads a file of each, which takes half a second."""
+    return packages_distributions()

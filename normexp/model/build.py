@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -66,12 +67,15 @@ def build(config: Config, corpus: Corpus) -> Model:
 @contextmanager
 def undrawn() -> Iterator[None]:
     """A new matrix keeps what its memory holds while this is open: `initialise` draws them all, once and by name."""
-    own = nn.Linear.reset_parameters
-    nn.Linear.reset_parameters = lambda self: None  # type: ignore[method-assign]
+    kinds: tuple[Any, ...] = (nn.Linear, nn.Embedding)
+    own = [kind.reset_parameters for kind in kinds]
+    for kind in kinds:
+        kind.reset_parameters = lambda self: None
     try:
         yield
     finally:
-        nn.Linear.reset_parameters = own  # type: ignore[method-assign]
+        for kind, method in zip(kinds, own, strict=True):
+            kind.reset_parameters = method
 
 
 def _gains(model: Model, init: Init) -> Callable[[nn.Module], float]:

@@ -240,6 +240,8 @@ def initialise(model: nn.Module, init: Init, seed: int, gain: Callable[[nn.Modul
 
 
 def _vectors(like: Tensor, seed: int, name: str, dim: int = -1) -> Tensor:
+    if like.is_meta:  # there is nothing to draw, and normal_ would import the compiler for it, which takes a second
+        return like
     std = like.shape[dim] ** -0.5
     return torch.empty(like.shape).normal_(0, std, generator=_generator(seed, name))
 
