@@ -58,13 +58,14 @@ def three_at_first(tried: Tries, margin: float, first: int) -> list[int]:
 
 def both_ways(tried: Tries, margin: float, first: int) -> list[int]:
     """The search of the second grid: where no run learned anything yet, it goes on in both directions."""
-    ends = [k for k in (min(tried, default=0) - 1, max(tried, default=0) + 1) if k in range(*HOPE)]
-    if tried and ends and not any(run.learned for run in tried.values()):
-        return ends
+    if tried and not any(run.learned for run in tried.values()):
+        low, high = WITHOUT_HOPE
+        ends = [k for k in (min(tried) - 1, max(tried) + 1) if low <= k <= high]
+        if ends:
+            return ends
     return next_rates(tried, margin, first)
 
 
-HOPE = (WITHOUT_HOPE[0], WITHOUT_HOPE[1] + 1)
 SEARCHES: dict[str, Callable[[Tries, float, int], list[int]]] = {
     "three rates at first": three_at_first,
     "two rates at first": both_ways,

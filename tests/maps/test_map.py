@@ -23,6 +23,7 @@ ONE = ["variant=pre_ln,post_ln", "depth=1,2", *TINY]
 def test_a_map_ends_with_a_page_and_resumes_without_a_run(tmp_path, monkeypatch):
     monkeypatch.setenv("NORMEXP_RESULTS", str(tmp_path / "results"))
     command = ["map", *ONE, "--seeds", "2", "--name", "try", "--best-only", "--out", str(tmp_path / "out")]
+    command += ["--jobs", "12"]  # so many that deeper stacks do not wait
     first = CliRunner().invoke(app, command, catch_exceptions=False)
     assert first.exit_code == 0, first.output
     folder = tmp_path / "results" / "try"
