@@ -44,7 +44,7 @@ ALLOWED_STEP, ALLOWED_SHARE, ALLOWED_WRONG = 1, 1 / 3, 0.01  # see METHOD.md
 EXPECTATIONS = (
     "every choice is within a factor of 2 of the grid's",
     "it takes at most a third of the grid's steps",
-    "the rule for stuck runs is wrong in at most 1 % of them",
+    "the rule for stuck runs is wrong in at most 1 % of all runs",
 )
 COLUMNS = ["seed", "search", "variant", "depth", "grid", "map", "octaves", "interior"]
 COLUMNS += ["rates", "steps", "steps_of_grid"]
@@ -179,8 +179,8 @@ def page(choices: pd.DataFrame, runs: Mapping[str, pd.DataFrame]) -> str:
         "# The search of `normexp map` and a full grid",
         "",
         f"Six variants on docstrings at {len(DEPTHS)} depths, one seed per grid: all {len(EXPONENTS)} rates, a factor "
-        "2 apart, and the search replayed on these runs ([method](../METHOD.md)). Steps of the search are those of a "
-        "run that is given up until then.",
+        "2 apart, and the search replayed on these runs ([method](../METHOD.md)). Of a run that is given up, the steps "
+        "until then count.",
         "",
         "The search was changed after each grid, so the next one has a new seed. First it began with three rates, at "
         "every depth the same. Then with two, at the rate that shallower stacks point to. Now it also tries lower "

@@ -30,7 +30,7 @@ def _keys() -> str:
     lines.append(
         "Choose several probes with [bold]probe=\\[stream,dependency][/]; set their options as probes.stream.…"
     )
-    lines.append("[bold]normexp show[/] prints all other keys, such as model.dropout and training.amp.")
+    lines.append("[bold]normexp show --all[/] prints all other keys, such as model.dropout and training.amp.")
     return "\n\n".join(lines)
 
 
