@@ -85,8 +85,8 @@ def map_(
 ) -> None:
     """Find each variant's best learning rate at each depth: [bold]normexp map variant=pre_ln,b2t depth=3,6,12[/].
 
-    Rates are a factor 2 apart; the search moves until the best one is inside, on a seed of its own, and fresh seeds
-    measure the loss there. Deeper stacks start from the best rates of shallower ones.
+    Rates are a factor 2 apart. The search, on a seed of its own, goes on until a rate on each side of the best one is
+    worse; fresh seeds then measure the loss at the best rate. Deeper stacks start from the rates of shallower ones.
     Any other key may be swept, too: [bold]init=xavier_uniform,torch_default[/].
     The same command again resumes it.
     """
@@ -100,7 +100,12 @@ def map_(
         from normexp.sweep.pools import ELSEWHERE, make_pool
 
         asked = survey.survey(
-            overrides or [], seeds=seeds, window=not best_only, config_dirs=config_dir or [], name=name
+            overrides or [],
+            seeds=seeds,
+            window=not best_only,
+            config_dirs=config_dir or [],
+            name=name,
+            elsewhere=pool in ELSEWHERE,
         )
         least = survey.at_least(asked)
         if dry_run:
@@ -116,13 +121,16 @@ def map_(
         cost = forecast([least], jobs)
         log(f"{len(asked.points)} points in {asked.sweep.path}" + (f"; at least {cost}" if cost else ""))
         with interruptible():
-            at_once = (jobs or default_jobs(least)) * least.runs[0].config.training.stacked
-            slots = sys.maxsize if pool in ELSEWHERE else at_once
+            at_once = jobs or (sys.maxsize if pool in ELSEWHERE else default_jobs(least))
+            slots = at_once * least.runs[0].config.training.stacked
             complete = survey.run(asked, lambda sweep: make_pool(pool, sweep, jobs), log, log, slots)
-        if not complete:
+        if not asked.complete():
             raise typer.Exit(1)
         page, figures = report.write(asked)
         if out:
             report.publish(asked.sweep.path, out)
         for path in (page, *figures):
             typer.echo(path)
+        if not complete:
+            log("some runs failed, and the page does without them; the same command tries them again")
+            raise typer.Exit(1)

@@ -14,17 +14,18 @@ from normexp.studies.verdict import LEVEL, LOSS_MARGIN, interval
 from normexp.views.runs import swept_keys
 
 COLUMNS = ("data", "floor", "blind", "lr", "seed", "loss", "outcome", "step")  # of every run, after its point's keys
-NOT_OF_A_POINT = ("data", "lr", "seed")  # keys that may be swept and are columns of their own
 
 
 def losses(runs: pd.DataFrame, keys: Sequence[str] | None = None) -> pd.DataFrame:
     """One row per complete run of a map: the keys of its point, data, floor, blind, lr, seed, loss, outcome, step.
 
-    runs: as `load_runs` gives them. keys: of a point; None for those that were swept. loss: on the validation part,
-    after the last step. Seed 100 is the search's.
+    runs: as `load_runs` gives them. keys: of a point, but the data; None for the variant, the depth and whatever else
+    was swept. loss: on the validation part, after the last step. Seed 100 is the search's.
     """
     done = runs[runs["state"] == "completed"]
-    keys = [key for key in swept_keys(done) if key not in NOT_OF_A_POINT] if keys is None else keys
+    if keys is None:
+        swept = dict.fromkeys(["variant", "depth", *swept_keys(done)])
+        keys = [key for key in swept if key not in COLUMNS]
     frame = done.assign(
         loss=[loss_of(row) for _, row in done.iterrows()], floor=done["baseline.floor"], blind=done["baseline.blind"]
     )
@@ -39,13 +40,13 @@ def points(found: pd.DataFrame) -> pd.DataFrame:
     usable rates, NaN where an end of it was not found; tried, the number of rates; n, loss, low and
     high, the final seeds' mean validation loss with its 95 % interval, and outcomes; steps, all that were trained.
     """
-    keys = _point_keys(found)
+    keys = point_keys(found)
     rows = [dict(zip(keys, key, strict=True)) | _point(part) for key, part in _by(found, keys)]
     return pd.DataFrame(rows)
 
 
 def variants(found: pd.DataFrame) -> pd.DataFrame:
-    """One row per variant, or per variant and other swept key, from `points`.
+    """One row per variant, or per variant, data and other swept key, from `points`.
 
     Columns: deepest_trained, the greatest depth at which most seeds are trained at the best rate, and depth50, where
     that share passes one half: halfway, on a logarithmic scale, to the first depth at which it does not; infinite where
@@ -53,20 +54,25 @@ def variants(found: pd.DataFrame) -> pd.DataFrame:
     depth of the best rate, over the depths that train, with its 95 % interval (drift_low, drift_high; three depths at
     least). window: octaves of usable rates, the smallest over the depths that train.
     """
-    keys = [key for key in _point_keys(found) if key != "depth"]
+    keys = ["variant", *further_keys(found)]
     rows = [dict(zip(keys, key, strict=True)) | _variant(part.sort_values("depth")) for key, part in _by(found, keys)]
     return pd.DataFrame(rows)
 
 
-def _point_keys(found: pd.DataFrame) -> list[str]:
-    """The keys of a point among the columns of `losses` and `points`, which come first."""
-    return list(found.columns[: found.columns.get_loc("data")])
+def point_keys(found: pd.DataFrame) -> list[str]:
+    """The keys of a point among the columns of `losses` and `points`, which come first; the data is the last."""
+    columns = list(found.columns)
+    return columns[: columns.index("data") + 1]
+
+
+def further_keys(found: pd.DataFrame) -> list[str]:
+    """The keys of a point in which its points differ, but variant and depth."""
+    keys = [key for key in point_keys(found) if key not in ("variant", "depth")]
+    return [key for key in keys if key != "data" or found["data"].nunique() > 1]
 
 
 def _by(frame: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[tuple[object, ...], pd.DataFrame]]:
-    if not keys:
-        yield (), frame
-        return
+    """The rows that share the values of these keys, and the values."""
     yield from frame.groupby(list(keys), sort=False, dropna=False)
 
 
@@ -82,9 +88,8 @@ def _point(runs: pd.DataFrame) -> dict[str, object]:
     k = best(tried)
     usable_ends = [usable(tried, end, margin) for end in (min(tried), max(tried))]
     losses = final.sort_values("seed")["loss"].tolist()
-    at = interval(losses, -math.inf, math.inf, "difference", LEVEL) if len(losses) > 1 else None
+    at = interval(losses, -math.inf, math.inf, "difference", LEVEL) if losses else None
     return {
-        "data": runs["data"].iloc[0],
         "floor": floor,
         "blind": blind,
         "lr": start * 2.0**k,

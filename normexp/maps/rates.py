@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 FIRST = (0, 1)
-LEAST = (-1, 0, 1)  # without any one of them the best rate is not known to be inside
+LEAST = (-1, 0, 1)  # if one of them is missing, the best rate cannot be known to be inside
 FARTHEST = 5  # octaves from the start, each way
-WITHOUT_HOPE = (-3, 2)  # rates that are all tried before a point counts as one where no run learns anything
+WITHOUT_HOPE = (-3, 2)  # lowest and highest rate that must be tried before nothing is known to learn at a point
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,13 @@ def next_rates(tried: Mapping[int, Tried], margin: float = 0.0, first: int = 0) 
     if not tried:
         return [first + k for k in FIRST]
     low, high = min(tried), max(tried)
-    left = [k for k in (low - 1, high + 1) if WITHOUT_HOPE[0] <= k <= WITHOUT_HOPE[1]]
-    if left and not any(run.learned for run in tried.values()):
-        return left[:1]
+    if gaps := [k for k in range(low, high) if k not in tried]:  # runs that were removed since
+        return gaps
+    if not any(run.learned for run in tried.values()):
+        if low > WITHOUT_HOPE[0]:
+            return [low - 1]
+        if high < WITHOUT_HOPE[1]:
+            return [high + 1]
     k = best(tried)
     ends = []
     if low > -FARTHEST and (k == low or (margin and usable(tried, low, margin))):

@@ -10,6 +10,7 @@ from normexp.maps import numbers
 from normexp.maps.survey import EXPONENTS, TUNING_SEED, Survey
 from normexp.records.provenance import origins
 from normexp.views import formatting, style
+from normexp.views.grid import combinations, where
 from normexp.views.markdown import table as markdown_table
 from normexp.views.rate_by_depth import rate_by_depth
 from normexp.views.rate_map import ranking, rate_map
@@ -28,10 +29,10 @@ def write(asked: Survey) -> tuple[Path, list[Path]]:
     losses = numbers.losses(runs)
     points = numbers.points(losses)
     variants = numbers.variants(points)
-    figures = _figures(folder, runs, points, variants, losses[losses["seed"] == TUNING_SEED])
     for name, frame in (("points", points), ("variants", variants), ("runs", losses)):
         frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n", float_format="%.6g")
     (folder / "origin.json").write_text(json.dumps(origins(map(Path, runs["folder"])), indent=1) + "\n", "utf-8")
+    figures = _figures(folder, runs, points, variants, losses[losses["seed"] == TUNING_SEED])
     page = folder / "map.md"
     page.write_text(markdown(asked, runs, points, variants, figures), "utf-8")
     return page, figures
@@ -69,8 +70,8 @@ def markdown(
                 loss=[_interval(row) for _, row in points.iterrows()],
             ).drop(columns=["low", "high", "floor", "blind", "lr", "interior", "lr_fitted", "trained"])
         ),
-        "window: octaves of rates around the best one whose loss is at most 5 % of blind − floor higher; – where an "
-        "end was not searched.",
+        "window: width in octaves of the range of rates around the best one whose loss is higher by at most 5 % of "
+        "blind − floor; – where an end of it was not found.",
         "",
         _table(variants.round(3)),
         "depth50: where the share of trained seeds passes one half, inf where every depth trains; drift: slope of the "
@@ -90,8 +91,8 @@ def _stopped(runs: pd.DataFrame) -> str:
     """When the search gave a run up, as a sentence; empty if it never does."""
     tuning = runs[runs["seed"] == TUNING_SEED]
     at = str(tuning["training.stop_stuck"].iloc[0] or "")
-    after = f"{at.removesuffix('%')} % of its steps" if at.endswith("%") else f"{at} steps"
-    return f" A run of the search that was still stuck after {after} was ended there." if at else ""
+    after = f"{at.removesuffix('%')} % of their steps" if at.endswith("%") else f"{at} steps"
+    return f" Runs of the search that were still stuck after {after} were stopped." if at else ""
 
 
 def _pairs(points: pd.DataFrame) -> list[tuple[float, bool]]:
@@ -99,7 +100,9 @@ def _pairs(points: pd.DataFrame) -> list[tuple[float, bool]]:
 
 
 def _interval(row: pd.Series) -> str:
-    return f"{row['loss']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" if row["n"] else "–"
+    if row["n"] < 2:
+        return f"{row['loss']:.3f}" if row["n"] else "–"
+    return f"{row['loss']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
 
 
 def _table(frame: pd.DataFrame) -> str:
@@ -115,15 +118,25 @@ def _settings(runs: pd.DataFrame) -> str:
 def _figures(
     folder: Path, runs: pd.DataFrame, points: pd.DataFrame, variants: pd.DataFrame, rates: pd.DataFrame
 ) -> list[Path]:
-    if not {"variant", "depth"} <= set(points):
-        return []
-    about = {"settings": _settings(runs), "unit": formatting.unit(runs)}
+    """A set of figures for each combination of what was swept apart from variant and depth, whose values name them."""
+    further = numbers.further_keys(points)
     drawn: list[Path] = []
     with style.context():
-        drawn += style.save(rate_map(rates, points, title=TITLE, **about), folder / "figures" / "rates")
-        title = "Every variant at its best learning rate"
-        drawn += style.save(ranking(points, title=title, **about), folder / "figures" / "ranking")
-        if points["depth"].nunique() > 2:
-            by_depth = rate_by_depth(points, variants, title=RATES, settings=about["settings"])
-            drawn += style.save(by_depth, folder / "figures" / "rate_by_depth")
+        for end, part in combinations(points, further):
+            alike = {key: part[key].iloc[0] for key in further}
+            its_runs, its_variants, its_rates = (where(frame, **alike) for frame in (runs, variants, rates))
+            drawn += _set_of_figures(folder / "figures", end, its_runs, part, its_variants, its_rates)
+    return drawn
+
+
+def _set_of_figures(
+    folder: Path, end: str, runs: pd.DataFrame, points: pd.DataFrame, variants: pd.DataFrame, rates: pd.DataFrame
+) -> list[Path]:
+    about = {"settings": _settings(runs), "unit": formatting.unit(runs)}
+    drawn = [*style.save(rate_map(rates, points, title=TITLE, **about), folder / f"rates{end}")]
+    at_best = ranking(points, title="Every variant at its best learning rate", **about)
+    drawn += style.save(at_best, folder / f"ranking{end}")
+    if points["depth"].nunique() > 2:
+        by_depth = rate_by_depth(points, variants, title=RATES, settings=about["settings"])
+        drawn += style.save(by_depth, folder / f"rate_by_depth{end}")
     return drawn

@@ -22,8 +22,9 @@ from normexp.studies.verdict import LOSS_MARGIN
 from normexp.sweep.executor import run_sweep
 from normexp.sweep.plan import PlannedRun, Sweep, plan
 from normexp.sweep.pools import Pool
+from normexp.sweep.progress import count_of
 
-TUNING_SEED = 100  # which no reported number uses
+TUNING_SEED = 100  # of the search alone; no reported loss uses it
 EXPONENTS = range(-FARTHEST, FARTHEST + 1)
 
 
@@ -51,17 +52,17 @@ class Survey:
 
     def tried(self, point: Config) -> dict[int, Tried]:
         """The tuning runs of a point that are complete, by exponent."""
-        complete = {k: run for k, run in self.tuning[point].items() if self._is_complete(run)}
+        complete = {k: run for k, run in self.tuning[point].items() if self.is_complete(run)}
         return {k: _result(RunFolder(self.sweep.path / run.name)) for k, run in complete.items()}
 
     def todo(self, slots: int) -> list[PlannedRun]:
         """The runs of the next round: those that searches ask for, then the fresh seeds of points that are found.
 
-        slots: runs that can train at the same time. While the round takes fewer than half of them, points that wait
-        for shallower ones begin too.
+        slots: runs that can train at the same time. If the round would use fewer than half of them, points that are
+        waiting for shallower ones start as well.
         """
         found = [run for point in self.points for run in self.next_runs(point)]
-        found += [run for point in self.found() for run in self.chosen(point) if not self._is_complete(run)]
+        found += [run for point in self.found() for run in self.chosen(point) if not self.is_complete(run)]
         for point in self.points:
             if len(found) < slots // 2 and not self.tried(point) and not self.next_runs(point):
                 found += [self.tuning[point][k] for k in self._asked(point, {})]
@@ -70,7 +71,8 @@ class Survey:
     def next_runs(self, point: Config) -> list[PlannedRun]:
         """The tuning runs that the search of a point asks for now; none where it is over.
 
-        Nor does it begin as long as a shallower stack of the same kind is searched, whose best rate is the start here.
+        A search does not begin while a shallower stack of the same kind is still being searched, because it starts from
+        that stack's best rate.
         """
         if tried := self.tried(point):
             return [self.tuning[point][k] for k in self._asked(point, tried)]
@@ -96,13 +98,14 @@ class Survey:
         """The tuning runs that are complete, and the fresh seeds of every point whose search is over."""
         return self.complete() + [run for point in self.found() for run in self.chosen(point)]
 
-    def _is_complete(self, run: PlannedRun) -> bool:
+    def is_complete(self, run: PlannedRun) -> bool:
+        """Whether the run has been trained to its end."""
         at = RunFolder(self.sweep.path / run.name)
         return at.path.is_dir() and at.finished_as(run.config)
 
     @cached_property
     def _alike(self) -> dict[Config, list[Config]]:
-        """The points that differ in depth alone, by what they share."""
+        """The points that differ in depth alone, in their stacks alike, by what they share."""
         found: dict[Config, list[Config]] = {}
         for point in self.points:
             found.setdefault(_without_depth(point), []).append(point)
@@ -127,26 +130,34 @@ def survey(
     window: bool = True,
     config_dirs: Sequence[str] = (),
     name: str = "",
+    elsewhere: bool = False,
 ) -> Survey:
-    """Plan a map. Raises ConfigError for overrides that set seeds or several rates, and as `plan` does.
+    """Plan a map. Raises ConfigError for overrides that set seeds, several rates or no steps, and as `plan` does.
 
     overrides: as on the command line; lr, if it is set, is the rate in the middle. seeds: at the best rate.
+    elsewhere: see `plan`.
     """
     composer = Composer("map", config_dirs)
     requests = composer.parse(overrides)
+    given = plan("map", overrides, config_dirs=config_dirs, name=name, elsewhere=elsewhere).runs
     for request in requests:
         if request.key == "training.stop_stuck" and request.swept:
             raise ConfigError("training.stop_stuck must have one value for `normexp map`")
         if request.key == "seed":
-            raise ConfigError(f"seed is chosen by the map: {TUNING_SEED} for the rates; --seeds N at the best one")
+            raise ConfigError(
+                f"seed cannot be set for `normexp map`; the search uses seed {TUNING_SEED}, and --seeds N sets the "
+                "number of fresh seeds"
+            )
         if request.key == "lr" and request.swept:
-            raise ConfigError("lr must be one rate for `normexp map`, from which it searches in factors of 2")
-    start = plan("map", overrides, config_dirs=config_dirs, name=name).runs[0].config.lr
+            raise ConfigError("lr must have one value for `normexp map`, the rate at which the search starts")
+    if not all(run.config.steps for run in given):
+        raise ConfigError("steps must be at least 1 for `normexp map`; got 0")
+    start = given[0].config.lr
     exponents = {float(f"{start * 2.0**k:.6g}"): k for k in EXPONENTS}
     kept = [text for request, text in zip(requests, overrides, strict=True) if request.key != "lr"]
     numbers = ",".join(map(str, (TUNING_SEED, *range(seeds))))
     grid = [*kept, f"lr={','.join(map(str, exponents))}", f"seed={numbers}"]
-    sweep = plan("map", grid, config_dirs=config_dirs, name=name, many=True)
+    sweep = plan("map", grid, config_dirs=config_dirs, name=name, many=True, elsewhere=elsewhere)
     tuning: dict[Config, dict[int, PlannedRun]] = {}
     final: dict[Config, dict[int, list[PlannedRun]]] = {}
     for run in sweep.runs:
@@ -168,29 +179,39 @@ def run(
 ) -> bool:
     """Bring a map to its end; True if all its runs completed. The same call again resumes it.
 
+    A run that fails is not tried again by this call; its point stays open, and the others go on.
     log: called with a line per round. say: see `run_sweep`. slots: see `Survey.todo`.
     """
-    while todo := asked.todo(slots):
+    failed: set[str] = set()
+    while todo := [run for run in asked.todo(slots) if run.name not in failed]:
         rates = sum(each.config.seed == TUNING_SEED for each in todo)
         log(
-            f"round of {len(todo)} runs: {rates} to find rates, {len(todo) - rates} fresh seeds; "
-            f"{len(asked.found())} of {len(asked.points)} points have their best rate"
+            f"round of {count_of(len(todo))}: {rates} for the search, {len(todo) - rates} fresh seeds; "
+            f"the best rate is known at {len(asked.found())} of {len(asked.points)} points"
         )
-        # Next to those that are complete, so that sweep.json always names all of them.
+        # Next to those that are complete, so that sweep.json names them while the round is trained.
         sweep = asked.with_runs(dict.fromkeys([*asked.runs(), *todo]))
         if not run_sweep(sweep, make_pool(sweep), say):
-            return False
-    return True
+            failed |= {run.name for run in todo if not asked.is_complete(run)}
+    asked.with_runs(asked.runs()).create()  # seeds too whose point was open for a while
+    return not failed
 
 
 def at_least(asked: Survey) -> Sweep:
-    """Three rates and the fresh seeds at every point, which is the least that a map takes."""
-    rates = [asked.tuning[point][k] for point in asked.points for k in LEAST]
-    return asked.with_runs(rates + [run for point in asked.points for run in asked.final[point][0]])
+    """The runs that a map takes at least: three rates and the fresh seeds at every point that is not found yet."""
+    found = asked.found()
+    others = [point for point in asked.points if point not in found]
+    runs = [run for point in found for run in asked.chosen(point)]
+    runs += [asked.tuning[point][k] for point in others for k in LEAST]
+    return asked.with_runs(runs + [run for point in others for run in asked.final[point][0]])
 
 
 def _without_depth(config: Config) -> Config:
-    return replace(config, depth=0, model=replace(config.model, encoder_depth=0, decoder_depth=0))
+    """The config with 0 for the depth and for that of every stack that follows it."""
+    encoder, decoder = (
+        0 if depth == config.depth else depth for depth in (config.model.encoder_depth, config.model.decoder_depth)
+    )
+    return replace(config, depth=0, model=replace(config.model, encoder_depth=encoder, decoder_depth=decoder))
 
 
 def _result(run: RunFolder) -> Tried:

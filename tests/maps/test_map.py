@@ -13,6 +13,7 @@ from normexp.maps.rates import Tried
 from normexp.maps.report import steps_of_grid
 from normexp.maps.survey import Survey, survey
 from normexp.records.folder import RunFolder
+from normexp.sweep import worker
 
 TINY = ["model.width=16", "model.feed_forward=16", "steps=20", "training.batch_tokens=400", "data.sequences=200"]
 ONE = ["variant=pre_ln,post_ln", "depth=1,2", *TINY]
@@ -43,17 +44,60 @@ def test_a_map_ends_with_a_page_and_resumes_without_a_run(tmp_path, monkeypatch)
     assert {run.name: run.status["attempts"] for run in folders} == before
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_pdf", "no_workers")
+def test_one_depth_and_other_axes_have_a_page_too(tmp_path, monkeypatch):
+    """With figures of their own for each combination, and with one seed a loss without an interval."""
+    monkeypatch.setenv("NORMEXP_RESULTS", str(tmp_path / "results"))
+    axes = ["variant=pre_ln", "depth=1", "init=xavier_uniform,normal", *TINY, "--seeds", "1", "--best-only"]
+    made = CliRunner().invoke(app, ["map", *axes, "--out", str(tmp_path / "out")], catch_exceptions=False)
+    assert made.exit_code == 0, made.output
+    points = pd.read_csv(tmp_path / "out" / "points.csv")
+    assert points[["variant", "depth", "init"]].values.tolist() == [
+        ["pre_ln", 1, i] for i in ("xavier_uniform", "normal")
+    ]
+    figures = {path.name for path in (tmp_path / "out" / "figures").glob("*.png")}
+    assert figures == {f"{name}-init={i}.png" for name in ("rates", "ranking") for i in ("xavier_uniform", "normal")}
+    assert "nan" not in (tmp_path / "out" / "map.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_pdf", "no_workers")
+def test_a_run_that_fails_does_not_end_the_others(tmp_path, monkeypatch):
+    def fails(folder, config, *rest):
+        if config.variant.name == "post_ln":
+            raise RuntimeError("no memory")
+        yield from start(folder, config, *rest)
+
+    start = worker.start
+    monkeypatch.setattr(worker, "start", fails)
+    monkeypatch.setenv("NORMEXP_RESULTS", str(tmp_path))
+    command = ["map", "variant=post_ln,pre_ln", "depth=1", *TINY, "--seeds", "2", "--name", "try", "--best-only"]
+    made = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert made.exit_code == 1
+    assert "some runs failed" in made.stderr
+    assert pd.read_csv(tmp_path / "try" / "points.csv")[["variant", "n"]].values.tolist() == [["pre_ln", 2]]
+    monkeypatch.setattr(worker, "start", start)
+    again = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert again.exit_code == 0, again.output
+    assert set(pd.read_csv(tmp_path / "try" / "points.csv")["n"]) == {2}
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("seed=1", "seed is chosen by the map: 100 for the rates; --seeds N at the best one"),
-        ("lr=1e-3,2e-3", "lr must be one rate for `normexp map`, from which it searches in factors of 2"),
+        (
+            "seed=1",
+            "seed cannot be set for `normexp map`; the search uses seed 100, and --seeds N sets the number of fresh seeds",
+        ),
+        ("lr=1e-3,2e-3", "lr must have one value for `normexp map`, the rate at which the search starts"),
         ("depth=0", "depth must be at least 1; got 0"),
+        ("steps=0 warmup=0", "steps must be at least 1 for `normexp map`; got 0"),
     ],
 )
 def test_bad_overrides_get_one_sentence(override, message, tmp_path, monkeypatch):
     monkeypatch.setenv("NORMEXP_RESULTS", str(tmp_path / "results"))
-    result = CliRunner().invoke(app, ["map", override])
+    result = CliRunner().invoke(app, ["map", *override.split()])
     assert (result.exit_code, result.stderr) == (2, f"error: {message}\n")
     assert not (tmp_path / "results").exists()
 
@@ -127,3 +171,12 @@ def test_many_depths_are_asked_in_time_that_grows_with_their_number_squared(tmp_
     monkeypatch.setattr(Survey, "tried", tried)
     assert asked.next_runs(asked.points[-1]) == []
     assert len(reads) <= 12
+
+
+@pytest.mark.slow
+def test_depths_are_alike_only_where_their_stacks_follow(tmp_path):
+    """Else the best rates of 3 + 6 layers would count as those of 6 + 6."""
+    line = ["task=translation", "variant=pre_ln", "depth=6,12", "model.encoder_depth=3,6"]
+    asked = survey([*line, "model.width=16", "model.heads=2", f"results={tmp_path}"])
+    alike = [{(each.depth, each.model.encoder_depth) for each in group} for group in asked._alike.values()]
+    assert sorted(map(sorted, alike)) == [[(6, 3), (12, 3)], [(6, 6)], [(12, 6)]]

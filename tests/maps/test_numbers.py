@@ -99,3 +99,19 @@ def test_a_seed_that_diverged_gives_no_mean_over_the_others(runs):
     point = points_of(runs).set_index(["variant", "depth"]).loc["easy", 3]
     assert point["loss"] == math.inf
     assert point["outcomes"] == "diverged 3, trained 2"
+
+
+def test_every_corpus_is_a_point_of_its_own(runs):
+    other = runs.assign(data="grammar", valid_loss=runs["valid_loss"] + 1, folder=runs["folder"] + "b")
+    points = points_of(pd.concat([runs, other], ignore_index=True))
+    at = points.set_index(["variant", "depth", "data"])["loss"]
+    assert len(at) == 2 * len(points_of(runs))
+    assert at["easy", 6, "grammar"] == pytest.approx(at["easy", 6, "docstrings"] + 1)
+    assert numbers.variants(points)["data"].tolist() == ["docstrings", "docstrings", "grammar", "grammar"]
+
+
+def test_one_depth_that_was_not_swept_is_a_column_all_the_same(runs, tmp_path):
+    (tmp_path / "sweep.json").write_text(json.dumps({"swept": ["variant", "lr", "seed"], "runs": []}))
+    points = points_of(runs[runs["depth"] == 6])
+    assert list(points.columns[:3]) == ["variant", "depth", "data"]
+    assert numbers.variants(points)["depths"].tolist() == ["6", "6"]

@@ -98,6 +98,17 @@ def test_and_more_where_the_lowest_loss_is_at_an_end():
     assert interior(tried)
 
 
+def test_a_run_that_was_removed_is_asked_for_again():
+    tried = search(lambda k: abs(k - 1))
+    del tried[1]
+    assert next_rates(tried) == [1]
+
+
+def test_nothing_learns_where_the_search_begins_far_up():
+    tried = search(lambda k: 3.0 + 0.001 * k, learned=lambda k: False, first=FARTHEST - 1)
+    assert set(range(-3, FARTHEST + 1)) <= set(tried)
+
+
 def test_learning_counts_before_a_lower_loss():
     tried = {-1: Tried(1.0, False), 0: Tried(2.0, True), 1: Tried(3.0, True)}
     assert best(tried) == 0
