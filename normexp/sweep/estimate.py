@@ -1,7 +1,7 @@
 """What sweeps would cost: the table that a dry run prints, and the line with which a study starts."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -11,8 +11,10 @@ from rich.text import Text
 
 from normexp.config.schema import Config
 from normexp.config.validate import depths
+from normexp.errors import ConfigError
 from normexp.records.folder import RunFolder
 from normexp.sweep.plan import PlannedRun, Sweep, default_jobs, relative_cost
+from normexp.sweep.preflight import device_of
 from normexp.sweep.progress import clock, count_of
 
 STRIDE = 3  # layers between the two depths that are measured
@@ -24,6 +26,7 @@ def dry_run(sweep: Sweep, jobs: int, *, measure: bool = False) -> RenderableType
     """The runs with parameters, steps, time and state, and the time of all of them, `jobs` at a time.
 
     The time is measured: some steps at depth 1 and 4 with the run's sizes, extrapolated to its depth, without probes.
+    It is this machine's CPU that is measured for a device that this machine lacks; the last line says so.
     measure: also for sweeps of more than MOST_MEASURED runs; otherwise the table of these only names the runs.
     """
     measure = measure or len(sweep.runs) <= MOST_MEASURED
@@ -50,7 +53,8 @@ def _caption(sweep: Sweep, todo: Sequence[float], jobs: int, measure: bool) -> s
     if not any(run.config.steps for run in sweep.runs):
         return about
     left = max([*todo, sum(todo) / jobs], default=0.0)
-    return f"{about}; to do: about {clock(left)} with {jobs} at a time"
+    instead = _instead(run.config for run in sweep.runs)
+    return f"{about}; to do: about {clock(left)} with {jobs} at a time" + (f"; {instead}" if instead else "")
 
 
 def unfinished(sweep: Sweep) -> list[Config]:
@@ -77,12 +81,17 @@ def measured(sweeps: Sequence[Sweep], jobs: int) -> tuple[int, float]:
 
 
 def forecast(sweeps: Sequence[Sweep], jobs: int) -> str:
-    """About how long these sweeps take: "20 runs to do, about 3 minutes with 2 at a time"; empty if all is done."""
+    """About how long these sweeps take: "20 runs to do, about 3 minutes with 2 at a time"; empty if all is done.
+
+    Of a device that this machine lacks it says that the CPU was measured instead.
+    """
     count, seconds = measured(sweeps, jobs)
     if not count:
         return ""
     about = "less than a minute" if seconds < 60 else f"about {duration(seconds)}"
-    return f"{count_of(count)} to do, {about} with {jobs or default_jobs(sweeps[0])} at a time"
+    instead = _instead(run.config for each in sweeps for run in each.runs)
+    at_once = f"{count_of(count)} to do, {about} with {jobs or default_jobs(sweeps[0])} at a time"
+    return at_once + (f", {instead}" if instead else "")
 
 
 def duration(seconds: float) -> str:
@@ -94,8 +103,7 @@ def duration(seconds: float) -> str:
 
 def longest(sweep: Sweep) -> float:
     """About how many seconds the costliest run takes on one core of this machine, which a GPU will not exceed."""
-    config = max((run.config for run in sweep.runs), key=relative_cost)
-    config = replace(config, training=replace(config.training, device="cpu", amp="none", compile=False))
+    config = _on_cpu(max((run.config for run in sweep.runs), key=relative_cost))
     return _seconds(config) if config.steps else _seconds_untrained(config)
 
 
@@ -105,6 +113,31 @@ def _done(run: PlannedRun, folder: RunFolder) -> bool:
 
 def _pairs(sweep: Sweep) -> list[tuple[PlannedRun, RunFolder]]:
     return list(zip(sweep.runs, sweep.folders, strict=True))
+
+
+def _on_cpu(config: Config) -> Config:
+    """The config as the CPU of this machine trains it, without the number formats and the compiler of a GPU."""
+    return replace(config, training=replace(config.training, device="cpu", amp="none", compile=False))
+
+
+def _here(config: Config) -> Config:
+    """The config as it can be measured here: on the CPU where this machine lacks its device."""
+    return config if _has(config.training.device) else _on_cpu(config)
+
+
+@cache
+def _has(device: str) -> bool:
+    """Whether this machine has a device; the plan of a sweep that runs elsewhere takes any."""
+    try:
+        return bool(device_of(device))
+    except ConfigError:
+        return False
+
+
+def _instead(configs: Iterable[Config]) -> str:
+    """That a time was measured on the CPU instead of a device that is not here; empty if all of them are."""
+    lacking = [device for device in dict.fromkeys(each.training.device for each in configs) if not _has(device)]
+    return f"measured on this machine's CPU instead of {' and '.join(lacking)}" if lacking else ""
 
 
 def _without_seed(config: Config) -> Config:
@@ -127,7 +160,7 @@ def _parameters(config: Config) -> int:
 def _seconds(config: Config) -> float:
     if not config.steps:
         return 0.0
-    same = replace(_without_seed(config), depth=1, steps=1)
+    same = replace(_without_seed(_here(config)), depth=1, steps=1)
     one, more = _seconds_per_step(_at_depth(same, 1), _at_depth(same, 1 + STRIDE))
     layers = [depth for depth in depths(config) if depth]
     depth = sum(layers) / len(layers)
@@ -146,6 +179,7 @@ def _seconds_untrained(config: Config) -> float:
     from normexp.probes.probe_set import ProbeSet
     from normexp.training.trainer import Trainer
 
+    config = _here(config)
     torch.set_num_threads(config.training.threads)
     corpus = load_corpus(config.data)
     start = time.perf_counter()

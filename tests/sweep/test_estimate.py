@@ -8,6 +8,7 @@ from rich.console import Console
 
 from normexp.sweep.estimate import dry_run, forecast
 from normexp.sweep.plan import plan
+from tests.support.cli import in_process
 from tests.support.runs import TINY
 
 
@@ -49,3 +50,22 @@ def test_forecast_adds_up_what_is_left_of_several_sweeps(tmp_path):
     long = plan("sweep", [*TINY, "variant=post_ln", "seed=range(50)", "steps=20000", f"results={tmp_path}"])
     assert re.fullmatch(r"50 runs to do, about \d+ minutes with 3 at a time", forecast([long], 3))
     assert forecast([], 2) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", ["--dry-run", "--estimate"])
+def test_a_device_of_another_machine_is_estimated_on_the_cpu(option):
+    line = ("sweep", *TINY, "variant=post_ln", "training.device=cuda:99", "training.amp=fp16", "--pool=slurm", option)
+    done = in_process(*line)
+    assert done.exit_code == 0
+    said = r"1 run in \S+; to do: about \d+:\d\d with 1 at a time; measured on this machine's CPU instead of cuda:99\n"
+    assert re.search(said, done.stdout)
+
+
+@pytest.mark.slow
+def test_a_forecast_for_a_device_of_another_machine_says_so(tmp_path):
+    asked = [*TINY, "variant=post_ln", "training.device=cuda:99", f"results={tmp_path}"]
+    sweeps = [plan(command, asked, elsewhere=True) for command in ("sweep", "probe")]
+    said = "2 runs to do, less than a minute with 2 at a time, measured on this machine's CPU instead of cuda:99"
+    assert forecast(sweeps, 2) == said
+    assert "instead of" not in printed("variant=post_ln")

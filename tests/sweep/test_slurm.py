@@ -3,16 +3,20 @@
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from normexp.config.identity import identity
 from normexp.errors import ConfigError
-from normexp.records.folder import RunFolder
+from normexp.records.folder import SILENT, RunFolder
+from normexp.sweep.executor import run_sweep
 from normexp.sweep.plan import plan
 from normexp.sweep.pools import make_pool, slurm_queue
+from normexp.sweep.pools import slurm as slurm_pool
 from normexp.sweep.pools.slurm import end_of
 from normexp.sweep.worker import beating
 from tests.support import slurm
@@ -127,9 +131,10 @@ def test_what_a_job_asks_for_is_no_part_of_a_run():
 
 @pytest.fixture
 def programs(tmp_path, monkeypatch) -> Path:
-    """A machine with Slurm's commands, of which squeue prints what the file `queue` holds."""
+    """A machine with Slurm's commands: squeue prints what the file `queue` holds, scancel writes one, `cancelled`."""
     (tmp_path / "bin").mkdir()
-    for name, line in {"sbatch": "", "srun": "", "scancel": "", "squeue": f"cat {tmp_path}/queue"}.items():
+    told = {"scancel": f'echo "$@" >> {tmp_path}/cancelled', "squeue": f"cat {tmp_path}/queue"}
+    for name, line in {"sbatch": "", "srun": "", **told}.items():
         (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{line}\n")
         (tmp_path / "bin" / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
@@ -169,6 +174,116 @@ def test_the_queue_is_read_without_accounting(programs):
     slurm_queue.record(sweep, {"a": "8"})
     assert slurm_queue.jobs_of(sweep) == {"a": "8", "b": "7_1"}
     assert slurm_queue.states(["7_0"]) == {"7_0": "RUNNING", "7_1": "PENDING", "8": "COMPLETED"}
+
+
+@pytest.fixture
+def submitted(programs, monkeypatch) -> list[list[list[str]]]:
+    """The folders of every job of every array that is submitted, to a Slurm that starts all of them and ends none."""
+    arrays: list[list[list[str]]] = []
+
+    class Executor:
+        def __init__(self, folder: Path, **options):
+            folder.mkdir(parents=True, exist_ok=True)
+
+        def update_parameters(self, **asked):
+            pass
+
+        def map_array(self, function, parts):
+            arrays.append(parts)
+            jobs = [f"{len(arrays)}_{place}" for place in range(len(parts))]
+            with (programs / "queue").open("a") as queue:
+                queue.writelines(f"{job} RUNNING\n" for job in jobs)
+            return [SimpleNamespace(job_id=job) for job in jobs]
+
+    monkeypatch.setattr("submitit.SlurmExecutor", Executor)
+    return arrays
+
+
+@pytest.mark.slow
+def test_stacked_runs_are_in_the_job_of_the_first(programs, submitted):
+    keys = ("variant=post_ln", "seed=range(8)", "training.stacked=4", "slurm.minutes=5", f"results={programs}/results")
+    line = ("sweep", *TINY, *keys, "--name=try", "--pool=slurm", "--submit")
+    assert in_process(*line).stdout == "8 runs submitted as job 1\n"
+    assert in_process(*line).stdout == "0 runs submitted, 8 runs in a job already\n"
+    assert [[len(part) for part in parts] for parts in submitted] == [[1, 1]]
+    assert sorted(slurm_queue.jobs_of(programs / "results" / "try").values()) == ["1_0"] * 4 + ["1_1"] * 4
+
+
+def brought(line: tuple[str, ...], programs, submitted, monkeypatch, *happens: Callable[[list[RunFolder]], object]):
+    """A sweep to whose first job all of this happens, one after the other; the pool, and the runs of that job.
+
+    The next of these happens every time that the pool sleeps, for so long that a job which runs silently is dead.
+    """
+    sweep = planned(programs, *line, "slurm.minutes=5")
+    pool = make_pool("slurm", sweep, 0)
+    todo, now = iter(happens), 0.0
+
+    def of_first_job() -> list[RunFolder]:
+        given = [RunFolder(Path(path)) for path in submitted[0][0]]
+        return given + [each for folder in given for each in folder.stacked]
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += SILENT
+        next(todo)(of_first_job())
+
+    monkeypatch.setattr(slurm_pool, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: now))
+    run_sweep(sweep, pool)
+    assert next(todo, None) is None
+    return pool, of_first_job()
+
+
+def first_ends(runs: list[RunFolder]) -> None:
+    runs[0].update(state="completed")
+
+
+def others_live(runs: list[RunFolder]) -> None:
+    for each in runs[1:]:
+        with each.lock():
+            each.beat()
+
+
+def all_end(runs: list[RunFolder]) -> None:
+    for each in runs:
+        each.update(state="completed")
+
+
+STACK = ("seed=range(4)", "training.stacked=4")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", [STACK, ("slurm.runs=2",)])
+def test_a_job_is_over_when_all_of_its_runs_have_ended(line, programs, submitted, monkeypatch):
+    """The first of them ends early; the others go on, and are submitted no second time."""
+    happens = (first_ends, others_live, others_live, all_end)
+    pool, runs = brought(line, programs, submitted, monkeypatch, *happens)
+    assert len(runs) == (4 if line is STACK else 2)
+    assert len(submitted) == 1
+    assert not pool.deaths
+    assert not (programs / "cancelled").exists()
+
+
+@pytest.mark.slow
+def test_a_job_goes_on_while_one_of_its_runs_lives(programs, submitted, monkeypatch):
+    """The worker of another one died: that is no reason to end the job of its neighbour."""
+    happens = (others_live, others_live, all_end)
+    pool, _ = brought(("slurm.runs=2",), programs, submitted, monkeypatch, *happens)
+    assert not pool.deaths
+    assert not (programs / "cancelled").exists()
+
+
+@pytest.mark.slow
+def test_stacked_runs_die_with_their_job(programs, submitted, monkeypatch):
+    """Those of them that have not ended get another try, each alone."""
+
+    def die(runs: list[RunFolder]) -> None:
+        for each in runs[1:]:
+            each.update(state="failed" if len(submitted) > 1 else "running", attempts=1)
+        (programs / "queue").write_text("")
+
+    pool, (first, *others) = brought(STACK, programs, submitted, monkeypatch, first_ends, die, die, die, die)
+    assert pool.deaths == {each.path: "Slurm's job 1_0: gone" for each in others}
+    assert submitted == [[[str(each.path)]] for each in (first, *others)]
 
 
 @pytest.mark.slow

@@ -26,7 +26,8 @@ class SlurmPool(Pool):
     """Jobs that run the folders, requeued when they are preempted; their output is in the sweep's folder `jobs`.
 
     The run folders and squeue say how the jobs do, so that a cluster without accounting is enough. Where both are
-    silent for a minute, a job is dead: it is cancelled, and the executor submits its runs again.
+    silent for a minute, a job is dead: it is cancelled, and the executor submits its runs again. A job is over when all
+    of its runs have ended, those too that are stacked on the folders that it was given.
     """
 
     def __init__(self, sweep: Sweep) -> None:
@@ -37,11 +38,14 @@ class SlurmPool(Pool):
             raise ConfigError("--pool slurm needs sbatch and srun; run it on a machine of the cluster")
         self.sweep, self.asked = sweep, sweep.runs[0].config.slurm
         self._parameters: dict[str, Any] = {}
-        self._running: dict[Path, float] = {}  # when Slurm was first seen to run the job of a folder
+        self._running: dict[str, float] = {}  # when Slurm was first seen to run a job
         self._submitted: set[str] = set()
 
     def submit(self, folders: Sequence[Path]) -> dict[Path, str]:
-        """Submit one job array; the job of each folder. Raises LaunchError if Slurm refuses it."""
+        """Submit one job array; the job of each folder, and of those that are stacked on it.
+
+        Raises LaunchError if Slurm refuses it.
+        """
         import submitit
 
         from normexp.sweep.pools.slurm_job import RunFolders
@@ -54,7 +58,8 @@ class SlurmPool(Pool):
             jobs = executor.map_array(RunFolders(), parts)  # type: ignore[no-untyped-call]  # of submitit
         except Exception as error:
             raise LaunchError(f"Slurm refused the jobs: {line_of(error, -1)}") from error
-        found = {Path(folder): job.job_id for part, job in zip(parts, jobs, strict=True) for folder in part}
+        given = {Path(folder): job.job_id for part, job in zip(parts, jobs, strict=True) for folder in part}
+        found = {each.path: job for folder, job in given.items() for each in RunFolder(folder).stacked} | given
         slurm_queue.record(self.sweep.path, {folder.name: job for folder, job in found.items()})
         self._submitted |= set(found.values())
         return found
@@ -68,14 +73,16 @@ class SlurmPool(Pool):
         return {run for run, job in jobs.items() if known.get(job) in slurm_queue.ALIVE}
 
     def run(self, folders: Sequence[Path]) -> None:
-        jobs = self.submit(folders)
+        jobs: dict[str, list[RunFolder]] = {}
+        for folder, job in self.submit(folders).items():
+            jobs.setdefault(job, []).append(RunFolder(folder))
         self._running.clear()
         while jobs:
             time.sleep(POLL)
-            known = slurm_queue.states(jobs.values())
-            for folder, job in list(jobs.items()):
-                if self._over(folder, job, known):
-                    del jobs[folder]
+            known = slurm_queue.states(jobs)
+            for job, runs in list(jobs.items()):
+                if self._over(job, runs, known):
+                    del jobs[job]
 
     def stop(self, running: Sequence[Path] = ()) -> None:
         """Cancel the jobs of this command."""
@@ -109,28 +116,29 @@ class SlurmPool(Pool):
         }
         return self._parameters
 
-    def _over(self, folder: Path, job: str, known: dict[str, str] | None) -> bool:
-        """Whether nothing works on a folder any more."""
-        run = RunFolder(folder)
-        if run.status["state"] in ENDED:
+    def _over(self, job: str, runs: Sequence[RunFolder], known: dict[str, str] | None) -> bool:
+        """Whether nothing works on any run of a job any more."""
+        left = [run for run in runs if run.status["state"] not in ENDED]
+        if not left:
             return True
         state = None if known is None else known.get(job, "gone")
         if state == "RUNNING":
-            self._running.setdefault(folder, time.monotonic())
+            self._running.setdefault(job, time.monotonic())
         elif state is not None:
-            self._running.pop(folder, None)
-        reason = end_of(state, time.monotonic() - self._running.get(folder, time.monotonic()), run.silence)
+            self._running.pop(job, None)
+        running = time.monotonic() - self._running.get(job, time.monotonic())
+        reason = end_of(state, running, min(run.silence for run in left))
         if reason:
-            self.deaths[folder] = f"Slurm's job {job}: {reason}"
+            self.deaths |= {run.path: f"Slurm's job {job}: {reason}" for run in left}
             subprocess.run(["scancel", job], capture_output=True, check=False)
         return bool(reason)
 
 
 def end_of(state: str | None, running: float, silence: float) -> str:
-    """Why nothing works on an unfinished run any more; empty if something does or will.
+    """Why nothing works on the unfinished runs of a job any more; empty if something does or will.
 
-    state: of its job, as Slurm says, None if it does not answer. running: seconds since it said RUNNING.
-    silence: seconds since the run's last sign of life.
+    state: of the job, as Slurm says, None if it does not answer. running: seconds since it said RUNNING.
+    silence: seconds since the last sign of life of any of these runs.
     """
     if state is not None and state not in slurm_queue.ALIVE:
         return state
