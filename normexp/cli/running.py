@@ -95,7 +95,7 @@ def reproduce(
         typer.Argument(metavar="STUDY", help="Without it, list the studies.", autocompletion=completion.studies),
     ] = "",
     quick: Annotated[
-        bool, typer.Option("--quick", help="Minutes, five variants; otherwise all variants, hours.")
+        bool, typer.Option("--quick", help="Use five variants, which takes minutes; all variants take hours.")
     ] = False,
     seeds: Annotated[
         int | None,
@@ -213,7 +213,7 @@ def _run(
 
 
 def _submit(sweep: "Sweep", pool: "Pool") -> None:
-    """Hand the runs that are to do to the cluster and return; those that are in a job already stay there."""
+    """Submit the runs that are not complete and return; those that already have a job keep it."""
     from normexp.sweep.executor import leaders, prepare
     from normexp.sweep.pools.slurm import SlurmPool
     from normexp.sweep.progress import count_of

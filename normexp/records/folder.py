@@ -48,7 +48,7 @@ def ensure_writable_dir(path: Path, key: str) -> Path:
     return path
 
 
-SILENT = 60.0  # seconds without a sign of life after which a running run is not believed
+SILENT = 60.0  # seconds without a sign of life after which a run is no longer taken to be running
 
 
 class RunFolder:

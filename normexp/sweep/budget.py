@@ -37,9 +37,8 @@ def budgeted(config: Config, set_keys: Collection[str]) -> Config:
     per_step = step.tokens_per_step * (step.flops_per_token if budget == "flops" else 1.0)
     steps = round(getattr(config, budget) / per_step)
     if not 1 <= steps <= MOST_STEPS:
-        raise ConfigError(
-            f"{budget} must be enough for 1 to {MOST_STEPS:,} steps of {per_step:.3g}; got {getattr(config, budget):g}"
-        )
+        bound = f"at least {per_step:.4g}, one step" if steps < 1 else f"at most {MOST_STEPS * per_step:.4g}"
+        raise ConfigError(f"{budget} must be {bound}; got {getattr(config, budget):g}")
     return replace(config, steps=steps)
 
 

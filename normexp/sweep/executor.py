@@ -113,7 +113,7 @@ def repairs(sweep: Sweep) -> Iterable[str]:
 
 def _fate(pool: Pool, folder: RunFolder, config: Config) -> str:
     ended = pool.deaths.get(folder.path, "without a message")
-    return f"its worker died {ATTEMPTS} times ({ended}; out of memory? {memory_advice(config)})"
+    return f"its worker died {ATTEMPTS} times ({ended}), possibly for want of memory: {memory_advice(config)}"
 
 
 def _run(pool: Pool, folders: Sequence[RunFolder]) -> None:

@@ -172,7 +172,7 @@ class Trainer:
 
     @property
     def finite(self) -> bool:
-        """Whether every weight is."""
+        """Whether all weights are finite."""
         return all(bool(p.isfinite().all()) for p in self.model.parameters())
 
     def weights(self) -> dict[str, Tensor]:

@@ -52,12 +52,10 @@ def test_one_depth_and_other_axes_have_a_page_too(tmp_path, monkeypatch):
     axes = ["variant=pre_ln", "depth=1", "init=xavier_uniform,normal", *TINY, "--seeds", "1", "--best-only"]
     made = CliRunner().invoke(app, ["map", *axes, "--out", str(tmp_path / "out")], catch_exceptions=False)
     assert made.exit_code == 0, made.output
-    points = pd.read_csv(tmp_path / "out" / "points.csv")
-    assert points[["variant", "depth", "init"]].values.tolist() == [
-        ["pre_ln", 1, i] for i in ("xavier_uniform", "normal")
-    ]
+    inits, points = ("xavier_uniform", "normal"), pd.read_csv(tmp_path / "out" / "points.csv")
+    assert points[["variant", "depth", "init"]].values.tolist() == [["pre_ln", 1, init] for init in inits]
     figures = {path.name for path in (tmp_path / "out" / "figures").glob("*.png")}
-    assert figures == {f"{name}-init={i}.png" for name in ("rates", "ranking") for i in ("xavier_uniform", "normal")}
+    assert figures == {f"{name}-init={init}.png" for name in ("rates", "ranking") for init in inits}
     assert "nan" not in (tmp_path / "out" / "map.md").read_text()
 
 
@@ -88,7 +86,8 @@ def test_a_run_that_fails_does_not_end_the_others(tmp_path, monkeypatch):
     [
         (
             "seed=1",
-            "seed cannot be set for `normexp map`; the search uses seed 100, and --seeds N sets the number of fresh seeds",
+            "seed cannot be set for `normexp map`; the search uses seed 100, and --seeds N sets the number of fresh "
+            "seeds",
         ),
         ("lr=1e-3,2e-3", "lr must have one value for `normexp map`, the rate at which the search starts"),
         ("depth=0", "depth must be at least 1; got 0"),

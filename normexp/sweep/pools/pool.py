@@ -20,7 +20,7 @@ class Pool(ABC):
     """
 
     def __init__(self) -> None:
-        self.deaths: dict[Path, str] = {}  # how the worker of a run died that never answered, where the pool knows
+        self.deaths: dict[Path, str] = {}  # by run folder, how its worker died before it answered, if the pool knows
 
     @abstractmethod
     def run(self, folders: Sequence[Path]) -> None:
