@@ -1,11 +1,13 @@
 """One run folder from its config to its end: build, train, record, resume.
 
 `python -m normexp.sweep.worker` is a worker process: it reads the names of run folders from its standard input, one a
-line, runs each, and writes a line when it is done: the name, and after a tab what is wrong with the disk, if it could
-not be written to. It exits when its input ends, also in the middle of a run, because then the process that started it
-is gone. After SIGTERM it writes a checkpoint of the run that it is training and exits.
+line as JSON, runs each, and writes a line when it is done: the name as it was read, and after a tab what is wrong, if
+the run could not be started or the disk not be written to. It exits when its input ends, also in the middle of a run,
+because then the process that started it is gone. After SIGTERM it writes a checkpoint of the run that it is training
+and exits.
 """
 
+import json
 import logging
 import os
 import platform
@@ -185,8 +187,10 @@ class _Stop:
 
 def serve() -> None:
     """Run the folders that standard input names until it ends or SIGTERM arrives."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    sys.stdout = sys.stderr  # what a user's class prints must not pass for an answer
+    # What a user's class prints, or a C library, or a process that one of them starts, must not pass for an answer.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
     folders: queue.Queue[str] = queue.Queue()
     idle, stop = threading.Event(), _Stop()
     idle.set()
@@ -212,7 +216,7 @@ def serve() -> None:
     while folder := folders.get():
         trouble, stop.trains = "", False
         try:
-            execute(Path(folder), stop)
+            execute(Path(json.loads(folder)), stop)
         except StoppedError:
             os._exit(128 + signal.SIGTERM)  # everything is on disk, and leaving in order takes seconds
         except OSError as error:

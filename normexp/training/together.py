@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from contextvars import copy_context
+from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
@@ -63,17 +64,20 @@ class _Batched:
 
     def __init__(self) -> None:
         self._stacked: Stacked | None = None
-        self._checked: dict[Trainer, bool] = {}  # whether batched steps equal separate ones
+        # Whether batched steps equal separate ones. Weak, so that what a run holds is free once it has ended.
+        self._checked: WeakKeyDictionary[Trainer, bool] = WeakKeyDictionary()
 
     def backward(self, runs: Sequence[_Run], asked: Sequence[Backward]) -> Sequence[Tensor | None]:
         """The loss of every run, its gradients computed; None where the run is to compute them itself."""
         trainers, batches = [each.trainer for each in asked], [each.batch for each in asked]
+        if self._stacked and self._stacked.trainers != tuple(trainers):
+            self._stacked = None  # before the next one is built, which may need its memory
         if len(asked) > 1 and not all(trainer in self._checked for trainer in trainers):
             self._note(runs, trainers, _trouble(trainers, batches))
         if len(asked) < 2 or not all(self._checked[trainer] for trainer in trainers):
             return [None] * len(asked)
         try:
-            if self._stacked is None or self._stacked.trainers != tuple(trainers):
+            if self._stacked is None:
                 self._stacked = Stacked(trainers)
             return self._stacked.backward(batches)
         except Exception as error:  # a larger batch than the first may need more memory than there is

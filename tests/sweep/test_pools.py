@@ -1,7 +1,10 @@
 """Pools bring folders to workers; workers end with the process that started them."""
 
+import errno
+import json
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -43,6 +46,62 @@ def test_pool_that_starts_nothing_says_why(monkeypatch, tmp_path):
     monkeypatch.setattr(local, "COMMAND", (sys.executable, "-c", "raise SystemExit('no torch here')"))
     with pytest.raises(LaunchError, match="no torch here"):
         LocalPool(jobs=2).run([tmp_path / "one", tmp_path / "two", tmp_path / "three"])
+
+
+@pytest.mark.parametrize("broken", ["local.subprocess.Popen", "local.tempfile.TemporaryFile"])
+def test_pool_that_may_not_start_a_worker_says_why(broken, monkeypatch, tmp_path):
+    """For example because a user may open no more files."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(f"normexp.sweep.pools.{broken}", refuse)
+    with pytest.raises(LaunchError, match="Too many open files"):
+        LocalPool(jobs=2).run([tmp_path / "one", tmp_path / "two"])
+
+
+def test_where_one_worker_cannot_be_started_the_others_do_its_runs(monkeypatch, tmp_path):
+    really, started = subprocess.Popen, []
+
+    def start(*args, **more):
+        started.append(args)
+        if len(started) == 2:
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+        return really(*args, **more)
+
+    monkeypatch.setattr(local.subprocess, "Popen", start)
+    answering = """
+import sys
+print('ready', flush=True)
+for line in map(str.strip, sys.stdin):
+    print(line, 'ran', sep=chr(9), flush=True)
+"""
+    monkeypatch.setattr(local, "COMMAND", (sys.executable, "-c", answering))
+    pool, folders = LocalPool(jobs=2), [tmp_path / "one", tmp_path / "two", tmp_path / "three"]
+    pool.run(folders)
+    assert pool.deaths == dict.fromkeys(folders, "ran")
+
+
+def test_only_lines_that_name_the_folder_are_answers(monkeypatch, tmp_path):
+    noisy = """
+import sys
+print('MKL_VERBOSE', 'ready', sep=chr(10), flush=True)
+for line in map(str.strip, sys.stdin):
+    print('MKL_VERBOSE', line, line[:-1] + '0"' + chr(9), sep=chr(10))
+    print(line, 'ValueError: no ' + line, sep=chr(9), flush=True)
+"""
+    monkeypatch.setattr(local, "COMMAND", (sys.executable, "-c", noisy))
+    pool, folders = LocalPool(jobs=1), [tmp_path / "one", tmp_path / "zwölf\n"]
+    pool.run(folders)
+    assert pool.deaths == {folder: f"ValueError: no {json.dumps(str(folder))}" for folder in folders}
+
+
+def test_a_worker_that_dies_before_it_reads_is_replaced(monkeypatch, tmp_path):
+    deaf = "import os; os.close(0); print('ready', flush=True); raise SystemExit(3)"
+    monkeypatch.setattr(local, "COMMAND", (sys.executable, "-c", deaf))
+    pool, folders = LocalPool(jobs=1), [tmp_path / "one", tmp_path / "two"]
+    pool.run(folders)
+    assert pool.deaths == dict.fromkeys(folders, "exit code 3")
 
 
 def test_unknown_pool_is_refused(tmp_path):

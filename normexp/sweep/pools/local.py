@@ -1,5 +1,6 @@
 """Worker processes on this machine."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from normexp.errors import DiskError, LaunchError
+from normexp.errors import DiskError, LaunchError, named
 from normexp.sweep.pools.pool import Pool
 
 COMMAND = (sys.executable, "-m", "normexp.sweep.worker")
@@ -23,8 +24,8 @@ class LocalPool(Pool):
     """`jobs` processes, each of which takes one folder after another.
 
     A worker reads the names of folders from its standard input and answers each with a line when it is done. If it
-    dies, another one takes its place and its neighbours go on; if it cannot write, no further run is started. If this
-    process dies, its workers see the end of their input and exit.
+    dies, another one takes its place and its neighbours go on; if it cannot be started, they take over its folders; if
+    it cannot write, no further run is started. If this process dies, its workers see the end of their input and exit.
     """
 
     def __init__(self, jobs: int) -> None:
@@ -45,7 +46,7 @@ class LocalPool(Pool):
             thread.join()
         if self._disk:
             raise DiskError(self._disk)
-        if self._failure:
+        if self._failure and todo:  # else other workers have done it all
             raise LaunchError(self._failure)
 
     def stop(self, running: Sequence[Path] = ()) -> None:
@@ -69,6 +70,13 @@ class LocalPool(Pool):
             worker.wait()
 
     def _serve(self, todo: deque[Path]) -> None:
+        """Keep one worker busy until nothing is left to do, or none can be started."""
+        try:
+            self._keep_busy(todo)
+        except OSError as error:  # there are too many processes or open files, for example
+            self._failure = named(error)
+
+    def _keep_busy(self, todo: deque[Path]) -> None:
         """Keep one worker busy until nothing is left to do; a worker that dies is replaced for the next folder."""
         while todo and not self._disk:
             with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
@@ -88,26 +96,35 @@ class LocalPool(Pool):
     def _feed(self, worker: subprocess.Popen[str], todo: deque[Path]) -> bool:
         """Hand folders to a worker until it dies or none is left; whether it ever became ready."""
         assert worker.stdin is not None
-        assert worker.stdout is not None
-        ready = bool(worker.stdout.readline())
-        with suppress(BrokenPipeError):  # it died before it could read
-            while ready and todo and not self._disk:
-                try:
-                    folder = todo.popleft()
-                except IndexError:  # another thread took the last one
-                    break
-                worker.stdin.write(f"{folder}\n")
+        ready = bool(_answer(worker, "ready"))
+        while ready and todo and not self._disk:
+            try:
+                folder = todo.popleft()
+            except IndexError:  # another thread took the last one
+                break
+            line = json.dumps(str(folder))  # in every locale the same, and never two lines
+            with suppress(BrokenPipeError):  # it died before it could read
+                worker.stdin.write(f"{line}\n")
                 worker.stdin.flush()
-                answer = worker.stdout.readline()
-                if not answer:
-                    self.deaths[folder] = _death(worker.wait())
-                    break
-                trouble = answer.rstrip("\n").partition("\t")[2]
-                if trouble.startswith("the results cannot be written"):
-                    self._disk = trouble
+            answer = _answer(worker, f"{line}\t")
+            if not answer:
+                self.deaths[folder] = _death(worker.wait())
+                break
+            trouble = answer.removeprefix(f"{line}\t").rstrip("\n")
+            if trouble.startswith("the results cannot be written"):
+                self._disk = trouble
+            elif trouble:
+                self.deaths[folder] = trouble
+        with suppress(BrokenPipeError):
             worker.stdin.close()
         worker.wait()
         return ready
+
+
+def _answer(worker: subprocess.Popen[str], start: str) -> str:
+    """The next line from a worker that starts so, whatever else has come through its pipe; empty where it died."""
+    assert worker.stdout is not None
+    return next((line for line in worker.stdout if line.startswith(start)), "")
 
 
 def _death(code: int) -> str:
