@@ -26,8 +26,10 @@ def clean(
             typer.echo(f"{state}: {visible(str(run.path))}")
         if not yes and not typer.confirm(f"Remove {len(found)} of the run folders in full?"):
             raise typer.Exit(1)
-        remove(run for run, _ in found)
-        typer.echo(f"removed {len(found)}")
+        removed = remove(run for run, _ in found)
+        typer.echo(f"removed {removed}")
+        if skipped := len(found) - removed:
+            typer.echo(f"skipped {skipped}, which another command has resumed or removed meanwhile")
 
 
 def doctor() -> None:

@@ -15,8 +15,21 @@ def to_remove(runs: Iterable[Path]) -> list[tuple[RunFolder, str]]:
     return [(folder, state) for folder, state in found if state in REMOVED and not folder.locked]
 
 
-def remove(folders: Iterable[RunFolder]) -> None:
-    """Delete these folders with all that is in them. Raises OSError where that is not allowed."""
-    for folder in folders:
-        with folder.lock():  # a sweep that wants it meanwhile waits, and finds it gone
+def remove(folders: Iterable[RunFolder]) -> int:
+    """Delete these folders with all that is in them; how many were deleted. Raises OSError where that is not allowed.
+
+    A run is left as it is where a process has it or will have it by now: it was resumed since it was listed.
+    """
+    return sum(_remove(folder) for folder in folders)
+
+
+def _remove(folder: RunFolder) -> bool:
+    try:
+        with folder.lock(wait=False):  # a sweep that wants it meanwhile waits, and finds it gone
+            state = folder.status["state"]
+            if state not in (*REMOVED, "running"):  # we hold the lock, so one that is running was interrupted
+                return False
             shutil.rmtree(folder.path)
+    except (BlockingIOError, FileNotFoundError):  # another process holds it, or has removed it
+        return False
+    return True

@@ -1,6 +1,9 @@
 """`normexp clean` removes what came to nothing, after listing it; `normexp doctor` describes the machine."""
 
+import fcntl
 import json
+import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -45,6 +48,33 @@ def test_clean_leaves_a_run_that_a_process_holds(results):
         CliRunner().invoke(app, ["clean", str(results), "--yes"])
     assert left(results) == {"pending", "completed", "failed"}
     assert json.loads((held.path / "status.json").read_text())["state"] == "failed"
+
+
+def test_clean_leaves_what_was_resumed_while_it_asked(results, monkeypatch):
+    """Another command holds one run by then, has put one into its queue, and has removed one."""
+    resumed, queued, gone = (RunFolder(results / "try" / name) for name in ("running", "failed", "broken"))
+    other = RunFolder(results / "try/other")
+    other.create(tiny_config())
+    other.update(state="running")
+    with ExitStack() as held:
+
+        def answer(*_: object) -> bool:
+            held.enter_context(resumed.lock())
+            queued.update(state="pending", error=None)
+            shutil.rmtree(gone.path)
+            return True
+
+        monkeypatch.setattr("typer.confirm", answer)
+        monkeypatch.setattr("normexp.records.lock.fcntl.flock", _never_waiting)
+        done = CliRunner().invoke(app, ["clean", str(results)])
+    assert done.exit_code == 0, done.output
+    assert done.output.endswith("removed 1\nskipped 3, which another command has resumed or removed meanwhile\n")
+    assert left(results) == {"pending", "completed", "running", "failed"}
+
+
+def _never_waiting(file, operation, flock=fcntl.flock):
+    """A lock that waits would wait for this very test."""
+    flock(file, operation | fcntl.LOCK_NB)
 
 
 def test_doctor_says_what_a_bug_report_needs(tmp_path, monkeypatch):
