@@ -74,9 +74,7 @@ def results(
     csv: Annotated[bool, typer.Option("--csv", help="One row per run, all columns, as CSV.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="The table as Markdown.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="The table for LaTeX with booktabs.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="All that every run recorded, probes too, as JSON.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="All that every run recorded, probes too, as JSON.")] = False,
     parquet: Annotated[
         Path | None,
         typer.Option(

@@ -58,26 +58,38 @@ def origins(runs: Iterable[Path]) -> list[dict[str, Any]]:
     for run in sorted(runs):
         for attempt in read_provenance(run):
             origin = {key: attempt.get(key) for key in KEPT}
-            git = origin["git"]
-            origin["git"] = {"commit": git.get("commit"), "clean": not git.get("diff")} if git else None
+            git = origin["git"] or {}
+            commit = git.get("commit")  # earlier versions wrote an empty one where git had refused
+            origin["git"] = {"commit": commit, "clean": not git.get("diff")} if commit else None
             if origin not in found:
                 found.append(origin)
     return found
 
 
 def _git() -> dict[str, str] | None:
-    """Commit and uncommitted diff of the checkout that holds the package; None for an installed package."""
+    """Commit and uncommitted changes of the checkout that holds the package; None for an installed package.
+
+    The changes are the files as `git status` lists them, with those that git does not track, then the diff. Also None
+    where there is no git, or where it refuses, as it does in a checkout of another user.
+    """
     here = Path(__file__).resolve().parents[2]
     if not (here / ".git").exists():
         return None
 
     def git(*words: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(here), *words], capture_output=True, encoding="utf-8", errors="replace", check=False
-        )
-        return done.stdout.strip()
+        command = ["git", "-C", str(here), *words]
+        quiet = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}  # runs that start together do not wait for each other
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=True, env=quiet)
+        return done.stdout.strip("\n")
 
-    return {"commit": git("rev-parse", "HEAD"), "diff": git("diff", "HEAD", "--", "normexp", "configs")}
+    ours = ("--", "normexp", "configs")
+    try:
+        commit = git("rev-parse", "HEAD")
+        changed = git("status", "--porcelain", "--untracked-files=normal", *ours)
+        diff = git("diff", "HEAD", *ours) if changed else ""
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return {"commit": commit, "diff": f"{changed}\n{diff}".strip("\n")}
 
 
 def processor() -> str:
