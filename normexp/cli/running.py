@@ -192,7 +192,8 @@ def _run(
             from normexp.sweep import estimate as costs
 
             typer.echo(f"{count_of(len(sweep.runs))} planned; estimating what they cost", err=True)
-            print_out(costs.dry_run(sweep, jobs or default_jobs(sweep), measure=estimate))
+            hint = "--estimate measures what they cost"
+            print_out(costs.dry_run(sweep, jobs or default_jobs(sweep), measure=estimate, hint=hint))
             return
         from normexp.records.folder import ensure_writable_dir
         from normexp.sweep.executor import run_sweep

@@ -22,12 +22,13 @@ MOST_MEASURED = 100  # runs; for more, sizes and times are only measured on requ
 MOST_SHOWN = 50  # rows of the table
 
 
-def dry_run(sweep: Sweep, jobs: int, *, measure: bool = False) -> RenderableType:
+def dry_run(sweep: Sweep, jobs: int, *, measure: bool = False, hint: str = "") -> RenderableType:
     """The runs with parameters, steps, time and state, and the time of all of them, `jobs` at a time.
 
     The time is measured: some steps at depth 1 and 4 with the run's sizes, extrapolated to its depth, without probes.
     It is this machine's CPU that is measured for a device that this machine lacks; the last line says so.
-    measure: also for sweeps of more than MOST_MEASURED runs; otherwise the table of these only names the runs.
+    measure: also for sweeps of more than MOST_MEASURED runs; otherwise the table of these only names the runs, and the
+    last line says how to measure them, if there is a hint.
     """
     measure = measure or len(sweep.runs) <= MOST_MEASURED
     done = [_done(run, folder) for run, folder in _pairs(sweep)]
@@ -43,13 +44,13 @@ def dry_run(sweep: Sweep, jobs: int, *, measure: bool = False) -> RenderableType
     if (hidden := len(sweep.runs) - MOST_SHOWN) > 0:
         table.add_row(f"… and {count_of(hidden)} more")
     left = [cost for cost, complete in zip(seconds, done, strict=True) if not complete]
-    return Group(table, Text(_caption(sweep, left, jobs, measure), overflow="fold"))
+    return Group(table, Text(_caption(sweep, left, jobs, measure, hint), overflow="fold"))
 
 
-def _caption(sweep: Sweep, todo: Sequence[float], jobs: int, measure: bool) -> str:
+def _caption(sweep: Sweep, todo: Sequence[float], jobs: int, measure: bool, hint: str) -> str:
     about = f"{count_of(len(sweep.runs))} in {sweep.path}"
     if not measure:
-        return f"{about}; {count_of(len(todo))} to do (--estimate measures what they cost)"
+        return f"{about}; {count_of(len(todo))} to do" + (f" ({hint})" if hint else "")
     if not any(run.config.steps for run in sweep.runs):
         return about
     left = max([*todo, sum(todo) / jobs], default=0.0)

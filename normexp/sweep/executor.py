@@ -112,6 +112,8 @@ def repairs(sweep: Sweep) -> Iterable[str]:
 
 
 def _fate(pool: Pool, folder: RunFolder, config: Config) -> str:
+    if folder.path in pool.troubles:
+        return pool.troubles[folder.path]
     ended = pool.deaths.get(folder.path, "without a message")
     return f"its worker died {ATTEMPTS} times ({ended}), possibly for want of memory: {memory_advice(config)}"
 

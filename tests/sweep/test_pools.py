@@ -79,7 +79,7 @@ for line in map(str.strip, sys.stdin):
     monkeypatch.setattr(local, "COMMAND", (sys.executable, "-c", answering))
     pool, folders = LocalPool(jobs=2), [tmp_path / "one", tmp_path / "two", tmp_path / "three"]
     pool.run(folders)
-    assert pool.deaths == dict.fromkeys(folders, "ran")
+    assert pool.troubles == dict.fromkeys(folders, "ran")
 
 
 def test_only_lines_that_name_the_folder_are_answers(monkeypatch, tmp_path):
@@ -93,7 +93,7 @@ for line in map(str.strip, sys.stdin):
     monkeypatch.setattr(local, "COMMAND", (sys.executable, "-c", noisy))
     pool, folders = LocalPool(jobs=1), [tmp_path / "one", tmp_path / "zwölf\n"]
     pool.run(folders)
-    assert pool.deaths == {folder: f"ValueError: no {json.dumps(str(folder))}" for folder in folders}
+    assert pool.troubles == {folder: f"ValueError: no {json.dumps(str(folder))}" for folder in folders}
 
 
 def test_a_worker_that_dies_before_it_reads_is_replaced(monkeypatch, tmp_path):

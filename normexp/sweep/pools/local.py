@@ -114,7 +114,7 @@ class LocalPool(Pool):
             if trouble.startswith("the results cannot be written"):
                 self._disk = trouble
             elif trouble:
-                self.deaths[folder] = trouble
+                self.troubles[folder] = trouble
         with suppress(BrokenPipeError):
             worker.stdin.close()
         worker.wait()

@@ -20,6 +20,7 @@ class Pool(ABC):
     """
 
     def __init__(self) -> None:
+        self.troubles: dict[Path, str] = {}  # by run folder, why its worker could not run it, if the worker said so
         self.deaths: dict[Path, str] = {}  # by run folder, how its worker died before it answered, if the pool knows
 
     @abstractmethod
