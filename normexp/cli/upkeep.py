@@ -16,6 +16,7 @@ def clean(
     with bad_input():
         from normexp.records.clean import remove, to_remove
         from normexp.records.reading import visible
+        from normexp.sweep.progress import count_of
         from normexp.views.runs import find_runs
 
         found = to_remove(find_runs(existing(folder)))
@@ -24,7 +25,7 @@ def clean(
             return
         for run, state in found:
             typer.echo(f"{state}: {visible(str(run.path))}")
-        if not yes and not typer.confirm(f"Remove {len(found)} of the run folders in full?"):
+        if not yes and not typer.confirm(f"Delete {count_of(len(found))} with everything in the folders?"):
             raise typer.Exit(1)
         removed = remove(run for run, _ in found)
         typer.echo(f"removed {removed}")
