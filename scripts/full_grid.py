@@ -93,15 +93,14 @@ GRIDS = {
 
 def make(jobs: int, stacked: int) -> None:
     """Train every rate that a map may ask for, at every point of a grid without a table, and write the table."""
-    made = json.loads((HERE / "origin.json").read_text())
+    made = json.loads((HERE / "origin.json").read_text()) if (HERE / "origin.json").exists() else []
     for each in GRIDS.values():
         if not (HERE / f"{each.table}.csv").exists():
             runs = trained(each, jobs, stacked)
-            grid(runs, each.steps).to_csv(
-                HERE / f"{each.table}.csv", index=False, lineterminator="\n", float_format="%.6g"
-            )
             made += [new for new in origins(map(Path, runs["folder"])) if new not in made]
-    (HERE / "origin.json").write_text(json.dumps(made, indent=1) + "\n")
+            (HERE / "origin.json").write_text(json.dumps(made, indent=1) + "\n")
+            table = grid(runs, each.steps)
+            table.to_csv(HERE / f"{each.table}.csv", index=False, lineterminator="\n", float_format="%.6g")
 
 
 def trained(asked: Grid, jobs: int, stacked: int) -> pd.DataFrame:

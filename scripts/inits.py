@@ -41,25 +41,16 @@ def make(jobs: int) -> None:
     subprocess.run([sys.executable, "-m", "normexp", "map", *words], check=True)
 
 
-def load() -> pd.DataFrame:
-    """The fresh seeds, in the order of the command; condition: the initialisation and whether the output is tied."""
-    runs = pd.read_csv(REFERENCE / "runs.csv")
-    fresh = runs[runs["seed"] != TUNING_SEED]
-    tied = fresh["model.tied"].map({True: "tied", False: "untied"})
-    condition = fresh["init"] + ", " + tied
-    return fresh.assign(condition=condition, place=pd.factorize(condition)[0], value=fresh["loss"])
+def with_condition(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of the map with a column condition: the initialisation and whether the output is tied."""
+    tied = table["model.tied"].map({True: "tied", False: "untied"})
+    return table.assign(condition=table["init"] + ", " + tied)
 
 
-def means(fresh: pd.DataFrame) -> pd.DataFrame:
-    """Rate, mean loss with its interval and outcomes of every variant under every condition."""
-    found = []
-    for (condition, variant), part in fresh.groupby(["condition", "variant"], sort=False):
-        at = interval(part["loss"].tolist(), -math.inf, math.inf, "difference")
-        counts = part["outcome"].value_counts(sort=False)
-        outcomes = ", ".join(f"{outcome} {count}" for outcome, count in counts.items())
-        row = {"condition": condition, "variant": variant, "lr": part["lr"].iloc[0], "n": len(part)}
-        found.append(row | {"loss": at.estimate, "low": at.low, "high": at.high, "outcomes": outcomes})
-    return pd.DataFrame(found)
+def load() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The points of the map and the runs of their fresh seeds, in the order of the command."""
+    points, runs = (with_condition(pd.read_csv(REFERENCE / f"{name}.csv")) for name in ("points", "runs"))
+    return points, runs[runs["seed"] != TUNING_SEED]
 
 
 def agreement(found: pd.DataFrame) -> pd.DataFrame:
@@ -96,25 +87,27 @@ def claims(fresh: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw() -> None:
-    """Write means.csv, agreement.csv, claims.csv, inits.md and the figure."""
-    fresh = load()
-    tables = {"means": means(fresh), "agreement": agreement(means(fresh)), "claims": claims(fresh)}
-    for name, frame in tables.items():
+    """Write agreement.csv, claims.csv, inits.md and the figure."""
+    points, fresh = load()
+    orders, judged = agreement(points), claims(fresh)
+    for name, frame in (("agreement", orders), ("claims", judged)):
         frame.to_csv(REFERENCE / f"{name}.csv", **CSV)
+    places, names = pd.factorize(fresh["condition"])
     with style.context():
         figure = line_plot(
-            fresh,
+            fresh.assign(place=places, value=fresh["loss"]),
             "place",
-            title="Four variants at 6 layers, each at its best rate",
-            settings=f"tiny · docstrings · {STEPS} steps · rates tuned on seed {TUNING_SEED} · n = 5 fresh seeds",
+            title=f"Four variants at {DEPTH} layers, each at its best rate",
+            settings=f"tiny · docstrings · {STEPS} steps · rates tuned on seed {TUNING_SEED} · "
+            f"n = {fresh['seed'].nunique()} fresh seeds",
             caption="Tied: the embedding is the output matrix.",
             label="validation loss (nats per token)",
             x_label="initialisation and output matrix",
-            names=dict(enumerate(fresh["condition"].unique())),
+            names=dict(enumerate(names)),
             joined=False,
         )
         style.save(figure, REFERENCE / "figures" / "inits")
-    (REFERENCE / "inits.md").write_text(page(*tables.values()))
+    (REFERENCE / "inits.md").write_text(page(points, orders, judged))
 
 
 def page(found: pd.DataFrame, orders: pd.DataFrame, judged: pd.DataFrame) -> str:
@@ -130,8 +123,8 @@ def page(found: pd.DataFrame, orders: pd.DataFrame, judged: pd.DataFrame) -> str
         "",
         f"`normexp map {' '.join(GRID)} --best-only`",
         "",
-        f"Validation loss in nats per token on docstrings, mean over five fresh seeds with its 95 % interval, at the "
-        f"best rate of each variant under each condition, chosen on seed {TUNING_SEED} ([map](map.md)).",
+        f"Validation loss in nats per token on docstrings, mean over {found['n'].max()} fresh seeds with its 95 % "
+        f"interval, at the best rate of each variant and condition, chosen on seed {TUNING_SEED} ([map](map.md)).",
         "",
         "![Losses by condition](figures/inits.png)",
         "",

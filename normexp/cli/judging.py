@@ -85,8 +85,9 @@ def map_(
 ) -> None:
     """Find each variant's best learning rate at each depth: [bold]normexp map variant=pre_ln,b2t depth=3,6,12[/].
 
-    Rates are a factor 2 apart. The search, on a seed of its own, goes on until a rate on each side of the best one is
-    worse; fresh seeds then measure the loss at the best rate. Deeper stacks start from the rates of shallower ones.
+    Rates are a factor of 2 apart. The search, on a seed of its own, goes on until a rate on each side of the best is
+    worse; fresh seeds then measure the loss at the best rate. Deeper stacks start from the rates of shallower ones,
+    unless most workers would be idle until these are known.
     Any other key may be swept, too: [bold]init=xavier_uniform,torch_default[/].
     The same command again resumes it.
     """
@@ -121,8 +122,9 @@ def map_(
         cost = forecast([least], jobs)
         log(f"{len(asked.points)} points in {asked.sweep.path}" + (f"; at least {cost}" if cost else ""))
         with interruptible():
-            at_once = jobs or (sys.maxsize if pool in ELSEWHERE else default_jobs(least))
-            slots = at_once * least.runs[0].config.training.stacked
+            asks = least.runs[0].config.slurm
+            most = {"slurm": asks.at_once * asks.runs, "ray": sys.maxsize}
+            slots = jobs or most.get(pool) or default_jobs(least)
             complete = survey.run(asked, lambda sweep: make_pool(pool, sweep, jobs), log, log, slots)
         if not asked.complete():
             raise typer.Exit(1)

@@ -110,7 +110,7 @@ def reproduce(
         bool,
         typer.Option(
             "--until-decided",
-            help="Add seeds where the runs cannot tell: look at 5, then 10, then 20, with longer intervals, so that "
+            help="Add seeds where the runs cannot tell: look at 5, then 10, then 20, with wider intervals, so that "
             "all looks together are wrong in at most 5 %.",
         ),
     ] = False,

@@ -30,5 +30,5 @@ def version_of(package: str) -> str:
 
 @cache
 def _distributions() -> Mapping[str, Sequence[str]]:
-    """The distributions of every importable name. To list them reads a file of each, which takes half a second."""
+    """The distributions of every importable name. Listing them reads a file of every distribution."""
     return packages_distributions()

@@ -38,7 +38,7 @@ def points(found: pd.DataFrame) -> pd.DataFrame:
     Columns: the keys of the point; data, floor, blind; lr, the best rate; interior, whether a rate on each side of it
     was tried; lr_fitted, the minimum of a parabola of the loss over log₂ lr through these three; window, octaves of
     usable rates, NaN where an end of it was not found; tried, the number of rates; n, loss, low and
-    high, the final seeds' mean validation loss with its 95 % interval, and outcomes; steps, all that were trained.
+    high, the final seeds' mean validation loss with its 95 % interval, and outcomes; total_steps, of all these runs.
     """
     keys = point_keys(found)
     rows = [dict(zip(keys, key, strict=True)) | _point(part) for key, part in _by(found, keys)]
@@ -66,7 +66,7 @@ def point_keys(found: pd.DataFrame) -> list[str]:
 
 
 def further_keys(found: pd.DataFrame) -> list[str]:
-    """The keys of a point in which its points differ, but variant and depth."""
+    """The keys of a point in which its points differ, other than variant and depth."""
     keys = [key for key in point_keys(found) if key not in ("variant", "depth")]
     return [key for key in keys if key != "data" or found["data"].nunique() > 1]
 
@@ -103,7 +103,7 @@ def _point(runs: pd.DataFrame) -> dict[str, object]:
         "high": at.high if at else math.nan,
         "trained": float((final["outcome"] == "trained").mean()) if len(final) else math.nan,
         "outcomes": _counts(final["outcome"]),
-        "steps": int(runs["step"].sum()),
+        "total_steps": int(runs["step"].sum()),
     }
 
 

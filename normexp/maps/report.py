@@ -25,7 +25,8 @@ def write(asked: Survey) -> tuple[Path, list[Path]]:
     folder = asked.sweep.path
     runs = load_runs(folder)
     names = {run.name for run in asked.runs()}
-    runs = runs[[Path(run).name in names for run in runs["folder"]]].reset_index(drop=True)
+    ours = runs["folder"].map(lambda run: Path(run).name in names)
+    runs = runs[ours & (runs["state"] == "completed")].reset_index(drop=True)
     losses = numbers.losses(runs)
     points = numbers.points(losses)
     variants = numbers.variants(points)
@@ -50,7 +51,7 @@ def markdown(
     asked: Survey, runs: pd.DataFrame, points: pd.DataFrame, variants: pd.DataFrame, figures: list[Path]
 ) -> str:
     """The page: the command, both tables, the figures."""
-    cost = int(points["steps"].sum())
+    cost = int(points["total_steps"].sum())
     grid = steps_of_grid(asked)
     lines = [
         f"# {TITLE}",
@@ -61,6 +62,7 @@ def markdown(
         f"Rates are a factor 2 apart and were chosen on seed {TUNING_SEED}; losses are means over fresh seeds with 95 "
         f"% intervals.{_stopped(runs)}",
         "",
+        *_open(asked),
         f"It took {len(runs)} runs and {cost:,} steps, {cost / grid:.0%} of the {grid:,} of the full grid of "
         f"{len(EXPONENTS)} rates.",
         "",
@@ -80,6 +82,16 @@ def markdown(
         *(f"![{path.stem}](figures/{path.name})\n" for path in figures if path.suffix == ".png"),
     ]
     return "\n".join(lines)
+
+
+def _open(asked: Survey) -> list[str]:
+    """A paragraph that says what is missing; none where the map is complete."""
+    found = asked.found()
+    seeds = sum(not asked.is_complete(run) for point in found for run in asked.chosen(point))
+    searches = len(asked.points) - len(found)
+    if not searches and not seeds:
+        return []
+    return [f"This map is not complete: {searches} searches are open and {seeds} fresh seeds are missing.", ""]
 
 
 def steps_of_grid(asked: Survey) -> int:

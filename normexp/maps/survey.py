@@ -4,7 +4,8 @@ A point is one combination of all swept keys but the learning rate and the seed,
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -55,17 +56,19 @@ class Survey:
         complete = {k: run for k, run in self.tuning[point].items() if self.is_complete(run)}
         return {k: _result(RunFolder(self.sweep.path / run.name)) for k, run in complete.items()}
 
-    def todo(self, slots: int) -> list[PlannedRun]:
+    def todo(self, slots: int = 1, failed: Collection[str] = ()) -> list[PlannedRun]:
         """The runs of the next round: those that searches ask for, then the fresh seeds of points that are found.
 
-        slots: runs that can train at the same time. If the round would use fewer than half of them, points that are
-        waiting for shallower ones start as well.
+        slots: workers. If the round would keep fewer than half of them busy, or none, points that are waiting for
+        shallower ones start as well. failed: the names of runs that are left out.
         """
         found = [run for point in self.points for run in self.next_runs(point)]
         found += [run for point in self.found() for run in self.chosen(point) if not self.is_complete(run)]
+        found = [run for run in found if run.name not in failed]
         for point in self.points:
-            if len(found) < slots // 2 and not self.tried(point) and not self.next_runs(point):
-                found += [self.tuning[point][k] for k in self._asked(point, {})]
+            if _stacks(found) < max(1, slots // 2) and not self.tried(point) and not self.next_runs(point):
+                begun = [self.tuning[point][k] for k in self._asked(point, {})]
+                found += [run for run in begun if run.name not in failed]
         return found
 
     def next_runs(self, point: Config) -> list[PlannedRun]:
@@ -105,7 +108,7 @@ class Survey:
 
     @cached_property
     def _alike(self) -> dict[Config, list[Config]]:
-        """The points that differ in depth alone, in their stacks alike, by what they share."""
+        """The points that differ only in depth, grouped by everything else."""
         found: dict[Config, list[Config]] = {}
         for point in self.points:
             found.setdefault(_without_depth(point), []).append(point)
@@ -183,7 +186,7 @@ def run(
     log: called with a line per round. say: see `run_sweep`. slots: see `Survey.todo`.
     """
     failed: set[str] = set()
-    while todo := [run for run in asked.todo(slots) if run.name not in failed]:
+    while todo := asked.todo(slots, failed):
         rates = sum(each.config.seed == TUNING_SEED for each in todo)
         log(
             f"round of {count_of(len(todo))}: {rates} for the search, {len(todo) - rates} fresh seeds; "
@@ -198,12 +201,22 @@ def run(
 
 
 def at_least(asked: Survey) -> Sweep:
-    """The runs that a map takes at least: three rates and the fresh seeds at every point that is not found yet."""
-    found = asked.found()
-    others = [point for point in asked.points if point not in found]
-    runs = [run for point in found for run in asked.chosen(point)]
-    runs += [asked.tuning[point][k] for point in others for k in LEAST]
-    return asked.with_runs(runs + [run for point in others for run in asked.final[point][0]])
+    """The runs that a map takes at least: at every point what its search asks for, three rates if it has not begun, and
+    the fresh seeds.
+    """
+    runs = []
+    for point in asked.points:
+        if asked.tried(point):
+            runs += asked.next_runs(point) + asked.chosen(point)
+        else:
+            runs += [*(asked.tuning[point][k] for k in LEAST), *asked.final[point][0]]
+    return asked.with_runs(runs)
+
+
+def _stacks(runs: Iterable[PlannedRun]) -> int:
+    """How many workers these runs keep busy, where those of a point train as stacks."""
+    alike = Counter(replace(run.config, seed=0, lr=1.0) for run in runs)
+    return sum(-(-count // config.training.stacked) for config, count in alike.items())
 
 
 def _without_depth(config: Config) -> Config:

@@ -66,7 +66,7 @@ def build(config: Config, corpus: Corpus) -> Model:
 
 @contextmanager
 def undrawn() -> Iterator[None]:
-    """A new matrix keeps what its memory holds while this is open: `initialise` draws them all, once and by name."""
+    """New layers skip their own random start while this is open: `initialise` draws every matrix afterwards."""
     kinds: tuple[Any, ...] = (nn.Linear, nn.Embedding)
     own = [kind.reset_parameters for kind in kinds]
     for kind in kinds:

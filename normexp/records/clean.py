@@ -18,7 +18,7 @@ def to_remove(runs: Iterable[Path]) -> list[tuple[RunFolder, str]]:
 def remove(folders: Iterable[RunFolder]) -> int:
     """Delete these folders with all that is in them; how many were deleted. Raises OSError where that is not allowed.
 
-    A run is left as it is where a process has it or will have it by now: it was resumed since it was listed.
+    Runs that another process has taken or queued since they were listed are left alone.
     """
     return sum(_remove(folder) for folder in folders)
 

@@ -49,6 +49,7 @@ def provenance(data_digest: str, data: dict[str, Any], sources: dict[str, str], 
     }
 
 
+OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # which git sets while it runs one
 KEPT = ("git", "python", "packages", "platform", "processor", "cores", "gpu", "data_sha256")
 
 
@@ -78,7 +79,8 @@ def _git() -> dict[str, str] | None:
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(here), *words]
-        quiet = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}  # runs that start together do not wait for each other
+        # Of this checkout, whatever a hook of another has set; and without a lock that would stop a user's own commit.
+        quiet = {key: value for key, value in os.environ.items() if key not in OF_A_HOOK} | {"GIT_OPTIONAL_LOCKS": "0"}
         done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=True, env=quiet)
         return done.stdout.strip("\n")
 

@@ -26,7 +26,7 @@ def dry_run(sweep: Sweep, jobs: int, *, measure: bool = False, hint: str = "") -
     """The runs with parameters, steps, time and state, and the time of all of them, `jobs` at a time.
 
     The time is measured: some steps at depth 1 and 4 with the run's sizes, extrapolated to its depth, without probes.
-    It is this machine's CPU that is measured for a device that this machine lacks; the last line says so.
+    If this machine lacks a run's device, its CPU is measured instead, and the last line says so.
     measure: also for sweeps of more than MOST_MEASURED runs; otherwise the table of these only names the runs, and the
     last line says how to measure them, if there is a hint.
     """
@@ -130,9 +130,10 @@ def _here(config: Config) -> Config:
 def _has(device: str) -> bool:
     """Whether this machine has a device; the plan of a sweep that runs elsewhere takes any."""
     try:
-        return bool(device_of(device))
+        device_of(device)
     except ConfigError:
         return False
+    return True
 
 
 def _instead(configs: Iterable[Config]) -> str:

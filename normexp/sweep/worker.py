@@ -212,7 +212,7 @@ def serve() -> None:
         if hasattr(signal, name):  # Windows has no SIGHUP
             signal.signal(getattr(signal, name), on_signal)
     threading.Thread(target=read, daemon=True).start()
-    print("ready", file=answers, flush=True)
+    print("\nready", file=answers, flush=True)  # on a line of its own, whatever came before
     while folder := folders.get():
         trouble, stop.trains = "", False
         try:

@@ -71,7 +71,7 @@ class _Batched:
         """The loss of every run, its gradients computed; None where the run is to compute them itself."""
         trainers, batches = [each.trainer for each in asked], [each.batch for each in asked]
         if self._stacked and self._stacked.trainers != tuple(trainers):
-            self._stacked = None  # before the next one is built, which may need its memory
+            self._stacked = None  # so that trainers of ended runs are free before the next one is built
         if len(asked) > 1 and not all(trainer in self._checked for trainer in trainers):
             self._note(runs, trainers, _trouble(trainers, batches))
         if len(asked) < 2 or not all(self._checked[trainer] for trainer in trainers):

@@ -146,6 +146,21 @@ def test_a_round_has_the_seeds_of_points_that_are_found(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_depth_does_not_wait_for_runs_that_failed(tmp_path):
+    asked = survey(["variant=pre_ln", "depth=1,2", *TINY, f"results={tmp_path}"])
+    first = asked.todo()
+    assert {run.config.depth for run in first} == {1}
+    assert [run.config.depth for run in asked.todo(failed={run.name for run in first})] == [2, 2]
+
+
+@pytest.mark.slow
+def test_a_stack_of_runs_keeps_one_worker_busy(tmp_path):
+    asked = survey(["variant=pre_ln", "depth=1,2,3", *TINY, "training.stacked=4", f"results={tmp_path}"])
+    assert [run.config.depth for run in asked.todo(slots=2)] == [1, 1]
+    assert [run.config.depth for run in asked.todo(slots=4)] == [1, 1, 2, 2]
+
+
+@pytest.mark.slow
 def test_another_key_can_be_an_axis(tmp_path):
     asked = survey(["variant=pre_ln", "depth=1", "norm=layer_norm,rms_norm", *TINY, f"results={tmp_path}"])
     assert [point.norm.name for point in asked.points] == ["layer_norm", "rms_norm"]

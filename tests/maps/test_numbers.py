@@ -46,7 +46,7 @@ def test_a_point_has_its_best_rate_and_an_interval(runs):
     assert (point["interior"], point["n"]) == (True, 5)
     assert (point["lr"], point["lr_fitted"]) == pytest.approx((1.5e-3, 1.5e-3))
     assert (point["loss"], point["low"], point["high"]) == pytest.approx((np.mean(losses), low, high))
-    assert (point["outcomes"], point["steps"]) == ("trained 5", 800)
+    assert (point["outcomes"], point["total_steps"]) == ("trained 5", 800)
 
 
 def test_a_window_has_a_width_only_where_both_ends_are_worse(runs):
@@ -115,3 +115,12 @@ def test_one_depth_that_was_not_swept_is_a_column_all_the_same(runs, tmp_path):
     points = points_of(runs[runs["depth"] == 6])
     assert list(points.columns[:3]) == ["variant", "depth", "data"]
     assert numbers.variants(points)["depths"].tolist() == ["6", "6"]
+
+
+def test_numbers_of_steps_can_be_an_axis(runs, tmp_path):
+    (tmp_path / "sweep.json").write_text(json.dumps({"swept": ["variant", "depth", "steps", "lr", "seed"], "runs": []}))
+    twice = pd.concat([runs.assign(steps=100), runs.assign(steps=200, step=200)], ignore_index=True)
+    points = points_of(twice)
+    assert points["steps"].unique().tolist() == [100, 200]
+    assert points["total_steps"].unique().tolist() == [800, 1600]
+    assert numbers.further_keys(points) == ["steps"]

@@ -1,6 +1,7 @@
 """Where a run comes from, as far as git knows it."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from normexp.records import provenance
 
 def git(checkout: Path, *words: str) -> None:
     who = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.org")
-    subprocess.run(["git", "-C", str(checkout), *who, *words], check=True, capture_output=True)
+    ours = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    command = ["git", "-C", str(checkout), *who, *words]
+    subprocess.run(command, check=True, capture_output=True, env=ours | {"GIT_CONFIG_GLOBAL": os.devnull})
 
 
 @pytest.fixture

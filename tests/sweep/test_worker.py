@@ -29,7 +29,7 @@ def test_what_a_run_prints_is_no_answer():
     command = [sys.executable, "-c", PRINTING]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, **pipes, text=True, encoding="utf-8") as worker:
-        assert worker.stdout.readline() == "ready\n"
+        assert [worker.stdout.readline() for _ in range(2)] == ["\n", "ready\n"]
         for name, trouble in (("zwölf", ""), ("two\n", "ValueError: no such run")):
             worker.stdin.write(f"{json.dumps(name)}\n")
             worker.stdin.flush()

@@ -40,9 +40,15 @@ class LocalPool(Pool):
     def run(self, folders: Sequence[Path]) -> None:
         todo = deque(folders)
         threads = [threading.Thread(target=self._serve, args=(todo,), daemon=True) for _ in folders[: self.jobs]]
+        started = []
         for thread in threads:
-            thread.start()
-        for thread in threads:
+            try:
+                thread.start()
+            except RuntimeError as error:  # there are too many; those that run do the work
+                self._failure = named(error)
+                break
+            started.append(thread)
+        for thread in started:
             thread.join()
         if self._disk:
             raise DiskError(self._disk)
@@ -70,10 +76,10 @@ class LocalPool(Pool):
             worker.wait()
 
     def _serve(self, todo: deque[Path]) -> None:
-        """Keep one worker busy until nothing is left to do, or none can be started."""
+        """Keep one worker busy, and record why if none can be started."""
         try:
             self._keep_busy(todo)
-        except OSError as error:  # there are too many processes or open files, for example
+        except Exception as error:  # there are too many processes or open files, for example
             self._failure = named(error)
 
     def _keep_busy(self, todo: deque[Path]) -> None:
@@ -109,6 +115,7 @@ class LocalPool(Pool):
             answer = _answer(worker, f"{line}\t")
             if not answer:
                 self.deaths[folder] = _death(worker.wait())
+                self.troubles.pop(folder, None)
                 break
             trouble = answer.removeprefix(f"{line}\t").rstrip("\n")
             if trouble.startswith("the results cannot be written"):
@@ -142,6 +149,7 @@ def _start(errors: IO[str]) -> subprocess.Popen[str]:
         stderr=errors,
         text=True,
         encoding="utf-8",
+        errors="replace",
         # Ctrl-C reaches this process alone, which then stops its workers. In a new session they would be scheduled
         # apart from it, whatever its niceness.
         process_group=0,

@@ -104,14 +104,14 @@ class RayPool(Pool):
 
 
 def bring(folder: str) -> str:
-    """Run a folder to its end in a process of its own; how that process died, if it did."""
+    """Run a folder to its end in a process of its own; how that process died, or what it said was wrong, if so."""
     pool = LocalPool(1)
     try:
         in_thread(lambda: pool.run([Path(folder)]))
     except KeyboardInterrupt:  # how Ray cancels a task
         pool.stop()
         raise
-    return pool.deaths.get(Path(folder), "")
+    return pool.deaths.get(Path(folder), "") or pool.troubles.get(Path(folder), "")
 
 
 def in_thread(work: Callable[[], object]) -> None:
