@@ -242,8 +242,8 @@ def page(
         f"and were chosen on seed {TUNING_SEED}. It took {len(runs)} runs and {int(runs['step'].sum()):,} steps, on "
         f"{' and '.join(dict.fromkeys(map(machine, made)))} ([origin.json](origin.json)).{missing}",
         "",
-        "Other variants, which `normexp variants` lists, are not on it. The embedding is the output matrix here. With a "
-        "matrix of its own, or under other weights at the start, four of the variants come in another order "
+        "Other variants, which `normexp variants` lists, are not on it. The embedding is the output matrix here. With "
+        "a matrix of its own, or under other weights at the start, four of the variants come in another order "
         "([inits](../inits/inits.md)).",
         "",
         "A run of the search that was still stuck after half its steps was ended there. For DeepNorm, which leaves the "
