@@ -66,7 +66,7 @@ def gap(fresh: pd.DataFrame, one: tuple[str, str], other: tuple[str, str]) -> li
     return (losses[one] - losses[other]).tolist()
 
 
-def claims(fresh: pd.DataFrame) -> pd.DataFrame:
+def verdicts(fresh: pd.DataFrame) -> pd.DataFrame:
     """What was expected before the runs: that a difference of losses, in nats, is below 0."""
     asked = [
         (f"pre-before-post: {condition}", gap(fresh, (condition, "pre_ln"), (condition, "post_ln")))
@@ -87,10 +87,10 @@ def claims(fresh: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw() -> None:
-    """Write agreement.csv, claims.csv, inits.md and the figure."""
+    """Write agreement.csv, verdicts.csv, inits.md and the figure."""
     points, fresh = load()
-    orders, judged = agreement(points), claims(fresh)
-    for name, frame in (("agreement", orders), ("claims", judged)):
+    orders, judged = agreement(points), verdicts(fresh)
+    for name, frame in (("agreement", orders), ("verdicts", judged)):
         frame.to_csv(REFERENCE / f"{name}.csv", **CSV)
     places, names = pd.factorize(fresh["condition"])
     with style.context():
