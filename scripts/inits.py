@@ -31,7 +31,6 @@ GRID = (
     *(f"variant={','.join(VARIANTS)}", f"depth={DEPTH}", "init=xavier_uniform,normal", "model.tied=true,false"),
     *(f"steps={STEPS}", f"record.evaluate_every={STEPS}", f"record.checkpoint_every={STEPS}"),
 )
-AXES = ["init", "model.tied"]
 CSV = {"index": False, "lineterminator": "\n", "float_format": "%.6g"}
 
 

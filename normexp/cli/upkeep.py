@@ -25,7 +25,7 @@ def clean(
             return
         for run, state in found:
             typer.echo(f"{state}: {visible(str(run.path))}")
-        if not yes and not typer.confirm(f"Delete {count_of(len(found))} with everything in their folders?"):
+        if not yes and not typer.confirm(f"Delete {count_of(len(found))} with all files?"):
             raise typer.Exit(1)
         removed = remove(run for run, _ in found)
         typer.echo(f"removed {removed}")

@@ -40,7 +40,7 @@ def points(found: pd.DataFrame) -> pd.DataFrame:
     usable rates, NaN where an end of it was not found; tried, the number of rates; n, loss, low and
     high, the final seeds' mean validation loss with its 95 % interval, and outcomes; total_steps, of all these runs.
     """
-    keys = point_keys(found)
+    keys = _point_keys(found)
     rows = [dict(zip(keys, key, strict=True)) | _point(part) for key, part in _by(found, keys)]
     return pd.DataFrame(rows)
 
@@ -59,7 +59,7 @@ def variants(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def point_keys(found: pd.DataFrame) -> list[str]:
+def _point_keys(found: pd.DataFrame) -> list[str]:
     """The keys of a point among the columns of `losses` and `points`, which come first; the data is the last."""
     columns = list(found.columns)
     return columns[: columns.index("data") + 1]
@@ -67,7 +67,7 @@ def point_keys(found: pd.DataFrame) -> list[str]:
 
 def further_keys(found: pd.DataFrame) -> list[str]:
     """The keys of a point in which its points differ, other than variant and depth."""
-    keys = [key for key in point_keys(found) if key not in ("variant", "depth")]
+    keys = [key for key in _point_keys(found) if key not in ("variant", "depth")]
     return [key for key in keys if key != "data" or found["data"].nunique() > 1]
 
 

@@ -142,7 +142,6 @@ def survey(
     """
     composer = Composer("map", config_dirs)
     requests = composer.parse(overrides)
-    given = plan("map", overrides, config_dirs=config_dirs, name=name, elsewhere=elsewhere).runs
     for request in requests:
         if request.key == "training.stop_stuck" and request.swept:
             raise ConfigError("training.stop_stuck must have one value for `normexp map`")
@@ -153,6 +152,7 @@ def survey(
             )
         if request.key == "lr" and request.swept:
             raise ConfigError("lr must have one value for `normexp map`, the rate at which the search starts")
+    given = plan("map", overrides, config_dirs=config_dirs, name=name, elsewhere=elsewhere).runs
     if not all(run.config.steps for run in given):
         raise ConfigError("steps must be at least 1 for `normexp map`; got 0")
     start = given[0].config.lr
