@@ -34,10 +34,12 @@ class Case:
     """The model of a config for one task, without dropout, and three made-up texts, of which the second is padded.
 
     draws: state of the global random generator when a model is built, on which nothing should depend.
+    copies: whether every traced forward has a copy of the model, so that it cannot depend on the forwards before.
     """
 
     config: Config
     draws: int = 0
+    copies: bool = False
 
     @classmethod
     def of(cls, config: Config, task: str) -> "Case":
@@ -116,9 +118,10 @@ class Case:
         return logits(model, batch, trace=trace)
 
     def trace(self, model: Model, batch: Batch, *, training: bool) -> Trace:
-        """The named tensors of a forward without gradients, the logits last. The model stays as it is."""
+        """The named tensors of a forward without gradients, the logits last."""
         trace: Trace = {}
-        model = _copied(model)  # what it keeps from one forward to the next is another check
+        if self.copies:
+            model = copied(model)
         with torch.no_grad():
             scores = self.forward(model, batch, training=training, trace=trace)
         return {**trace, "logits": scores}
@@ -129,7 +132,7 @@ class Case:
         return cross_entropy(self.forward(model, batch, step=step), batch.labels)
 
 
-def _copied(model: Model) -> Model:
+def copied(model: Model) -> Model:
     """A deep copy, in half the time: every module has a dozen empty dicts of hooks, which are the slowest to copy."""
     parts = (part for module in model.modules() for part in vars(module).values())
     hooks = {id(part): OrderedDict[str, object]() for part in parts if type(part) is OrderedDict and not part}

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -52,10 +53,19 @@ def check(config: Config, tasks: Sequence[str]) -> list[Finding]:
 
 def _over(check: Check, cases: Sequence[Case]) -> Finding:
     """The finding over several models: it fails if it fails in one of them."""
-    found = {case.called: _safely(check, case) for case in cases}
+    found = {case.called: _found(check, case) for case in cases}
     where = _said({called: each.where for called, each in found.items()})
     note = _said({called: each.note for called, each in found.items()})
     return Finding(check, State.FAILS if where else State.PASSES, where, "" if where else note)
+
+
+def _found(check: Check, case: Case) -> Found:
+    """What a check finds. Copies of a model take as long as all the rest, so they are made only if it fails.
+
+    A model that keeps something from one forward to the next fails without them for a reason that is another check's.
+    """
+    found = _safely(check, case)
+    return _safely(check, replace(case, copies=True)) if found.where else found
 
 
 def _safely(check: Check, case: Case) -> Found:

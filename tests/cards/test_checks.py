@@ -51,6 +51,11 @@ MISTAKES = {
         "It does not give the same result twice": "in evaluation the second forward gives other logits",
         "It does not survive save and load": "in no parameter and no buffer",
     },
+    "remembers": {
+        "It reads future tokens": "decoder layer 1, what attention reads, changes at the first token when later tokens",
+        "It depends on the rest of the batch": "decoder layer 1, what attention reads, .* content of its padding",
+        "It does not survive save and load": "in no parameter and no buffer",
+    },
     "calibrated": {"It does not survive save and load": "a loaded model gives other logits"},
     "forgets": {
         "Not all layers join the residual stream alike": r"^layer 3 differs from its neighbours, attention drops the "

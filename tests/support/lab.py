@@ -148,6 +148,18 @@ class Counts(PreLN):
         return x + site.branch(site.norm(x)) / self.calls
 
 
+class Remembers(PreLN):
+    """Subtracts the mean over the tokens of the first batch of each shape that it read."""
+
+    def build_site(self, site):
+        super().build_site(site)
+        site.means = {}
+
+    def join(self, x, site):
+        mean = site.means.setdefault(x.shape, x.detach().mean(dim=1, keepdim=True))
+        return x + site.branch(site.norm(x - mean))
+
+
 class Calibrated(PreLN):
     """Keeps what it measured in an attribute, which no checkpoint holds."""
 
