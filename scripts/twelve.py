@@ -1,42 +1,45 @@
-"""The map of twelve variants on docstrings, from run folders that may come from several machines.
+"""The map of twelve variants on docstrings, with the embedding as the output matrix or a matrix of its own.
 
-    python scripts/twelve.py make               makes the whole map here (resumable; about five hours of one core)
-    python scripts/twelve.py make --jobs 16 --stacked 8     the same on a GPU: minutes
-    python scripts/twelve.py finish             trains the final seeds that the published map lacks, at its best rates
-    python scripts/twelve.py publish FOLDER …   adds the runs in these folders to the published ones, then draws
+    python scripts/twelve.py make               makes the map here (resumable; about five hours on two cores)
+    python scripts/twelve.py make --untied      the one with an output matrix of its own
+    python scripts/twelve.py make --jobs 16 --stacked 8     on a GPU: minutes
+    python scripts/twelve.py publish            tables, figures and page of the runs that are there, if not all are
     python scripts/twelve.py draw               all other tables, figures and the page, from the published runs
 
-The published runs are in results/reference/map/runs.csv; what was expected of them is in results/reference/METHOD.md.
+The published runs are in results/reference/map/runs.csv and map_untied/runs.csv; what was expected of them is in
+results/reference/METHOD.md.
 """
 
 import argparse
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
+from scipy.stats import kendalltau
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from normexp.cards.numbers import SHIPPED
 from normexp.maps import numbers
 from normexp.maps.report import RATES, TITLE
-from normexp.maps.survey import TUNING_SEED, survey
-from normexp.records.folder import RunFolder
+from normexp.maps.survey import TUNING_SEED
 from normexp.records.outcome import final_loss, is_stuck
 from normexp.records.provenance import origins
+from normexp.studies.verdict import interval, judge
 from normexp.views import formatting, style
 from normexp.views.markdown import table as markdown_table
 from normexp.views.rate_by_depth import rate_by_depth
 from normexp.views.rate_map import ranking, rate_map
 from normexp.views.runs import load_runs, load_table
 
-REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference" / "map"
+REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference"
 VARIANTS = (
     *("post_ln", "pre_ln", "no_residual", "admin", "deep_norm", "b2t"),
     *("sandwich", "res_post_norm", "resi_dual", "mix_ln", "re_zero", "layer_norm_scaling"),
@@ -58,79 +61,78 @@ SHARES = (0.5, 0.6, 0.75)  # of the steps, at which a rule could give up a run t
 FLAT = 0.2  # the margin of exponents, see METHOD.md
 
 
-def normexp(*words: str) -> None:
-    subprocess.run([sys.executable, "-m", "normexp", *words], check=True)
+@dataclass(frozen=True)
+class Edition:
+    """One of the two maps: its folder in results/reference, what its runs are called, what the page says of it."""
+
+    folder: str
+    name: str
+    overrides: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        return REFERENCE / self.folder
+
+    @property
+    def grid(self) -> list[str]:
+        """The overrides of `normexp map`."""
+        return [*GRID, *self.overrides]
+
+    @property
+    def made(self) -> Path:
+        """The folder of its runs."""
+        return Path(os.environ.get("NORMEXP_RESULTS", "results"), self.name)
+
+    def table(self, name: str) -> pd.DataFrame:
+        return pd.read_csv(self.path / f"{name}.csv")
 
 
-def finish(jobs: int) -> None:
-    """Train the missing seeds of every published point, the deepest first."""
-    found = pd.read_csv(REFERENCE / "points.csv")
-    for _, point in found[found["n"] < SEEDS].sort_values("depth", ascending=False).iterrows():
-        line = seeds_of(point["variant"], point["depth"], point["lr"])
-        normexp("sweep", *line, "--name", f"twelve-{point['variant']}-{point['depth']}", "--jobs", str(jobs))
+OTHERS = "Other variants, which `normexp variants` lists, are not on it."
+TIED = Edition(
+    "map",
+    "twelve",
+    (),
+    (
+        f"{OTHERS} The embedding is the output matrix here. With a matrix of its own, or under other weights at the "
+        "start, four of the variants come in another order ([inits](../inits/inits.md)).",
+        "A run of the search that was still stuck after half its steps was ended there. For DeepNorm, which leaves "
+        "the plateau late, this ended every rate at 6, 12 and 24 layers, so it was searched a second time with three "
+        "quarters of the steps, the rule that `normexp map` has now.",
+    ),
+)
+UNTIED = Edition(
+    "map_untied",
+    "twelve-untied",
+    ("model.tied=false",),
+    (f"{OTHERS} The output matrix is one of its own here; [the tied map](../map/map.md) has the embedding.",),
+)
 
 
-def seeds_of(variant: str, depth: int, lr: float) -> list[str]:
-    """The overrides of the sweep that trains what a map trains at the best rate of a point; it has a schedule too."""
-    point = [f"variant={variant}", f"depth={depth}", f"lr={lr:g}", f"seed=range({SEEDS})"]
-    return [*point, *TRAINING, "schedule=wsd"]
+def make(edition: Edition, jobs: int, stacked: int) -> None:
+    """Train what is missing, then publish."""
+    words = [*edition.grid, f"training.stacked={stacked}", "--name", edition.name, "--jobs", str(jobs)]
+    subprocess.run([sys.executable, "-m", "normexp", "map", *words], check=True)
+    publish(edition)
 
 
-def publish(folders: list[Path], *, alone: bool = False) -> None:
-    """Add the runs in these folders to runs.csv, and their origin, then draw. alone: in place of those there."""
-    runs = pd.concat([load_runs(folder) for folder in folders], ignore_index=True)
+def publish(edition: Edition) -> None:
+    """Write runs.csv, rule.csv and origin.json from the folders of the runs that are complete, then draw."""
+    runs = load_runs(edition.made)
     runs = runs[runs["state"] == "completed"].reset_index(drop=True)
-    _check(runs)
-    REFERENCE.mkdir(parents=True, exist_ok=True)
-    known, made = _read(REFERENCE / "runs.csv"), origin()
-    if alone:
-        known, made = None, []
-    merged(known, numbers.losses(runs, POINT)).to_csv(REFERENCE / "runs.csv", **CSV)
-    made += [each for each in origins(map(Path, runs["folder"])) if each not in made]
-    (REFERENCE / "origin.json").write_text(json.dumps(made, indent=1) + "\n")
-    draw()
+    edition.path.mkdir(parents=True, exist_ok=True)
+    in_order(numbers.losses(runs, POINT)).to_csv(edition.path / "runs.csv", **CSV)
+    rule(runs).to_csv(edition.path / "rule.csv", index=False, lineterminator="\n")
+    made = origins(map(Path, runs["folder"]))
+    (edition.path / "origin.json").write_text(json.dumps(made, indent=1) + "\n")
+    draw(edition)
 
 
-def merged(known: pd.DataFrame | None, new: pd.DataFrame) -> pd.DataFrame:
-    """Both tables of runs as one, in the order of the map.
-
-    A point that was searched again has the new search alone, and of the final seeds those at its best rate.
-    """
-    if known is not None:
-        searched = pd.MultiIndex.from_frame(new.loc[new["seed"] == TUNING_SEED, POINT])
-        again = pd.MultiIndex.from_frame(known[POINT]).isin(searched) & (known["seed"] == TUNING_SEED)
-        new = pd.concat([known[~again], new], ignore_index=True)
-    best = numbers.points(new).set_index(POINT)["lr"]
-    at = pd.MultiIndex.from_frame(new[POINT]).map(best)
-    new = new[(new["seed"] == TUNING_SEED) | np.isclose(new["lr"], at)]
-    new = new.drop_duplicates([*POINT, "lr", "seed"], keep="last")
+def in_order(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs in the order of the map."""
     order = {"variant": VARIANTS.index, "depth": DEPTHS.index, "seed": lambda seed: -1 if seed == TUNING_SEED else seed}
     by = [*POINT, "seed", "lr"]
-    return new.sort_values(by, key=lambda column: column.map(order.get(column.name, float)), ignore_index=True)
-
-
-def _check(runs: pd.DataFrame) -> None:
-    """End with a sentence at a run that has other settings than those of the map."""
-    asked = survey(GRID, seeds=SEEDS)
-    finals = (run for by_rate in asked.final.values() for seeds in by_rate.values() for run in seeds)
-    wanted = {
-        (config.variant.name, config.depth, f"{config.lr:g}", config.seed): config
-        for config in (run.config for run in (*asked.sweep.runs, *finals))
-    }
-    for row in runs.itertuples():
-        config = wanted.get((row.variant, row.depth, f"{row.lr:g}", row.seed))
-        if config is None or not RunFolder(Path(row.folder)).finished_as(config):
-            sys.exit(f"{row.folder} is no run of the map: its settings are not those of `normexp map {' '.join(GRID)}`")
-
-
-def origin() -> list[dict[str, Any]]:
-    """Where the published runs come from, one entry per machine and version."""
-    path = REFERENCE / "origin.json"
-    return json.loads(path.read_text("utf-8")) if path.exists() else []
-
-
-def _read(path: Path) -> pd.DataFrame | None:
-    return pd.read_csv(path) if path.exists() else None
+    return runs.sort_values(by, key=lambda column: column.map(order.get(column.name, float)), ignore_index=True)
 
 
 def rule(runs: pd.DataFrame) -> pd.DataFrame:
@@ -173,6 +175,9 @@ def claims(points: pd.DataFrame, variants: pd.DataFrame) -> list[tuple[str, str,
         ("admin-24-trains", "admin", True),
         ("post-24-fails", "post_ln", False),
     ):
+        if (variant, 24) not in at.index or not at.loc[(variant, 24), "n"]:
+            found.append((name, "its seeds are missing", "cannot be tested"))
+            continue
         point = at.loc[(variant, 24)]
         if not point["interior"]:
             found.append((name, f"{point['outcomes']}, at a rate on the edge of those tried", "cannot be tested"))
@@ -187,35 +192,72 @@ def _within(low: float, high: float, window_low: float, window_high: float) -> s
     return "holds" if inside else "does not hold" if outside else "cannot tell"
 
 
-def draw() -> None:
+def differences(runs: pd.DataFrame, tied: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """The same of what is expected of the untied map alone: differences of losses, seed by seed, that are below 0."""
+    of, of_tied = (by_seed(each) for each in (runs, tied))
+    pairs = {
+        "pre-before-post": (of["pre_ln"], of["post_ln"]),
+        "deep-norm-untied": (of["deep_norm"], of_tied["deep_norm"]),
+    }
+    found = []
+    for name, (one, other) in pairs.items():
+        for depth in DEPTHS:
+            if depth not in one or depth not in other:
+                found.append((f"{name}: {depth} layers", "its seeds are missing", "cannot be tested"))
+                continue
+            values = (one[depth] - other[depth]).tolist()
+            at = interval(values, -math.inf, 0.0, "difference")
+            measured = f"{at.estimate:.3f} [{at.low:.3f}, {at.high:.3f}]"
+            found.append((f"{name}: {depth} layers", measured, str(judge(values, -math.inf, 0.0, "difference"))))
+    return found
+
+
+def by_seed(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Losses of the fresh seeds of every variant: one row per seed, one column per depth."""
+    fresh = runs[runs["seed"] != TUNING_SEED]
+    parts = {name: fresh[fresh["variant"] == name] for name in VARIANTS}
+    return {name: part.pivot(index="seed", columns="depth", values="loss") for name, part in parts.items()}
+
+
+def agreement(points: pd.DataFrame, tied: pd.DataFrame) -> list[str]:
+    """Kendall's τ between the orders of the variants on both maps, by depth."""
+    both = points[points["n"] > 0].merge(tied, on=POINT)
+    taus = {
+        depth: kendalltau(part["loss_x"], part["loss_y"]).statistic
+        for depth, part in both.groupby("depth")
+        if len(part) == len(VARIANTS)
+    }
+    return [f"{tau:.2f} at {depth}" for depth, tau in taus.items()]
+
+
+def draw(edition: Edition) -> None:
     """points.csv and variants.csv, which cards read too, the figures and the page, from runs.csv and rule.csv."""
-    runs, stopped = pd.read_csv(REFERENCE / "runs.csv"), pd.read_csv(REFERENCE / "rule.csv")
+    runs = edition.table("runs")
     points = numbers.points(runs)
     variants = numbers.variants(points)
     for name, frame in (("points", points), ("variants", variants)):
-        frame.to_csv(REFERENCE / f"{name}.csv", **CSV)
-        shutil.copyfile(REFERENCE / f"{name}.csv", SHIPPED / f"{name}.csv")
-    points, variants = (pd.read_csv(REFERENCE / f"{name}.csv") for name in ("points", "variants"))
+        frame.to_csv(edition.path / f"{name}.csv", **CSV)
+        if edition is TIED:
+            shutil.copyfile(edition.path / f"{name}.csv", SHIPPED / f"{name}.csv")
+    points, variants = edition.table("points"), edition.table("variants")
+    figures = edition.path / "figures"
+    settings = SETTINGS if edition is TIED else SETTINGS.replace("tiny", "tiny, untied")
     with style.context():
-        about = {"settings": SETTINGS, "unit": UNIT}
+        about = {"settings": settings, "unit": UNIT}
         rates = rate_map(runs[runs["seed"] == TUNING_SEED], points, title=TITLE, **about)
-        style.save(rates, REFERENCE / "figures" / "rates")
+        style.save(rates, figures / "rates")
         whole = points.groupby("depth").filter(lambda part: bool((part["n"] > 0).all()))  # a rank needs all of them
         at_best = ranking(whole, title="Twelve variants at their best learning rates", **about)
-        style.save(at_best, REFERENCE / "figures" / "ranking")
-        by_depth = rate_by_depth(points, variants, title=RATES, settings=SETTINGS)
-        style.save(by_depth, REFERENCE / "figures" / "rate_by_depth")
-    (REFERENCE / "map.md").write_text(page(points, variants, runs, stopped, origin()))
+        style.save(at_best, figures / "ranking")
+        by_depth = rate_by_depth(points, variants, title=RATES, settings=settings)
+        style.save(by_depth, figures / "rate_by_depth")
+    (edition.path / "map.md").write_text(page(edition))
 
 
-def page(
-    points: pd.DataFrame,
-    variants: pd.DataFrame,
-    runs: pd.DataFrame,
-    stopped: pd.DataFrame,
-    made: list[dict[str, Any]],
-) -> str:
+def page(edition: Edition) -> str:
     """The page, from the published tables and the origin of the runs."""
+    points, variants, runs, stopped = (edition.table(name) for name in ("points", "variants", "runs", "rule"))
+    made = json.loads((edition.path / "origin.json").read_text("utf-8"))
     wide = points.assign(
         cell=[
             f"{p.loss:.3f} [{p.low:.3f}, {p.high:.3f}] at {formatting.number(p.lr)}{'' if p.interior else ' (edge)'}, "
@@ -231,25 +273,23 @@ def page(
     ]
     missing = " A point with – has its search alone: its seeds are missing." if (points["n"] == 0).any() else ""
     last = points["depth"].max()
+    expected, alike = claims(points, variants), ""
+    if edition is not TIED:
+        expected += differences(runs, TIED.table("runs"))
+        taus = ", ".join(agreement(points, TIED.table("points")))
+        alike = f"Kendall's τ between the orders of the variants on this map and on the tied one: {taus} layers."
     order = points[points["depth"] == last].sort_values("loss")["variant"]
     lines = [
         "# Twelve variants, each at its best learning rate",
         "",
-        f"`normexp map {' '.join(GRID)}`",
+        f"`normexp map {' '.join(edition.grid)}`",
         "",
         f"Docstrings, {SETTINGS.partition('docstrings · ')[2]}, width 64. Validation loss in {UNIT}, mean over five "
         f"fresh seeds with its 95 % interval, at the best rate of each variant and depth; rates are a factor 2 apart "
         f"and were chosen on seed {TUNING_SEED}. It took {len(runs)} runs and {int(runs['step'].sum()):,} steps, on "
         f"{' and '.join(dict.fromkeys(map(machine, made)))} ([origin.json](origin.json)).{missing}",
         "",
-        "Other variants, which `normexp variants` lists, are not on it. The embedding is the output matrix here. With "
-        "a matrix of its own, or under other weights at the start, four of the variants come in another order "
-        "([inits](../inits/inits.md)).",
-        "",
-        "A run of the search that was still stuck after half its steps was ended there. For DeepNorm, which leaves the "
-        "plateau late, this ended every rate at 6, 12 and 24 layers, so it was searched a second time with three "
-        "quarters of the steps, the rule that `normexp map` has now.",
-        "",
+        *(line for note in edition.notes for line in (note, "")),
         "![Loss at every rate and depth](figures/rates.png)",
         "![The variants at their best rates](figures/ranking.png)",
         "",
@@ -292,7 +332,8 @@ def page(
         ),
         "What was expected ([windows](../METHOD.md), committed before the runs):",
         "",
-        markdown_table(["claim", "measured", "verdict"], claims(points, variants)),
+        markdown_table(["claim", "measured", "verdict"], expected),
+        *([] if edition is TIED else [alike, ""]),
     ]
     return "\n".join(lines)
 
@@ -304,23 +345,16 @@ def machine(made: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("action", choices=("make", "finish", "publish", "draw"))
-    parser.add_argument("folders", nargs="*", type=Path)
+    parser.add_argument("action", choices=("make", "publish", "draw"))
+    parser.add_argument("--untied", action="store_true", help="the map with an output matrix of its own")
     parser.add_argument("--jobs", type=int, default=0)
     parser.add_argument("--stacked", type=int, default=1, help="runs that train as one model, for a GPU")
     given = parser.parse_args()
+    edition = UNTIED if given.untied else TIED
     if given.action == "make":
-        stacked = f"training.stacked={given.stacked}"
-        normexp("map", *GRID, stacked, "--name", "twelve", "--jobs", str(given.jobs))
-        made = Path(os.environ.get("NORMEXP_RESULTS", "results"), "twelve")
-        rule(load_runs(made)).to_csv(REFERENCE / "rule.csv", index=False, lineterminator="\n")
-        publish([made], alone=True)
-    elif given.action == "finish":
-        finish(given.jobs)
-    elif given.action == "publish":
-        publish(given.folders)
+        make(edition, given.jobs, given.stacked)
     else:
-        draw()
+        (publish if given.action == "publish" else draw)(edition)
 
 
 if __name__ == "__main__":

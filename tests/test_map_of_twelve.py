@@ -8,8 +8,6 @@ import pandas as pd
 import pytest
 
 from normexp.maps import numbers
-from normexp.maps.survey import survey
-from normexp.sweep.plan import plan
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
@@ -21,7 +19,7 @@ def a_map(slopes, trained, interior=True):
     """Points at depth 24 and slopes with their intervals, for the variants of which something was expected."""
     names = ("post_ln", "pre_ln", "deep_norm", "admin")
     points = [
-        {"variant": name, "depth": 24, "interior": interior, "outcomes": "some", "trained": trained[name]}
+        {"variant": name, "depth": 24, "interior": interior, "n": 5, "outcomes": "some", "trained": trained[name]}
         for name in names
     ]
     columns = ("drift", "drift_low", "drift_high")
@@ -59,13 +57,10 @@ def test_a_rate_on_the_edge_is_no_best_rate():
     assert set(found.values()) == {"cannot be tested"}
 
 
-@pytest.mark.slow
-def test_seeds_that_are_trained_apart_are_those_of_the_map():
-    """They had another schedule once, which is no part of the overrides of a map."""
-    asked = survey(["variant=pre_ln", "depth=3", *twelve["TRAINING"], "lr=3e-3", "training.stop_stuck=50%"])
-    (point,) = asked.points
-    planned = plan("sweep", twelve["seeds_of"]("pre_ln", 3, 12e-3)).runs
-    assert [run.config for run in planned] == [run.config for run in asked.final[point][2]]
+def test_seeds_that_are_not_there_yet_are_no_verdict():
+    points, drifts = a_map({}, dict.fromkeys(("post_ln", "pre_ln", "deep_norm", "admin"), 1))
+    found = verdicts(points[points["variant"] != "pre_ln"].assign(n=0), drifts)
+    assert set(found.values()) == {"cannot be tested"}
 
 
 @pytest.mark.parametrize(("sign", "mean"), [(1, 1.0), (-1, -1.0)])
@@ -83,15 +78,13 @@ def test_pseudo_values_have_the_jackknife_error():
 
 
 @pytest.mark.slow
-def test_the_page_and_all_numbers_follow_from_the_published_runs():
-    folder = REFERENCE / "map"
-    points, variants, runs, rule = (
-        pd.read_csv(folder / f"{name}.csv") for name in ("points", "variants", "runs", "rule")
-    )
-    assert twelve["page"](points, variants, runs, rule, twelve["origin"]()) == (folder / "map.md").read_text()
-    again = numbers.points(runs)
-    assert again.to_csv(**twelve["CSV"]) == (folder / "points.csv").read_text()
-    assert numbers.variants(again).to_csv(**twelve["CSV"]) == (folder / "variants.csv").read_text()
+@pytest.mark.parametrize("edition", [name for name in ("TIED", "UNTIED") if twelve[name].path.exists()])
+def test_the_page_and_all_numbers_follow_from_the_published_runs(edition):
+    edition = twelve[edition]
+    assert twelve["page"](edition) == (edition.path / "map.md").read_text()
+    again = numbers.points(edition.table("runs"))
+    assert again.to_csv(**twelve["CSV"]) == (edition.path / "points.csv").read_text()
+    assert numbers.variants(again).to_csv(**twelve["CSV"]) == (edition.path / "variants.csv").read_text()
 
 
 def test_what_the_start_predicts_follows_from_the_published_measures():
@@ -111,26 +104,21 @@ def some_runs(*rows):
     ]
 
 
-def test_runs_that_are_published_again_are_there_once_and_in_the_order_of_the_map():
-    known = some_runs(("pre_ln", 3, 0.003, 100, 2.0), ("post_ln", 6, 0.003, 100, 2.1), ("post_ln", 6, 0.003, 0, 2.2))
-    merged = twelve["merged"](known, some_runs(("post_ln", 6, 0.003, 0, 2.2), ("post_ln", 6, 0.003, 1, 2.3)))
-    assert merged["loss"].tolist() == [2.1, 2.2, 2.3, 2.0]
+def test_runs_are_in_the_order_of_the_map():
+    runs = some_runs(("pre_ln", 3, 0.003, 0, 2.0), ("post_ln", 12, 0.006, 100, 2.2), ("post_ln", 6, 0.003, 1, 2.3),
+                     ("post_ln", 6, 0.003, 0, 2.4), ("post_ln", 6, 0.003, 100, 2.1))  # fmt: skip
+    assert twelve["in_order"](runs)["loss"].tolist() == [2.1, 2.4, 2.3, 2.2, 2.0]
 
 
-def test_a_point_that_is_searched_again_has_one_search_and_seeds_at_its_best_rate():
-    known = some_runs(("post_ln", 6, 0.003, 100, 2.1), ("post_ln", 6, 0.003, 0, 2.2), ("pre_ln", 6, 0.003, 100, 1.9))
-    same = twelve["merged"](known, some_runs(("post_ln", 6, 0.003, 100, 1.7), ("post_ln", 6, 0.006, 100, 1.8)))
-    assert same["loss"].tolist() == [1.7, 1.8, 2.2, 1.9]
-    other = twelve["merged"](known, some_runs(("post_ln", 6, 0.003, 100, 1.8), ("post_ln", 6, 0.006, 100, 1.7)))
-    assert other["loss"].tolist() == [1.8, 1.7, 1.9]
-
-
-@pytest.mark.slow
-def test_a_run_with_other_settings_is_not_published(tmp_path):
-    """105 runs of another schedule once were about to be."""
-    runs = pd.DataFrame([{"variant": "pre_ln", "depth": 3, "lr": 0.003, "seed": 100, "folder": str(tmp_path)}])
-    with pytest.raises(SystemExit, match="is no run of the map"):
-        twelve["_check"](runs)
+def test_losses_are_compared_seed_by_seed():
+    """Seeds differ by more than variants do here."""
+    losses = {"pre_ln": 1.0, "post_ln": 1.5, "deep_norm": 2.0}
+    rows = [(name, 3, 0.003, seed, loss + seed) for name, loss in losses.items() for seed in range(5)]
+    runs = some_runs(*rows, ("pre_ln", 3, 0.003, 100, 9.0))
+    found = twelve["differences"](runs, runs.assign(loss=runs["loss"] - 0.25))
+    assert found[0] == ("pre-before-post: 3 layers", "-0.500 [-0.500, -0.500]", "holds")
+    assert found[1] == ("pre-before-post: 6 layers", "its seeds are missing", "cannot be tested")
+    assert found[4] == ("deep-norm-untied: 3 layers", "0.250 [0.250, 0.250]", "does not hold")
 
 
 @pytest.mark.parametrize("name", ["points", "variants"])
