@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from normexp.config.compose import Composer
-from normexp.config.identity import run_name
+from normexp.config.identity import run_name, sweep_name
 from normexp.config.schema import Config
 from normexp.errors import ConfigError
 from normexp.maps.rates import FARTHEST, LEAST, Tried, best, first_rate, next_rates
@@ -155,7 +155,8 @@ def survey(
     given = plan("map", overrides, config_dirs=config_dirs, name=name, elsewhere=elsewhere).runs
     if not all(run.config.steps for run in given):
         raise ConfigError("steps must be at least 1 for `normexp map`; got 0")
-    start = given[0].config.lr
+    first = given[0].config
+    start = first.lr
     exponents = {float(f"{start * 2.0**k:.6g}"): k for k in EXPONENTS}
     kept = [text for request, text in zip(requests, overrides, strict=True) if request.key != "lr"]
     numbers = ",".join(map(str, (TUNING_SEED, *range(seeds))))
@@ -170,7 +171,10 @@ def survey(
             tuning.setdefault(point, {})[k] = run
         else:
             final.setdefault(point, {}).setdefault(k, []).append(PlannedRun(whole, run_name(whole, sweep.swept)))
-    return Survey(replace(sweep, overrides=tuple(overrides), name=name or f"map-{sweep.name}"), tuning, final, window)
+    # Of the overrides alone, so that more seeds go on with the same search.
+    own_name = sweep_name(overrides, [*(request.key for request in requests if request.swept), "lr"], first)
+    sweep = replace(sweep, overrides=tuple(overrides), name=name or f"map-{first.name or own_name}")
+    return Survey(sweep, tuning, final, window)
 
 
 def run(

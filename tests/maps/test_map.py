@@ -113,6 +113,13 @@ def test_every_point_has_eleven_rates_around_the_start(tmp_path):
 
 
 @pytest.mark.slow
+def test_more_seeds_go_on_with_the_same_search(tmp_path):
+    one, more = (survey([*ONE, f"results={tmp_path}"], seeds=number) for number in (1, 2))
+    assert one.sweep.path == more.sweep.path
+    assert one.tuning == more.tuning
+    assert one.sweep.path != survey([*ONE, "steps=4", f"results={tmp_path}"], seeds=1).sweep.path
+
+
 def test_a_depth_waits_for_shallower_ones_of_its_kind(tmp_path, monkeypatch):
     asked = survey(["variant=pre_ln,post_ln", "depth=1,2", *TINY, f"results={tmp_path}"])
     done = {}

@@ -166,6 +166,12 @@ def test_a_job_asks_for_what_the_estimate_says(programs):
     assert "partition" not in asked
 
 
+def test_a_job_of_stacked_runs_may_take_as_long_as_one_after_another(programs, monkeypatch):
+    monkeypatch.setattr("normexp.sweep.estimate.longest", lambda sweep: 600.0)
+    assert make_pool("slurm", planned(programs), 0).parameters["time"] == 3 * 10 + 10
+    assert make_pool("slurm", planned(programs, "training.stacked=2"), 0).parameters["time"] == 2 * 3 * 10 + 10
+
+
 def test_the_queue_is_read_without_accounting(programs):
     (programs / "queue").write_text("7_0 RUNNING\n7_1 PENDING\n8 COMPLETED\n")
     sweep = programs / "sweep"

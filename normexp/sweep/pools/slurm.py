@@ -99,7 +99,8 @@ class SlurmPool(Pool):
         if not minutes:
             from normexp.sweep.estimate import longest
 
-            minutes = math.ceil(3 * longest(self.sweep) * asked.runs / 60) + 10
+            at_once = asked.runs * max(config.training.stacked for config in configs)
+            minutes = math.ceil(3 * longest(self.sweep) * at_once / 60) + 10
         if not gigabytes:
             gigabytes = math.ceil(asked.runs * (OVERHEAD + max(map(memory, configs)) / 1e9))
         given = {"partition": asked.partition, "account": asked.account, "setup": [asked.setup] * bool(asked.setup)}
