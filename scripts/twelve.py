@@ -258,6 +258,7 @@ def page(edition: Edition) -> str:
     """The page, from the published tables and the origin of the runs."""
     points, variants, runs, stopped = (edition.table(name) for name in ("points", "variants", "runs", "rule"))
     made = json.loads((edition.path / "origin.json").read_text("utf-8"))
+    last = points["depth"].max()
     wide = points.assign(
         cell=[
             f"{p.loss:.3f} [{p.low:.3f}, {p.high:.3f}] at {formatting.number(p.lr)}{'' if p.interior else ' (edge)'}, "
@@ -271,8 +272,12 @@ def page(edition: Edition) -> str:
         "–" if row.drift != row.drift else formatting.slope(row.drift, row.drift_low, row.drift_high)
         for row in variants.itertuples()
     ]
+    ends = zip(variants["depth50"], *numbers.depth50_ends(variants), strict=True)
+    depth50s = [
+        "–" if at != at else f"above {last}" if math.isinf(at) else f"{at:.0f} [{low:.0f}, {high:.0f}]"
+        for at, low, high in ends
+    ]
     missing = " A point with – has its search alone: its seeds are missing." if (points["n"] == 0).any() else ""
-    last = points["depth"].max()
     expected, alike = claims(points, variants), ""
     if edition is not TIED:
         expected += differences(runs, TIED.table("runs"))
@@ -299,8 +304,8 @@ def page(edition: Edition) -> str:
         ),
         "The slope of the best rate, d ln lr / d ln depth, over the depths that train, with its 95 % interval; "
         f"whether the rate carries over, which is a slope within ±{FLAT:g} (exploratory but for the two claims below); "
-        "depth₅₀, where the share of seeds that train passes one half (inf: no deeper one fails); and the window of "
-        "usable rates in octaves, the narrowest over these depths:",
+        "depth₅₀, where the share of seeds that train passes one half, between the deepest that trains and the next; "
+        "and the window of usable rates in octaves, the narrowest over these depths, known to one octave each way:",
         "",
         markdown_table(
             ["variant", "slope", "carries over", "depth₅₀", "window"],
@@ -309,10 +314,10 @@ def page(edition: Edition) -> str:
                     row.variant,
                     slope,
                     "–" if row.drift != row.drift else _within(row.drift_low, row.drift_high, -FLAT, FLAT),
-                    "–" if row.depth50 != row.depth50 else f"{row.depth50:.0f}",
+                    depth50,
                     "–" if row.window != row.window else f"{row.window:.0f}",
                 ]
-                for row, slope in zip(variants.itertuples(), slopes, strict=True)
+                for row, slope, depth50 in zip(variants.itertuples(), slopes, depth50s, strict=True)
             ),
         ),
         "![The best rate over depth](figures/rate_by_depth.png)",

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from normexp.cards.start import PEERS
+from normexp.maps.numbers import depth50_ends
 from normexp.views.formatting import number, slope
 
 SHIPPED = Path(__file__).parent / "reference"  # the tables that `normexp map` writes, of all variants
@@ -48,14 +49,16 @@ def _points(name: str, points: pd.DataFrame) -> Iterator[list[str]]:
         kind = "regret" if part["floor"].max() > 0 else "loss"  # a floor of 0 is one that is not known
         yield from _row(name, f"{kind} at its best rate", at, regret, "loss", best=1, ends=("low", "high"))
         yield from _row(name, "best rate", at, part, "lr")
-        yield from _row(name, "usable rates, octaves", at, part, "window", best=-1)
+        yield from _row(name, "usable rates, octaves (±1)", at, part, "window", best=-1)
 
 
 def _variants(name: str, variants: pd.DataFrame) -> Iterator[list[str]]:
     keys = [str(key) for key in variants.columns[: variants.columns.get_loc("deepest_trained")] if key != "variant"]
     for place, part in variants.groupby(keys, sort=False, dropna=False) if keys else [((), variants)]:
         at = ", ".join(f"{key} {number(value)}" for key, value in zip(keys, place, strict=True))
-        yield from _row(name, "depth₅₀", at, part, "depth50", best=-1)
+        low, high = depth50_ends(part)
+        between = part.assign(depth50_low=low, depth50_high=high)
+        yield from _row(name, "depth₅₀", at, between, "depth50", best=-1, ends=("depth50_low", "depth50_high"))
         steady = part.assign(size=part["drift"].abs())
         yield from _row(name, "drift of the best rate", at, steady, "drift", 1, ("drift_low", "drift_high"), "size")
 

@@ -59,6 +59,14 @@ def variants(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def depth50_ends(found: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """The depths between which depth50 is: the deepest that trains, 0 where none does, and the next one of the map.
+
+    found: as `variants` returns.
+    """
+    return found["deepest_trained"], found["depth50"] ** 2 / found["deepest_trained"].clip(lower=1)
+
+
 def _point_keys(found: pd.DataFrame) -> list[str]:
     """The keys of a point among the columns of `losses` and `points`, which come first; the data is the last."""
     columns = list(found.columns)

@@ -69,6 +69,9 @@ def test_depth50_is_between_the_last_that_trains_and_the_next(runs):
     assert found.loc["easy", "depth50"] == math.inf
     assert found.loc["hard", "deepest_trained"] == 6
     assert found.loc["hard", "depth50"] == pytest.approx(math.sqrt(6 * 12))
+    low, high = numbers.depth50_ends(found)
+    assert (low["hard"], high["hard"]) == pytest.approx((6, 12))
+    assert high["easy"] == math.inf
 
 
 def test_depth50_is_unknown_where_a_depth_in_between_has_no_seeds(runs):

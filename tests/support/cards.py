@@ -46,7 +46,8 @@ def planted_map(**variants: float) -> Map:
     ]
     whole = [
         {
-            **{"variant": name, "deepest_trained": 12, "depth50": math.inf if loss < 2 else 8.5, "depths": "6 12"},
+            **{"variant": name, "deepest_trained": 12 if loss < 2 else 6, "depths": "6 12"},
+            **{"depth50": math.inf if loss < 2 else math.sqrt(6 * 12)},
             **{"drift": -loss, "drift_low": math.nan, "drift_high": math.nan, "window": 1},
         }
         for name, loss in variants.items()
