@@ -1,21 +1,24 @@
-"""Which measurement at the start predicts how well a variant trains at 24 layers?
+"""Which measurement at the start predicts how well a variant trains, on the map of twelve variants?
 
-    python scripts/predictors.py            measures twelve untrained variants (resumable), then compares
+    python scripts/predictors.py            measures twelve untrained variants at 24 layers (resumable), then compares
+    python scripts/predictors.py --untied   the same at 6, 12 and 24 layers, for the map without tied matrices
     python scripts/predictors.py --draw     figure and page from results/reference/predictors
 
-Each measure is compared with the loss of the variant at its best rate on the map of twelve variants. Windows and signs
-are in results/reference/METHOD.md.
+Each measure is compared with the loss of the variant at its best rate on the map. Windows and signs are in
+results/reference/METHOD.md.
 """
 
+import argparse
 import json
 import math
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import pandas as pd
@@ -32,14 +35,39 @@ from normexp.views.grid import add_titles_and_legend, panels
 from normexp.views.markdown import table as markdown_table
 from normexp.views.names import name_of
 from normexp.views.runs import load_runs, load_table
-from scripts.make_or_draw import make_or_draw
 
 REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference"
-HERE = REFERENCE / "predictors"
-DEPTH, SEEDS = 24, 5
+SEEDS = 5
 WIDEST = 1e9  # ratio of values on a logarithmic axis
 PROBES = ("stream_gradient", "output_shift", "update_shift", "jacobian", "sharpness", "token_similarity")
-KEYS = ("variant", "seed")
+KEYS = ("variant", "depth", "seed")
+
+
+@dataclass(frozen=True)
+class Edition:
+    """The variants of one map at some of its depths. planned: the measures of which something was expected."""
+
+    folder: str
+    map: str
+    overrides: tuple[str, ...]
+    depths: tuple[int, ...]
+    planned: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        return REFERENCE / self.folder
+
+    def targets(self, depth: int) -> pd.Series:
+        """Loss at the best rate by variant; those left out of which no best rate was found inside."""
+        points = pd.read_csv(REFERENCE / self.map / "points.csv")
+        at = points[(points["depth"] == depth) & points["interior"]]
+        return at.set_index("variant")["loss"].rename("loss")
+
+    @property
+    def layers(self) -> str:
+        """24 layers; 6, 12 and 24 layers"""
+        *first, last = map(str, self.depths)
+        return f"{', '.join(first)} and {last} layers" if first else f"{last} layers"
 
 
 @dataclass(frozen=True)
@@ -81,25 +109,24 @@ STATISTICS = (
 )
 
 
-def targets() -> pd.Series:
-    """Loss at the best rate by variant; those left out of which no best rate was found inside."""
-    points = pd.read_csv(REFERENCE / "map" / "points.csv")
-    at = points[(points["depth"] == DEPTH) & points["interior"]]
-    return at.set_index("variant")["loss"].rename("loss")
+TIED = Edition("predictors", "map", (), (24,), tuple(MEASURES))
+UNTIED = Edition("predictors_untied", "map_untied", ("model.tied=false",), (6, 12, 24), ("jacobian",))
 
 
-def make(jobs: int) -> None:
+def make(edition: Edition, jobs: int) -> None:
     """Measure every variant of the map, and write measures.csv."""
-    grid = ["task=language_modelling", f"depth={DEPTH}", f"variant={','.join(targets().index)}"]
+    variants = pd.read_csv(REFERENCE / TIED.map / "variants.csv")["variant"]
+    grid = ["task=language_modelling", f"depth={','.join(map(str, edition.depths))}", f"variant={','.join(variants)}"]
     grid += [f"seed=range({SEEDS})", f"probe=[{','.join(PROBES)}]", "probes.sharpness.iterations=10"]
-    command = [sys.executable, "-m", "normexp", "probe", *grid, "--name", "predictors", "--jobs", str(jobs)]
+    grid += edition.overrides
+    command = [sys.executable, "-m", "normexp", "probe", *grid, "--name", edition.folder, "--jobs", str(jobs)]
     subprocess.run(command, check=True)
-    runs = load_runs(Path(os.environ.get("NORMEXP_RESULTS", "results"), "predictors"))
+    runs = load_runs(Path(os.environ.get("NORMEXP_RESULTS", "results"), edition.folder))
     rows = load_table(runs, "layers", [("statistic", "in", list(STATISTICS))], KEYS)
     found = [dict(zip(KEYS, key, strict=True)) | measured(part) for key, part in rows.groupby([*KEYS], sort=False)]
-    HERE.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(found).to_csv(HERE / "measures.csv", index=False, lineterminator="\n", float_format="%.6g")
-    (HERE / "origin.json").write_text(json.dumps(origins(map(Path, runs["folder"])), indent=1) + "\n")
+    edition.path.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(found).to_csv(edition.path / "measures.csv", index=False, lineterminator="\n", float_format="%.6g")
+    (edition.path / "origin.json").write_text(json.dumps(origins(map(Path, runs["folder"])), indent=1) + "\n")
 
 
 def measured(rows: pd.DataFrame) -> dict[str, float]:
@@ -115,61 +142,74 @@ def _measurable(measure: Measure, rows: Mapping[str, pd.DataFrame]) -> bool:
         return False
 
 
-def tau(values: pd.DataFrame, sign: int) -> float:
-    return sign * float(kendalltau(values["value"], values["loss"]).statistic)
+def tau(values: Sequence[pd.DataFrame], sign: int) -> float:
+    """Kendall's τ between value and loss in the direction of the theory, averaged over the depths."""
+    return sign * fmean(float(kendalltau(each["value"], each["loss"]).statistic) for each in values)
 
 
-def pseudo_values(values: pd.DataFrame, sign: int) -> list[float]:
-    """The jackknife's: one per variant that is left out; their mean is τ without its bias, their spread its error."""
-    count, whole = len(values), tau(values, sign)
-    return [count * whole - (count - 1) * tau(values.drop(index=name), sign) for name in values.index]
+def pseudo_values(values: Sequence[pd.DataFrame], sign: int) -> list[float]:
+    """The jackknife's: one per variant that is left out, at all depths; their mean is τ without its bias, their spread
+    its error."""
+    names = dict.fromkeys(name for each in values for name in each.index)
+    count, whole = len(names), tau(values, sign)
+    return [count * whole - (count - 1) * tau(without(values, name), sign) for name in names]
 
 
-def means(measures: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The mean of a measure over the seeds and the loss, by variant; without those that lack one."""
-    return pd.concat([measures.groupby("variant")[name].mean().rename("value"), targets()], axis=1).dropna()
+def without(values: Sequence[pd.DataFrame], name: str) -> list[pd.DataFrame]:
+    return [each.drop(index=name, errors="ignore") for each in values]
 
 
-def compared(measures: pd.DataFrame) -> pd.DataFrame:
+def means(edition: Edition, measures: pd.DataFrame, name: str) -> list[pd.DataFrame]:
+    """By depth, the mean of a measure over the seeds and the loss of every variant; without those that lack one."""
+    found = []
+    for depth in edition.depths:
+        value = measures[measures["depth"] == depth].groupby("variant")[name].mean().rename("value")
+        found.append(pd.concat([value, edition.targets(depth)], axis=1).dropna())
+    return found
+
+
+def compared(edition: Edition, measures: pd.DataFrame) -> pd.DataFrame:
     """One row per measure: Kendall's τ with the loss, in the direction of the theory, its interval and the verdict."""
     rows = []
     for name, measure in MEASURES.items():
-        values = means(measures, name)
+        values = means(edition, measures, name)
         samples = pseudo_values(values, measure.sign)
         at = interval(samples, 0.0, math.inf, "difference")
-        verdict = judge(samples, 0.0, math.inf, "difference")
+        alone = [float(kendalltau(each["value"], each["loss"]).pvalue) for each in values]
         rows.append(
             {
                 **{"measure": name, "label": measure.label.strip("|"), "source": measure.source},
-                **{"depth": DEPTH, "variants": len(values), "tau": tau(values, measure.sign)},
-                **{
-                    "low": at.low,
-                    "high": at.high,
-                    "verdict": str(verdict),
-                    "p": float(kendalltau(values["value"], values["loss"]).pvalue),
-                },
+                **{"depth": edition.depths[-1], "variants": len(values[-1]), "tau": tau(values, measure.sign)},
+                **{"low": at.low, "high": at.high, "verdict": str(judge(samples, 0.0, math.inf, "difference"))},
+                **({"p": alone[0]} if len(alone) == 1 else {}),
             }
         )
     return pd.DataFrame(rows).sort_values("tau", ascending=False, ignore_index=True)
 
 
-def draw() -> None:
+def draw(edition: Edition) -> None:
     """predictors.csv, the page and the figure, from nothing but tables."""
-    measures = pd.read_csv(HERE / "measures.csv")
-    found = compared(measures)
-    found.to_csv(HERE / "predictors.csv", index=False, lineterminator="\n", float_format="%.4g")
-    shutil.copyfile(HERE / "predictors.csv", SHIPPED / "predictors.csv")  # for cards
+    measures = pd.read_csv(edition.path / "measures.csv")
+    found = compared(edition, measures)
+    found.to_csv(edition.path / "predictors.csv", index=False, lineterminator="\n", float_format="%.4g")
+    if edition is TIED:
+        shutil.copyfile(edition.path / "predictors.csv", SHIPPED / "predictors.csv")  # for cards
     with style.context():
-        style.save(scatter(measures, found), HERE / "figures" / "predictors")
-    (HERE / "predictors.md").write_text(page(found, measures))
+        style.save(scatter(edition, measures, found), edition.path / "figures" / "predictors")
+    (edition.path / "predictors.md").write_text(page(edition, found, measures))
 
 
-def scatter(measures: pd.DataFrame, found: pd.DataFrame):
-    """One panel per measure, the best predictor first: the measure of every variant, in the order of their losses."""
+def scatter(edition: Edition, measures: pd.DataFrame, found: pd.DataFrame):
+    """One panel per measure, the best predictor first: the measure of every variant, in the order of their losses.
+
+    At the greatest depth.
+    """
     figure, grid = panels(2, 3, 2.2, False)
-    order = targets().sort_values(ascending=False).index
+    depth = edition.depths[-1]
+    deepest = measures[measures["depth"] == depth].groupby("variant")
+    order = edition.targets(depth).sort_values(ascending=False).index
     for axis, row in zip(grid.flat, found.itertuples(), strict=True):
-        values = measures.groupby("variant")[row.measure].mean()[order]
+        values = deepest[row.measure].mean()[order]
         axis.plot(values, range(len(order)), "o", ms=3.5, color="black")
         if values.min() > 0 and values.max() / values.min() < WIDEST:
             axis.set_xscale("log")
@@ -177,50 +217,62 @@ def scatter(measures: pd.DataFrame, found: pd.DataFrame):
         axis.set_title(f"τ = {formatting.slope(row.tau, row.low, row.high)}", loc="left")
         axis.set_yticks(range(len(order)), [name_of("variant", name) for name in order] if axis in grid[:, 0] else [])
         axis.grid(axis="y", alpha=0.3)
+    untied = "untied · " if edition is UNTIED else ""
+    over = f", the mean over {edition.layers}" if len(edition.depths) > 1 else ""
     add_titles_and_legend(
         figure,
         "What the start predicts",
-        f"docstrings · {DEPTH} layers · means over {SEEDS} seeds at the start",
+        f"docstrings · {untied}{depth} layers · means over {SEEDS} seeds at the start",
         "A measure of the untrained model, the variant with the lowest validation loss at its best rate at the top. τ: "
-        "Kendall's with these losses, in the direction that the theory predicts, with its jackknife interval over "
-        "variants.",
+        f"Kendall's with these losses{over}, in the direction that the theory predicts, with its jackknife interval "
+        "over variants.",
         [],
     )
     return figure
 
 
-def page(found: pd.DataFrame, measures: pd.DataFrame) -> str:
+def page(edition: Edition, found: pd.DataFrame, measures: pd.DataFrame) -> str:
+    several = len(edition.depths) > 1
     first = MEASURES[found["measure"][0]]
-    values = means(measures, found["measure"][0])
-    without = {str(name): tau(values.drop(index=name), first.sign) for name in values.index}
-    most = max(without, key=lambda name: abs(without[name] - found["tau"][0]))
-    rows = (
+    values = means(edition, measures, found["measure"][0])
+    others = {name: tau(without(values, name), first.sign) for name in values[-1].index}
+    most = max(others, key=lambda name: abs(others[name] - found["tau"][0]))
+    rows = [
         [
             MEASURES[row.measure].label.replace("|", "∣"),
             row.source,
             str(row.variants),
             formatting.slope(row.tau, row.low, row.high),
-            row.verdict,
-            f"{row.p:.2g}",
+            row.verdict + ("" if row.measure in edition.planned else " (exploratory)"),
+            *([] if several else [f"{row.p:.2g}"]),
         ]
         for row in found.itertuples()
+    ]
+    committed = (
+        "What was expected of the Jacobian was committed before the losses of this map were known; the other measures "
+        "are exploratory ([method](../METHOD.md))."
+        if several
+        else "Signs and window were committed before anything was measured ([method](../METHOD.md)); the losses were "
+        "known then."
+    )
+    p = (
+        "p is exact, for no order at all and either sign, without a correction for six measures. It was added when the "
+        "intervals were known, so it is exploratory."
     )
     lines = [
-        f"# Which measurement at the start predicts the loss at {DEPTH} layers?",
+        f"# Which measurement at the start predicts the loss at {edition.layers}{' without tying' if several else ''}?",
         "",
-        f"Untrained variants on docstrings at {DEPTH} layers, means over {SEEDS} seeds, compared with the loss at the "
-        "best rate of each variant on the [map](../map/map.md). τ is Kendall's between measure and loss over the "
-        "variants, positive where the order is the one that the theory predicts, with a 95 % jackknife interval that "
-        "leaves out one variant at a time. A measure predicts if the whole interval is above 0. Signs and window were "
-        "committed before anything was measured ([method](../METHOD.md)); the losses were known then.",
+        f"Untrained variants on docstrings at {edition.layers}, means over {SEEDS} seeds, compared with the loss at "
+        f"the best rate of each variant on the [map](../{edition.map}/map.md). τ is Kendall's between measure and loss "
+        f"over the variants, {'averaged over the depths, ' if several else ''}positive where the order is the one that "
+        "the theory predicts, with a 95 % jackknife interval that leaves out one variant at a time. A measure predicts "
+        f"if the whole interval is above 0. {committed}",
         "",
-        markdown_table(["measure", "after", "variants", "τ", "predicts", "p"], rows),
-        "p is exact, for no order at all and either sign, without a correction for six measures. It was added when the "
-        "intervals were known, so it is exploratory.",
-        "",
+        markdown_table(["measure", "after", "variants", "τ", "predicts", *([] if several else ["p"])], rows),
+        *([] if several else [p, ""]),
         "![Every measure, over the variants in the order of their losses](figures/predictors.png)",
         "",
-        f"The interval of the first rests on one variant most: without {most} its τ is {without[most]:.2f}.",
+        f"The interval of the first rests on one variant most: without {most} its τ is {others[most]:.2f}.",
         "",
         "Ten steps of Lanczos give the sharpness. One task, one width, one init: what holds elsewhere is another "
         "question.",
@@ -228,5 +280,17 @@ def page(found: pd.DataFrame, measures: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--untied", action="store_true", help="the map with an output matrix of its own")
+    parser.add_argument("--draw", action="store_true", help="only draw, from the published tables")
+    parser.add_argument("--jobs", type=int, default=0)
+    given = parser.parse_args()
+    edition = UNTIED if given.untied else TIED
+    if not given.draw:
+        make(edition, given.jobs)
+    draw(edition)
+
+
 if __name__ == "__main__":
-    make_or_draw(__doc__.partition("\n")[0], make, draw)
+    main()

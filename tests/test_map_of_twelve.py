@@ -66,15 +66,23 @@ def test_seeds_that_are_not_there_yet_are_no_verdict():
 @pytest.mark.parametrize(("sign", "mean"), [(1, 1.0), (-1, -1.0)])
 def test_a_measure_that_orders_all_variants_has_tau_1(sign, mean):
     values = pd.DataFrame({"value": range(8), "loss": range(8)}, index=list("abcdefgh"))
-    assert predictors["pseudo_values"](values, sign) == pytest.approx([mean] * 8)
+    assert predictors["pseudo_values"]([values], sign) == pytest.approx([mean] * 8)
 
 
 def test_pseudo_values_have_the_jackknife_error():
     """Their spread is that of τ without one variant, times n − 1."""
     values = pd.DataFrame({"value": [1, 2, 3, 4, 5, 6], "loss": [2, 1, 4, 3, 6, 5]}, index=list("abcdef"))
-    whole = predictors["tau"](values, 1)
-    without = [predictors["tau"](values.drop(index=name), 1) for name in values.index]
-    assert predictors["pseudo_values"](values, 1) == pytest.approx([6 * whole - 5 * each for each in without])
+    whole = predictors["tau"]([values], 1)
+    without = [predictors["tau"]([values.drop(index=name)], 1) for name in values.index]
+    assert predictors["pseudo_values"]([values], 1) == pytest.approx([6 * whole - 5 * each for each in without])
+
+
+def test_a_variant_is_left_out_at_all_depths_at_once():
+    """One depth is in perfect order and the other in the reverse, so τ is 0, whoever is left out."""
+    values = pd.DataFrame({"value": range(6), "loss": range(6)}, index=list("abcdef"))
+    reverse = values.assign(loss=-values["loss"]).drop(index="a")
+    assert predictors["tau"]([values, reverse], 1) == 0
+    assert predictors["pseudo_values"]([values, reverse], 1) == pytest.approx([0] * 6)
 
 
 @pytest.mark.slow
@@ -87,14 +95,14 @@ def test_the_page_and_all_numbers_follow_from_the_published_runs(edition):
     assert numbers.variants(again).to_csv(**twelve["CSV"]) == (edition.path / "variants.csv").read_text()
 
 
-def test_what_the_start_predicts_follows_from_the_published_measures():
-    folder = REFERENCE / "predictors"
-    measures = pd.read_csv(folder / "measures.csv")
-    found = predictors["compared"](measures)
+@pytest.mark.parametrize("edition", [name for name in ("TIED", "UNTIED") if predictors[name].path.exists()])
+def test_what_the_start_predicts_follows_from_the_published_measures(edition):
+    edition = predictors[edition]
+    measures = pd.read_csv(edition.path / "measures.csv")
+    found = predictors["compared"](edition, measures)
     text = found.to_csv(index=False, lineterminator="\n", float_format="%.4g")
-    assert text == (folder / "predictors.csv").read_text()
-    assert text == (ROOT / "normexp" / "cards" / "reference" / "predictors.csv").read_text()
-    assert predictors["page"](found, measures) == (folder / "predictors.md").read_text()
+    assert text == (edition.path / "predictors.csv").read_text()
+    assert predictors["page"](edition, found, measures) == (edition.path / "predictors.md").read_text()
 
 
 def some_runs(*rows):
@@ -121,7 +129,7 @@ def test_losses_are_compared_seed_by_seed():
     assert found[4] == ("deep-norm-untied: 3 layers", "0.250 [0.250, 0.250]", "does not hold")
 
 
-@pytest.mark.parametrize("name", ["points", "variants"])
-def test_cards_have_the_tables_of_the_map(name):
+@pytest.mark.parametrize(("folder", "name"), [("map", "points"), ("map", "variants"), ("predictors", "predictors")])
+def test_cards_have_the_tables_of_the_tied_map(folder, name):
     shipped = ROOT / "normexp" / "cards" / "reference" / f"{name}.csv"
-    assert shipped.read_text() == (REFERENCE / "map" / f"{name}.csv").read_text()
+    assert shipped.read_text() == (REFERENCE / folder / f"{name}.csv").read_text()
