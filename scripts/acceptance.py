@@ -60,7 +60,7 @@ BEST = {
     "pre_ln": (12e-3, 12e-3),
     "b2t": (6e-3, 3e-3),
     "layer_norm_scaling": (12e-3, 12e-3),
-    "deep_norm": (1.5e-3, 7.5e-4),
+    "deep_norm": (3e-3, 7.5e-4),
     "res_post_norm": (6e-3, 3e-3),
 }
 GRAMMAR = ("task=translation", "data=grammar", "lr=3e-3")

@@ -22,6 +22,7 @@ def main(folder: Path) -> None:
     tables = {path.parent.name: pd.read_csv(path) for path in sorted(folder.glob("*/claims.csv"))}
     parts = [table.assign(study=name) for name, table in tables.items()]
     claims = pd.concat(parts, ignore_index=True).fillna({"note": ""})
+    claims.loc[claims["verdict"] == Verdict.UNTESTED, "p"] = float("nan")  # it is in no family
     claims["q"], claims["alone"] = float("nan"), claims["verdict"]
     control = claims["kind"] == "control"
     for family in (control, ~control & ~claims["exploratory"].astype(bool)):

@@ -30,14 +30,13 @@ from normexp.cards.numbers import SHIPPED
 from normexp.maps import numbers
 from normexp.maps.report import RATES, TITLE
 from normexp.maps.survey import TUNING_SEED
-from normexp.records.outcome import final_loss, is_stuck
 from normexp.records.provenance import origins
 from normexp.studies.verdict import interval, judge
 from normexp.views import formatting, style
 from normexp.views.markdown import table as markdown_table
 from normexp.views.rate_by_depth import rate_by_depth
 from normexp.views.rate_map import ranking, rate_map
-from normexp.views.runs import load_runs, load_table
+from normexp.views.runs import load_runs
 
 REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference"
 VARIANTS = (
@@ -57,7 +56,6 @@ SETTINGS = (
     "xavier_uniform init · layer_norm · tiny · docstrings · 400 steps · warm-up 10 % · schedule wsd · n = 5 seeds"
 )
 UNIT = "nats per token"
-SHARES = (0.5, 0.6, 0.75)  # of the steps, at which a rule could give up a run that is stuck
 FLAT = 0.2  # the margin of exponents, see METHOD.md
 
 
@@ -117,12 +115,11 @@ def make(edition: Edition, jobs: int, stacked: int) -> None:
 
 
 def publish(edition: Edition) -> None:
-    """Write runs.csv, rule.csv and origin.json from the folders of the runs that are complete, then draw."""
+    """Write runs.csv and origin.json from the folders of the runs that are complete, then draw."""
     runs = load_runs(edition.made)
     runs = runs[runs["state"] == "completed"].reset_index(drop=True)
     edition.path.mkdir(parents=True, exist_ok=True)
     in_order(numbers.losses(runs, POINT)).to_csv(edition.path / "runs.csv", **CSV)
-    rule(runs).to_csv(edition.path / "rule.csv", index=False, lineterminator="\n")
     made = origins(map(Path, runs["folder"]))
     (edition.path / "origin.json").write_text(json.dumps(made, indent=1) + "\n")
     draw(edition)
@@ -133,25 +130,6 @@ def in_order(runs: pd.DataFrame) -> pd.DataFrame:
     order = {"variant": VARIANTS.index, "depth": DEPTHS.index, "seed": lambda seed: -1 if seed == TUNING_SEED else seed}
     by = [*POINT, "seed", "lr"]
     return runs.sort_values(by, key=lambda column: column.map(order.get(column.name, float)), ignore_index=True)
-
-
-def rule(runs: pd.DataFrame) -> pd.DataFrame:
-    """Of the runs that were trained to the end: how many were stuck at a share of the steps, and learned later.
-
-    These would have been given up too early by training.stop_stuck at that share.
-    """
-    whole = runs[runs["step"] == runs["steps"]]
-    rows = load_table(whole, "curves", [("statistic", "==", "nll"), ("split", "==", "train")], ("variant",))
-    losses = {folder: part.sort_values("step")["value"].tolist() for folder, part in rows.groupby("folder")}
-    levels = {"blind": float(runs["baseline.blind"].iloc[0])}
-    outcomes = whole.set_index("folder")["outcome"]
-    found = []
-    for share in SHARES:
-        so_far = {folder: final_loss(each[: int(share * len(each))]) for folder, each in losses.items()}
-        stuck = [folder for folder, loss in so_far.items() if is_stuck("language_modelling", loss, levels)]
-        learned = int(outcomes[stuck].isin(["trained", "partial"]).sum())
-        found.append({"share": share, "runs": len(whole), "stuck": len(stuck), "learned_later": learned})
-    return pd.DataFrame(found)
 
 
 def claims(points: pd.DataFrame, variants: pd.DataFrame) -> list[tuple[str, str, str]]:
@@ -231,7 +209,7 @@ def agreement(points: pd.DataFrame, tied: pd.DataFrame) -> list[str]:
 
 
 def draw(edition: Edition) -> None:
-    """points.csv and variants.csv, which cards read too, the figures and the page, from runs.csv and rule.csv."""
+    """points.csv and variants.csv, which cards read too, the figures and the page, from runs.csv."""
     runs = edition.table("runs")
     points = numbers.points(runs)
     variants = numbers.variants(points)
@@ -256,7 +234,7 @@ def draw(edition: Edition) -> None:
 
 def page(edition: Edition) -> str:
     """The page, from the published tables and the origin of the runs."""
-    points, variants, runs, stopped = (edition.table(name) for name in ("points", "variants", "runs", "rule"))
+    points, variants, runs = (edition.table(name) for name in ("points", "variants", "runs"))
     made = json.loads((edition.path / "origin.json").read_text("utf-8"))
     last = points["depth"].max()
     wide = points.assign(
@@ -269,7 +247,9 @@ def page(edition: Edition) -> str:
         ]
     ).pivot(index="variant", columns="depth", values="cell")
     slopes = [
-        "–" if row.drift != row.drift else formatting.slope(row.drift, row.drift_low, row.drift_high)
+        "–"
+        if row.drift != row.drift
+        else formatting.slope(row.drift, row.drift_low, row.drift_high) + _without(points, row)
         for row in variants.itertuples()
     ]
     ends = zip(variants["depth50"], *numbers.depth50_ends(variants), strict=True)
@@ -304,8 +284,9 @@ def page(edition: Edition) -> str:
         ),
         "The slope of the best rate, d ln lr / d ln depth, over the depths that train, with its 95 % interval; "
         f"whether the rate carries over, which is a slope within ±{FLAT:g} (exploratory but for the two claims below); "
-        "depth₅₀, where the share of seeds that train passes one half, between the deepest that trains and the next; "
-        "and the window of usable rates in octaves, the narrowest over these depths, known to one octave each way:",
+        "depth₅₀, where the share of seeds that train passes one half, between the deepest that trains and the next, – "
+        "where a shallower one fails; and the window of usable rates in octaves, the narrowest over these depths, "
+        "known to one octave each way:",
         "",
         markdown_table(
             ["variant", "slope", "carries over", "depth₅₀", "window"],
@@ -322,25 +303,19 @@ def page(edition: Edition) -> str:
         ),
         "![The best rate over depth](figures/rate_by_depth.png)",
         "",
-        "How often the rule that gives up stuck runs would have been wrong, by the share of the steps at which it "
-        "asks, among the runs that were trained to the end:",
-        "",
-        markdown_table(
-            ["asks at", "runs", "stuck there", "of these learned later", "share of all runs"],
-            (
-                [
-                    *(f"{row.share:.0%}", str(row.runs), str(row.stuck), str(row.learned_later)),
-                    f"{row.learned_later / row.runs:.1%}",
-                ]
-                for row in stopped.itertuples()
-            ),
-        ),
         "What was expected ([windows](../METHOD.md), committed before the runs):",
         "",
         markdown_table(["claim", "measured", "verdict"], expected),
         *([] if edition is TIED else [alike, ""]),
     ]
     return "\n".join(lines)
+
+
+def _without(points: pd.DataFrame, variant: Any) -> str:
+    """The depths that a slope leaves out, because most seeds fail there and yet train deeper down."""
+    its = points[(points["variant"] == variant.variant) & (points["trained"] <= 0.5)]
+    left_out = its.loc[its["depth"] < variant.deepest_trained, "depth"]
+    return f" without {', '.join(map(str, left_out))}" if len(left_out) else ""
 
 
 def machine(made: dict[str, Any]) -> str:

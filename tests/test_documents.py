@@ -35,7 +35,7 @@ def test_the_table_of_all_claims_is_what_its_script_prints():
 
 FOUND = {
     ROOT / "README.md": ("## What comes out", "## Words"),
-    REFERENCE / "README.md": ("## What was found", "## Figures that are asked for"),
+    REFERENCE / "README.md": ("## What was found", "## Figures of the papers"),
 }
 
 

@@ -50,9 +50,9 @@ def variants(found: pd.DataFrame) -> pd.DataFrame:
 
     Columns: deepest_trained, the greatest depth at which most seeds are trained at the best rate, and depth50, where
     that share passes one half: halfway, on a logarithmic scale, to the first depth at which it does not; infinite where
-    no deeper one fails, NaN where a depth in between has no seeds. depths: those of the map. drift: d ln lr / d ln
-    depth of the best rate, over the depths that train, with its 95 % interval (drift_low, drift_high; three depths at
-    least). window: octaves of usable rates, the smallest over the depths that train.
+    no deeper one fails, NaN where a depth in between has no seeds or a shallower one fails. depths: those of the map.
+    drift: d ln lr / d ln depth of the best rate, over the depths that train, with its 95 % interval (drift_low,
+    drift_high; three depths at least). window: octaves of usable rates, the smallest over the depths that train.
     """
     keys = ["variant", *further_keys(found)]
     rows = [dict(zip(keys, key, strict=True)) | _variant(part.sort_values("depth")) for key, part in _by(found, keys)]
@@ -137,6 +137,7 @@ def _variant(found: pd.DataFrame) -> dict[str, object]:
     beyond = fails.loc[fails["depth"] > deepest, "depth"]
     first = float(beyond.min()) if len(beyond) else math.inf
     unknown = found["trained"].isna() & (found["depth"] > deepest) & (found["depth"] < first)
+    unknown |= (found["trained"] <= 0.5) & (found["depth"] < deepest)
     fit = _drift(works)
     return {
         "deepest_trained": deepest,

@@ -49,7 +49,7 @@ class AttentionResiduals2026(Control, Tuned):
     def outputs(self) -> Drawn:
         return self.trained("branch_norm", site="feed_forward")
 
-    @claim(GRADIENTS, f"{EVEN}, at the start", at_most(0.5, "ratio", "convention"))
+    @claim(GRADIENTS, f"{EVEN}, at the start", at_most(0.5, "ratio", "convention"), own=True)
     def even_at_start(self) -> Values:
         """At initialisation, attention residuals give the layers more even gradients than Pre-LN does."""
         return evenness(self._start())

@@ -93,7 +93,9 @@ class CurseOfDepth2025(Control, Tuned):
 
     @claim(ANGLES, f"{TURNS}: LayerNorm scaling / Pre-LN", at_least(1, "ratio", "figure"))
     def scaling_turns_more(self) -> Values:
-        """The second half of a stack with LayerNorm scaling turns the stream more than that of Pre-LN."""
+        """The second half of a stack with LayerNorm scaling turns the stream more, relative to its first half, than
+        that of Pre-LN.
+        """
         scaled, pre = (halves(self.trained("angular_distance", name)) for name in ("layer_norm_scaling", "pre_ln"))
         return [a / b for a, b in zip(scaled, pre, strict=True)]
 

@@ -1,5 +1,6 @@
 """Decorators that turn a method of a study into one of its figures or one of its claims."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -115,7 +116,12 @@ def claim(
 
 
 def where(citation: str, place: str, own: bool) -> str:
-    """Name the place in the literature: "Xiong et al. 2020, figure 2", or "after Xiong et al. 2020" if it is ours."""
+    """Name the place in the literature: "Xiong et al. 2020, figure 2", or "after Xiong et al. 2020" if it is ours.
+
+    A place that cites another paper than the study's is the whole name.
+    """
+    if re.match(r".+ et al\. \d{4}", place):
+        return place
     cited = f"after {citation}" if own and citation else citation
     return ", ".join(filter(None, (cited, place)))
 

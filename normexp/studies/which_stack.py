@@ -61,7 +61,7 @@ class WhichStack(Control, Study):
 
     @claim(TABLE, TRAINED, FEW)
     def post_pre_fails(self) -> Values:
-        """A deep Transformer with Post-LN in the encoder alone does not train, although its gradients do not vanish."""
+        """A deep Transformer with Post-LN in the encoder alone does not train."""
         return self._trained(POST, PRE)
 
     @claim(TABLE, TRAINED, MOST)
