@@ -84,5 +84,7 @@ def catalogue_languages(
     for label, texts in enumerate(kept.values()):
         for text, split in texts.items():
             rows[split].append({"text": text, "source": [*vocabulary.encode(text), EOS], "target": label})
+    if empty := [split for split in SPLITS if not rows[split]]:
+        raise ValueError(f"data.phrases must be high enough for messages in {empty[0]}; got {phrases}")
     sources = {package: version_of(package) for package in sorted(used)}
     return classified(rows, vocabulary, codes, "exact: no two languages share a text", sources)

@@ -97,7 +97,6 @@ def catalogues(
             "blind": f"estimate: the best n-gram of up to {ORDER} tokens of context, measured on the validation part",
             "floor": "unknown: nobody knows how well these messages can be translated, so it is 0",
         },
-        target_entropy=blind,
         sources={package: version_of(package) for package in sorted(used)},
     )
 

@@ -64,7 +64,7 @@ def clean(table: Table, columns: Columns, where: str, path: Path, classes: dict[
     schema = pa.schema([("row", pa.int64()), *((role, pa.large_string()) for role in roles)])
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
         for batch in table.iter(batch_size=ROWS):
-            values = {role: column(batch, name, where) for role, name in names.items()}
+            values = {role: column(batch, name, where, known=read > 0) for role, name in names.items()}
             texts = [_texts(values[role], names[role], where, read, columns.task) for role in roles]
             found = [_label(v, where, read + i, label_names) for i, v in enumerate(values.get("label", ()), 1)]
             kept = [
@@ -118,6 +118,7 @@ def _texts(values: Sequence[Any], name: str, where: str, before: int, task: str)
 
 def _label(value: Any, where: str, row: int, names: Sequence[str]) -> str | None:
     """The label as text, None where there is none. names: of the classes, where the table has numbers for them."""
+    value = value.strip() if isinstance(value, str) else value
     if value is None or value != value or value == "":  # NaN is how pandas writes a missing value
         return None
     if isinstance(value, bool) or (isinstance(value, str) and (WHOLE.fullmatch(value) or not DECIMAL.fullmatch(value))):

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, Protocol
 
+from normexp.data.contents import FORMATS
 from normexp.errors import ConfigError
 
 ROLES = ("source", "target", "text", "label")
@@ -21,9 +23,12 @@ def task_of(options: Mapping[str, Any]) -> str:
     path = options.get("path")
     if named or not path:
         return TASKS.get(named, "")
-    if not isinstance(path, str):
+    first, *others = path if isinstance(path, list | tuple) else [path]
+    if others:
         return "translation"
-    return "language_modelling" if path.endswith(".txt") or options.get("format") == "text" else ""
+    suffix = PurePath(str(first)).suffix.lower().lstrip(".")
+    kind = options.get("format") or (FORMATS.get(suffix, "text") if suffix else "")
+    return "language_modelling" if kind == "text" else ""
 
 
 class Table(Protocol):
@@ -71,10 +76,11 @@ class Columns:
         return {role: name for role, name in vars(self).items() if name}
 
 
-def column(batch: Mapping[str, Sequence[Any]], name: str, where: str) -> Sequence[Any]:
-    """The values of a column in a batch; None where an outer column is empty.
+def column(batch: Mapping[str, Sequence[Any]], name: str, where: str, *, known: bool = False) -> Sequence[Any]:
+    """The values of a column in a batch; None where an outer column is empty or lacks the inner one.
 
-    Raises ConfigError, listing the columns there are, if there is none of this name. where: file or split.
+    where: file or split. known: whether an earlier batch has the column, so that a batch of rows without it is empty.
+    Raises ConfigError, listing the columns there are, if there is none of this name.
     """
     if name in batch:
         return batch[name]
@@ -82,10 +88,12 @@ def column(batch: Mapping[str, Sequence[Any]], name: str, where: str) -> Sequenc
     values: Sequence[Any] = batch.get(outer, ())
     for key in inner:
         nested = [value for value in values if value is not None]
-        if not nested or not all(isinstance(value, Mapping) and key in value for value in nested):
+        if not all(isinstance(value, Mapping) for value in nested) or not any(key in value for value in nested):
             values = ()
             break
-        values = [None if value is None else value[key] for value in values]
+        values = [None if value is None else value.get(key) for value in values]
+    if not values and known:
+        return [None] * max(map(len, batch.values()), default=0)
     if not values:
         names = _paths(batch)
         offered = f"its {'columns are' if len(names) > 1 else 'only column is'} {', '.join(names)}"

@@ -5,7 +5,7 @@ It imports the standard library alone, because every planning calls it.
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,12 @@ from typing import Any
 from normexp.errors import ConfigError
 
 Paths = str | Sequence[str]  # a file, a folder, or two files whose lines belong together
+FORMATS = {
+    "csv": "csv", "tsv": "tsv", "tab": "tsv", "jsonl": "jsonl", "ndjson": "jsonl", "json": "jsonl",
+    "parquet": "parquet", "txt": "text",
+}  # fmt: skip  # by suffix; any other is text
+SPLIT_NAMES = {"validation": "valid", "dev": "valid", "val": "valid"}  # of files and saved tables, to ours
+SAVED = ("dataset_dict.json", "dataset_info.json")  # one of them is in a folder that `datasets` saved
 
 
 def fingerprint(
@@ -23,28 +29,42 @@ def fingerprint(
     Raises ConfigError for a path that does not exist or cannot be read.
     """
     given = {"path": path, "valid": valid, "test": test}
-    found: dict[str, Any] = {key: digest(key, paths, folder) for key, paths in given.items() if paths}
+    found: dict[str, Any] = {key: digest(key, paths, folder) for key, paths in given.items() if paths != ""}
     if tokens.endswith(".json"):
         found["tokens"] = digest("tokens", tokens, folder)
     return {**found, "folder": ""}
 
 
 def digest(key: str, paths: Paths, folder: str) -> str | list[str]:
-    """Suffix and sha256 of a file, such as tsv:1a2b…, of each of several files, or of all files of a folder.
+    """Suffix and sha256 of a file, such as tsv:1a2b…, of each of several files, or of all that is read of a folder.
 
     key: of the config, for messages. folder: where relative paths start.
     """
-    if not isinstance(paths, str):
+    if isinstance(paths, list | tuple) and all(isinstance(each, str) for each in paths):
         return [str(digest(key, each, folder)) for each in paths]
+    if not isinstance(paths, str):
+        raise ConfigError(
+            f"data.{key} must be a path, or a list of two; got {paths!r}; write a number in quotes, as in "
+            f"'data.{key}=\"2024\"'"
+        )
     path = located(key, paths, folder)
     try:
         if path.is_dir():
-            inside = sorted(each for each in path.rglob("*") if each.is_file() and not each.name.startswith("."))
+            inside = sorted(_read_of(path))
             lines = [f"{each.relative_to(path).as_posix()} {_sha256(each)}" for each in inside]
             return f"folder:{hashlib.sha256(chr(10).join(lines).encode()).hexdigest()}"
         return f"{path.suffix.lstrip('.')}:{_sha256(path)}"
     except OSError as error:
         raise unreadable(key, path, error) from error
+
+
+def _read_of(folder: Path) -> Iterator[Path]:
+    """The files of a folder that can be read: all that `datasets` saved, else those that have the name of a split."""
+    if any((folder / name).is_file() for name in SAVED):
+        yield from (each for each in folder.rglob("*") if each.is_file() and not each.name.startswith("."))
+        return
+    names = {"train", "valid", "test", *SPLIT_NAMES}
+    yield from (each for each in folder.iterdir() if each.name.partition(".")[0] in names and each.is_file())
 
 
 def located(key: str, path: str, folder: str) -> Path:

@@ -73,6 +73,13 @@ class Corpus:
             baselines |= {"blind": blind, "floor": self.target_entropy}
         return baselines | {"bar": bar(task, baselines)}
 
+    def methods_for(self, task: str) -> dict[str, str]:
+        """How blind and floor of `task` were found, a sentence each."""
+        if task == self.task:
+            return self.methods
+        floor = "exact: the entropy of the target text" if self.target_entropy else "unknown, so it is 0"
+        return {"blind": "estimate: the lower of unigram and position-only on the validation part", "floor": floor}
+
     @property
     def summary(self) -> dict[str, Any]:
         """What a reader needs to know of the data, plain values: rows, tokens, methods, and where it came from."""

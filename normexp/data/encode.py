@@ -160,8 +160,8 @@ def class_names(
     train = rows["train"]
     labels = list(numbers)
     seen = np.unique(train.labels[codes["train"] == 0])
-    for table in rows.values():
-        unseen = np.flatnonzero(np.isin(table.labels, seen, invert=True))
+    for name, table in rows.items():
+        unseen = np.flatnonzero(np.isin(table.labels, seen, invert=True) & (codes[name] != LEFT_OUT))
         if len(unseen):
             row = np.concatenate([found for found, _ in table.batches()])[unseen[0]]
             label = labels[table.labels[unseen[0]]]

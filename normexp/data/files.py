@@ -7,10 +7,10 @@ from typing import Any
 import datasets
 
 from normexp.data.columns import Columns, Table
-from normexp.data.contents import Paths, fingerprint, located
+from normexp.data.contents import FORMATS, SAVED, SPLIT_NAMES, Paths, fingerprint, located
 from normexp.data.corpus import Corpus
-from normexp.data.prepare import SPLIT_NAMES, Preparation, prepare
-from normexp.data.readers import FORMATS, Aligned, JsonLines, Lines, Parquet, Separated
+from normexp.data.prepare import Preparation, prepare
+from normexp.data.readers import Aligned, JsonLines, Lines, Parquet, Separated
 from normexp.errors import ConfigError
 
 
@@ -52,7 +52,13 @@ def files(
     splits = _located(path, valid, test, folder, (source, target))
     if format not in ("", *FORMATS.values()):
         raise ConfigError(f"data.format must be one of {', '.join(dict.fromkeys(FORMATS.values()))}; got {format}")
-    kind = _kind(splits["train"], format)
+    kinds = {name: _kind(paths, format) for name, paths in splits.items()}
+    kind = kinds["train"]
+    if kind == "aligned" and (text or label):
+        raise ConfigError("data.text and data.label are columns of one file; two files are a translation")
+    delimiter = "\t" if delimiter == r"\t" else delimiter
+    if len(delimiter) > 1:
+        raise ConfigError(f"data.delimiter must be one character; got {delimiter}")
     if not (source or target or text or label):
         source, target = ("source", "target") if kind == "aligned" else ("", "")
         text = "text" if kind == "text" else ""
@@ -60,12 +66,14 @@ def files(
     how = Preparation(tokens, vocabulary, longest, overlong, held_out, seed)
     held = {key: value for key, value in fingerprint(path, folder, valid, test).items() if key != "folder"}
     origin: dict[str, Any] = {"path": ", ".join(Path(each).name for each in _listed(path)), "sha256": held}
-    origin |= {"format": kind} | ({"delimiter": delimiter, "quotes": quotes} if kind in ("csv", "tsv") else {})
+    origin |= {"format": kind} | (
+        {"delimiter": delimiter, "quotes": quotes} if {"csv", "tsv"} & {*kinds.values()} else {}
+    )
 
     def read() -> Mapping[str, Table]:
-        if kind == "saved":
-            return _saved(splits["train"][0])
-        return {name: _table(paths, format, delimiter, quotes, columns) for name, paths in splits.items()}
+        saved = _saved(splits["train"][0]) if kind == "saved" else {}
+        given = {name: paths for name, paths in splits.items() if kinds[name] != "saved"}
+        return saved | {name: _table(paths, format, delimiter, quotes, columns) for name, paths in given.items()}
 
     return prepare(read, columns, how, origin, folder=folder)
 
@@ -98,16 +106,21 @@ def _located(path: Paths, valid: Paths, test: Paths, folder: str, pair: tuple[st
 
 def _inside(folder: Path, pair: tuple[str, str]) -> dict[str, Files]:
     """The splits in a folder, by the names of the files."""
-    if any((folder / name).is_file() for name in ("dataset_dict.json", "dataset_info.json")):
+    if any((folder / name).is_file() for name in SAVED):
         return {"train": (folder,)}
     splits: dict[str, Files] = {}
-    for name in ("train", "valid", "test", *SPLIT_NAMES):
-        two = tuple(folder / f"{name}.{language}" for language in pair if language)
-        alone = [folder / f"{name}.{suffix}" for suffix in FORMATS]
-        if len(two) == 2 and all(each.is_file() for each in two):
-            splits[SPLIT_NAMES.get(name, name)] = two
-        elif found := [each for each in alone if each.is_file()]:
-            splits[SPLIT_NAMES.get(name, name)] = (found[0],)
+    for own_name in ("train", "valid", "test", *SPLIT_NAMES):
+        name = SPLIT_NAMES.get(own_name, own_name)
+        two = tuple(folder / f"{own_name}.{language}" for language in pair if language)
+        alone = [each for suffix in FORMATS if (each := folder / f"{own_name}.{suffix}").is_file()]
+        found = [two] if len(two) == 2 and all(each.is_file() for each in two) else [(each,) for each in alone]
+        found = [*filter(None, [splits.get(name)]), *found]
+        if len(found) > 1:
+            raise ConfigError(
+                f"{folder} must have one file for {name}; it has {found[0][0].name} and {found[1][0].name}"
+            )
+        if found:
+            splits[name] = found[0]
     if "train" not in splits:
         raise ConfigError(
             f"data.path must be a file, or a folder with a file such as train.tsv; {folder} has none of "
@@ -141,9 +154,10 @@ def _table(paths: Files, format: str, delimiter: str, quotes: bool, columns: Col
     return Lines(path)
 
 
-def _saved(folder: Path) -> Mapping[str, Table]:
+def _saved(folder: Path) -> dict[str, Table]:
     try:
         saved = datasets.load_from_disk(str(folder))
     except Exception as error:  # whatever the library meets in a damaged folder
         raise ConfigError(f"{folder} cannot be read as a folder that `datasets` saved ({error})") from error
-    return saved if isinstance(saved, datasets.DatasetDict) else {"train": saved}
+    splits = saved if isinstance(saved, datasets.DatasetDict) else {"train": saved}
+    return {SPLIT_NAMES.get(str(name), str(name)): table for name, table in splits.items()}

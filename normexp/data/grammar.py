@@ -20,7 +20,7 @@ from datasets import Features, Sequence, Translation, Value
 
 from normexp.data.corpus import Corpus, build_corpus
 from normexp.data.ngrams import held_out
-from normexp.data.splits import SPLITS, sizes, split_of
+from normexp.data.splits import PATIENCE, SPLITS, sizes, split_of
 from normexp.data.vocabulary import EOS, SPECIAL, Vocabulary
 
 GENDERS = "fmn"
@@ -44,7 +44,7 @@ class Lexicon:
     @property
     def entropy(self) -> float:
         """Nats per word."""
-        return -sum(share * math.log(share) for share in self.weights())
+        return -sum(share * math.log(share) for share in self.weights() if share)
 
 
 @dataclass(frozen=True)
@@ -217,12 +217,20 @@ def synchronous_grammar(
     grammar = Grammar(nouns, verbs, adjectives, prepositions, exponent, depth, noise)
     room, random = sizes("data.pairs", pairs), Random(seed)
     rows: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+    in_vain = 0
     while any(len(rows[split]) < room[split] for split in SPLITS):
+        if in_vain == PATIENCE:
+            raise ValueError(
+                f"data.nouns and data.verbs must give sentences for every split; got {nouns} and {verbs}, of whose "
+                "sentences one split has hardly any"
+            )
         sentence = grammar.draw(random)
         source = " ".join(grammar.source(sentence))
         split = split_of(source)
+        in_vain += 1
         if len(rows[split]) < room[split]:
             rows[split].append(_row(grammar, sentence, source, random))
+            in_vain = 0
 
     vocabulary = Vocabulary(SPECIAL + grammar.tokens(), str.split, " ".join)
     for split_rows in rows.values():

@@ -22,6 +22,7 @@ from normexp.data.assign import Codes, assign
 from normexp.data.cache import cache_folder, cached
 from normexp.data.clean import Cleaned, clean
 from normexp.data.columns import Columns, Table
+from normexp.data.contents import SPLIT_NAMES
 from normexp.data.corpus import Corpus
 from normexp.data.encode import class_names, encode
 from normexp.data.estimates import estimates
@@ -30,8 +31,7 @@ from normexp.data.splits import SPLITS
 from normexp.data.store import read_split
 from normexp.errors import ConfigError
 
-FORMAT = 1  # raise it when the same data and settings would give other files
-SPLIT_NAMES = {"validation": "valid", "dev": "valid", "val": "valid"}
+FORMAT = 2  # raise it when the same data and settings would give other files
 SAMPLE = 200_000  # texts that a byte-pair tokeniser is trained on
 
 
@@ -84,7 +84,7 @@ def prepare(
     Raises ConfigError, naming the file or split and the row, for what cannot be used.
     """
     asked = {"format": FORMAT, "columns": columns.named, "how": asdict(how), "origin": dict(origin)}
-    if how.tokens not in tokenisers.KINDS and (path := Path(folder, how.tokens)).is_file():
+    if how.tokens not in tokenisers.KINDS and (path := Path(folder, Path(how.tokens).expanduser())).is_file():
         asked["tokenizer"] = hashlib.sha256(path.read_bytes()).hexdigest()
     key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
     where, about = cached(key, partial(_write, read, columns, how, origin, folder))
@@ -96,16 +96,14 @@ def _corpus(folder: Path, about: dict[str, Any]) -> Corpus:
         name: read_split(folder, name, about["tokens"]["vocabulary"], about["splits"][name]["sha256"])
         for name in SPLITS
     }
-    baselines = about["baselines"]
     return Corpus(
         about["task"],
         datasets.DatasetDict(splits),
         tokenisers.load(folder),
         tuple(about["classes"]),
-        baselines,
+        about["baselines"],
         about["sha256"],
         methods=about["methods"],
-        target_entropy=baselines["blind"] if about["task"] == "translation" else 0.0,
         about={key: about[key] for key in ("origin", "splits", "tokens")},
     )
 

@@ -14,10 +14,6 @@ import pyarrow.parquet as pq
 from normexp.errors import ConfigError
 
 LONGEST_LINE = 1 << 23  # bytes
-FORMATS = {
-    "csv": "csv", "tsv": "tsv", "tab": "tsv", "jsonl": "jsonl", "ndjson": "jsonl", "json": "jsonl",
-    "parquet": "parquet", "txt": "text",
-}  # fmt: skip
 # How compressed files start.
 COMPRESSED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstandard"}
 Batches = Iterator[Mapping[str, Sequence[Any]]]
@@ -78,6 +74,7 @@ class Separated(File):
 
     def iter(self, batch_size: int) -> Batches:
         quoting: Any = csv.QUOTE_MINIMAL if self.quotes else csv.QUOTE_NONE
+        csv.field_size_limit(LONGEST_LINE)
         reader = csv.reader(lines(self.path), delimiter=self.delimiter, quoting=quoting, strict=True)
         row = 0
         try:
@@ -97,10 +94,12 @@ class Separated(File):
             if not row:
                 yield dict.fromkeys(header, ())
         except csv.Error as error:
-            raise ConfigError(
-                f"{self.path}, line {reader.line_num} cannot be read ({error}); close its quotation mark, or set "
-                "data.quotes=false if quotation marks are text"
-            ) from error
+            remedy = "close its quotation mark, or set data.quotes=false if quotation marks are text"
+            if "new-line" in str(error):
+                remedy = "end lines with \\n, not with \\r alone"
+            elif "limit" in str(error):
+                remedy = "close its quotation mark, or break the text into several"
+            raise ConfigError(f"{self.path}, line {reader.line_num} cannot be read ({error}); {remedy}") from error
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ class Parquet(File):
                     yield batch.to_pydict()
                 if not file.metadata.num_rows:
                     yield dict.fromkeys(file.schema_arrow.names, ())
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OSError) as error:
             reason = " ".join(str(error).split())
             raise ConfigError(f"{self.path} cannot be read as a parquet file ({reason})") from error
 

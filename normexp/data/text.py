@@ -61,5 +61,4 @@ def text_pairs(pairs: Sequence[tuple[str, str]], *, tokens: str = "words", seed:
         (),
         baselines | {"blind": blind, "floor": 0.0},
         methods={"blind": f"estimate: the best n-gram of up to {ORDER} tokens of context", "floor": "unknown"},
-        target_entropy=blind,
     )

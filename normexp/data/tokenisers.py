@@ -30,7 +30,7 @@ from normexp.data.vocabulary import (
     join_words,
     words,
 )
-from normexp.errors import ConfigError
+from normexp.errors import ConfigError, line_of
 
 SPLITTERS: dict[str, tuple[Callable[[str], list[str]], Callable[[Iterable[str]], str]]] = {
     "words": (words, join_words),
@@ -80,7 +80,10 @@ class Pieces(Vocabulary):
         return self.encode_all([text])[0]
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
-        found = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        try:
+            found = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        except Exception as error:  # the library raises nothing more specific
+            raise ConfigError(f"data.tokens cannot encode all texts ({line_of(error)})") from error
         return [self._number[each.ids].tolist() for each in found]
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -107,7 +110,7 @@ def build(kind: str, size: int, texts: Iterable[list[str]], where: str) -> Vocab
         counts = Counter(token for batch in texts for text in batch for token in split(text))
         most = sorted(counts, key=lambda token: (-counts[token], token))[: size - len(SPECIAL)]
         return Vocabulary(SPECIAL + tuple(sorted(most)), split, join)
-    path = Path(where, kind)
+    path = Path(where, Path(kind).expanduser())
     if path.suffix != ".json":
         raise ConfigError(f"data.tokens must be one of {', '.join(KINDS)}, or the path of a tokenizer.json; got {kind}")
     return _from_file(path)
@@ -134,10 +137,13 @@ def _from_file(path: Path) -> Pieces:
     if not path.is_file():
         raise ConfigError(f"data.tokens must be an existing tokenizer.json; got {path}")
     try:
-        return Pieces.of_tokenizer(Tokenizer.from_file(str(path)))
+        tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing more specific
         reason = " ".join(str(error).split())
         raise ConfigError(f"data.tokens={path} is not a tokenizer.json of the tokenizers library ({reason})") from error
+    if not tokenizer.get_vocab_size():
+        raise ConfigError(f"data.tokens={path} must have tokens; it has none")
+    return Pieces.of_tokenizer(tokenizer)
 
 
 def save(vocabulary: Vocabulary, kind: str, folder: Path) -> None:

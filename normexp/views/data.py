@@ -6,8 +6,8 @@ from typing import Any
 from normexp.data.corpus import Corpus
 
 
-def describe_data(corpus: Corpus) -> Iterator[str]:
-    """Splits, tokens, methods and origin of a corpus, a line each."""
+def describe_data(corpus: Corpus, task: str) -> Iterator[str]:
+    """Splits, tokens, methods (for a task) and origin of a corpus, a line each."""
     known = corpus.summary
     tokens = known["tokens"]
     kind = f"{tokens['kind']} tokens" if "kind" in tokens else "tokens"
@@ -15,7 +15,7 @@ def describe_data(corpus: Corpus) -> Iterator[str]:
     classes = f" · {len(corpus.classes)} classes" if corpus.classes else ""
     yield f"Data: {' · '.join(_split(name, split) for name, split in known['splits'].items())}"
     yield f"  {tokens['vocabulary']:,} {kind}{length}{classes} · sha256 {corpus.digest}"
-    yield from (f"  {name}: {how}" for name, how in corpus.methods.items())
+    yield from (f"  {name}: {how}" for name, how in corpus.methods_for(task).items())
     for name, value in {**known.get("origin", {}), **corpus.sources}.items():
         shown = ", ".join(f"{key} {inner}" for key, inner in value.items()) if isinstance(value, Mapping) else value
         if shown not in ("", None):

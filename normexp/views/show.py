@@ -52,7 +52,7 @@ def describe(config: Config, default: Config | None = None) -> str:
     total = sum(p.numel() for p in model.parameters())
     lines += ["", f"Parameters: {total:,}", f"  in matrices of layers: {layer_parameters(config):,} (model.parameters)"]
     lines += [*_step(config, corpus), f"Baselines of {config.data.name}: {baselines} (nats)"]
-    lines += [*describe_data(corpus), ""]
+    lines += [*describe_data(corpus, config.task.name), ""]
     if default is None:
         return "\n".join([*lines, yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True).rstrip()])
     return "\n".join([*lines, *_differing(config, default)])

@@ -9,6 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from normexp.data.clean import ROWS
+from normexp.data.columns import task_of
+from normexp.data.contents import digest
 from normexp.data.files import files
 from normexp.data.vocabulary import EOS
 from normexp.errors import ConfigError
@@ -148,6 +151,94 @@ def test_nested_columns_are_reached_by_a_dot(tmp_path):
     assert corpus.digest == files(**written(tmp_path, "tsv")).digest
     with pytest.raises(ConfigError, match=r"no column translation.en; its columns are translation.el, translation.ka"):
         files(str(tmp_path / "x.jsonl"), "translation.en", "translation.ka")
+
+
+def test_rows_without_an_inner_column_are_empty(tmp_path):
+    """One between others, and one that is alone in the last batch."""
+    rows = [{"translation": {"el": el, "ka": ka}} for el, ka in pairs(ROWS - 1)]
+    rows = [*rows[:5], {"translation": {"el": "α"}}, *rows[5:], {"translation": None}]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    corpus = files(str(tmp_path / "x.jsonl"), "translation.el", "translation.ka", tokens="characters")
+    assert corpus.summary["splits"]["train"]["dropped"]["empty"] == 2
+    assert corpus.summary["splits"]["train"]["read"] == ROWS + 1
+
+
+def test_files_of_their_own_go_with_a_saved_folder(tmp_path):
+    rows = pairs(100)
+    both = {"train": rows[:80], "validation": rows[80:90]}
+    parts = {name: {"el": [el for el, _ in part], "ka": [ka for _, ka in part]} for name, part in both.items()}
+    datasets.DatasetDict({name: datasets.Dataset.from_dict(part) for name, part in parts.items()}).save_to_disk(
+        tmp_path / "saved"
+    )
+    own = write_table(tmp_path / "own.tsv", [("el", "ka"), *rows[90:]])
+    assert texts(files(str(tmp_path / "saved"), "el", "ka"))["valid"] == {el for el, _ in rows[80:90]}
+    assert texts(files(str(tmp_path / "saved"), "el", "ka", valid=str(own)))["valid"] == {el for el, _ in rows[90:]}
+
+
+def test_quotes_of_a_split_alone_count_in_the_cache(tmp_path):
+    rows = pairs(60)
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps({"el": el, "ka": ka}) + "\n" for el, ka in rows[:50]))
+    valid = write_table(tmp_path / "v.csv", [("el", "ka"), *((f'"{el}"', f'"{ka}"') for el, ka in rows[50:])], ",")
+    with_marks, without = (
+        files(str(tmp_path / "x.jsonl"), "el", "ka", valid=str(valid), quotes=quotes) for quotes in (False, True)
+    )
+    assert texts(without)["valid"] == {el for el, _ in rows[50:]}
+    assert texts(with_marks)["valid"] == {f'"{el}"' for el, _ in rows[50:]}
+
+
+def test_a_long_field_of_a_table_is_read(tmp_path):
+    path = write_table(tmp_path / "x.tsv", [("el", "ka"), *pairs(), ("α " * 100_000, "β")])
+    splits = files(str(path), "el", "ka").summary["splits"].values()
+    assert [each["dropped"] for each in splits if each["dropped"]] == [{"too long": 1}]
+
+
+def test_a_folder_counts_as_what_is_read_of_it(tmp_path):
+    for name in ("train", "valid"):
+        pairs_file(tmp_path / f"{name}.tsv")
+    before = digest("path", str(tmp_path), "")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "train.tsv").write_text("x")
+    (tmp_path / "README").write_text("x")
+    assert digest("path", str(tmp_path), "") == before
+    pairs_file(tmp_path / "valid.tsv", count=61)
+    assert digest("path", str(tmp_path), "") != before
+
+
+@pytest.mark.parametrize(
+    ("path", "task"),
+    [
+        ("book.md", "language_modelling"),
+        (["book.txt"], "language_modelling"),
+        (["a.en", "a.de"], "translation"),
+        ("table.csv", ""),
+        ("folder", ""),
+    ],
+)
+def test_the_task_follows_from_the_path(path, task):
+    assert task_of({"path": path}) == task
+
+
+def test_labels_are_stripped(tmp_path):
+    corpus = files(str(labels_file(tmp_path / "x.csv", ["a", " a", "b", " "])), text="text", label="label")
+    assert corpus.classes == ("a", "b")
+    assert corpus.summary["splits"]["train"]["dropped"] == {"no label": 15}
+
+
+def test_a_label_of_left_out_rows_alone_is_no_class(tmp_path):
+    """The only text of class c is in valid, too, so train lacks it; the message names the row of valid."""
+    path = labels_file(tmp_path / "x.csv", ["a", "b"])
+    path.write_text(path.read_text() + "same,c\n")
+    valid = write_table(tmp_path / "v.csv", [("text", "label"), ("one", "a"), ("same", "b")], ",")
+    assert files(str(path), text="text", label="label", valid=str(valid)).classes == ("a", "b")
+    valid.write_text(valid.read_text().replace("same,b", "same,c"))
+    with pytest.raises(ConfigError, match=r"v.csv, row 2: label c does not occur in the training part"):
+        files(str(path), text="text", label="label", valid=str(valid))
+
+
+def test_the_entropy_of_a_users_targets_is_unknown(tmp_path):
+    corpus = files(**written(tmp_path, "tsv"))
+    assert corpus.baselines_for("language_modelling")["floor"] == 0
+    assert corpus.methods_for("language_modelling")["floor"] == "unknown, so it is 0"
 
 
 def test_classes_are_in_order_and_the_prior_is_theirs(tmp_path):

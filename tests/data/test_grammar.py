@@ -146,6 +146,10 @@ def test_the_floor_is_zero_without_noise():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
+        (
+            {"nouns": 1, "verbs": 1, "adjectives": 1, "depth": 0},
+            "data.nouns and data.verbs must give sentences for every split; got 1 and 1",
+        ),
         ({"nouns": 0}, "data.nouns must be at least 1; got 0"),
         ({"exponent": -1.0}, "data.exponent must be at least 0; got -1.0"),
         ({"depth": -1}, "data.depth must be at least 0; got -1"),

@@ -10,6 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 from typer.testing import CliRunner
 
 from normexp.cli import app
@@ -39,6 +41,19 @@ def aligned(folder: Path) -> None:
 
 def parquet(path: Path, **columns: object) -> None:
     pq.write_table(pa.table(columns), path)
+
+
+def corrupted(path: Path) -> None:
+    """A file whose first page is overwritten, after its header."""
+    parquet(path, el=[f"α{i}" for i in range(4000)], ka=[f"ა{i}" for i in range(4000)])
+    data = bytearray(path.read_bytes())
+    data[200:240] = b"x" * 40
+    path.write_bytes(data)
+
+
+def words_alone(path: Path) -> None:
+    """A tokeniser of one word that has no token for the others."""
+    Tokenizer(WordLevel({"a": 0})).save(str(path))
 
 
 def two_labelled(folder: Path) -> None:
@@ -172,6 +187,35 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], tuple[str, ...], str]] = {
     ),
     "pipe": (
         lambda d: os.mkfifo(d / "x.tsv"), PAIRS, r"data.path must be an existing file or folder; got x.tsv"
+    ),
+    "a number for a path": (
+        lambda d: (d / "2024").mkdir(), ("data.path=2024", *PAIRS),
+        r"data.path must be a path, or a list of two; got 2024; write a number in quotes, as in 'data.path=\"2024\"'",
+    ),
+    "a number for a split": (
+        lambda d: pairs_file(d / "x.tsv"), ("data.valid=5", *PAIRS),
+        r"data.valid must be a path, or a list of two; got 5",
+    ),
+    "two files for one split": (
+        lambda d: [pairs_file(d / f"{name}.tsv") for name in ("train", "valid", "dev")], ("data.path=.", *PAIRS),
+        r"must have one file for valid; it has valid.tsv and dev.tsv",
+    ),
+    "columns of two files": (
+        aligned, ("data.path=[x.el,x.ka]", "data.text=text"), r"data.text and data.label are columns of one file"
+    ),
+    "two characters between fields": (
+        lambda d: pairs_file(d / "x.tsv"), (*PAIRS, "data.delimiter='||'"),
+        r"data.delimiter must be one character; got \|\|",
+    ),
+    "line ends of old Macs": (
+        lambda d: raw(d / "x.tsv", b"el\tka\ra\tb\r"), PAIRS, r"x.tsv, line 1 cannot be read .*; end lines with \\n"
+    ),
+    "corrupt page of parquet": (
+        lambda d: corrupted(d / "x.parquet"), ("data.path=x.parquet", *PAIRS), r"x.parquet cannot be read as a parquet"
+    ),
+    "tokeniser without <unk>": (
+        lambda d: (pairs_file(d / "x.tsv"), words_alone(d / "t.json")), (*PAIRS, "data.tokens=t.json"),
+        r"data.tokens cannot encode all texts \(.*UNK",
     ),
     "missing file": (
         lambda d: None, ("data.path=y.tsv", *PAIRS), r"data.path must be an existing file or folder; got y.tsv"
