@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from normexp.model.positions import INSIDE, linear_bias, rotate
+from normexp.model.positions import INSIDE, linear_bias, rotate, slopes
 from normexp.model.slots import Slots
 from normexp.model.variant import Capture, Context, ignore
 from normexp.norms import Norm
@@ -29,6 +29,7 @@ class Attention(nn.Module):
     heads (all four: batch, head, token, head width), before_out, output.
     """
 
+    slopes: Tensor  # of the bias of alibi, by head
     slots = ("input", "whole_query", "whole_key", "query", "key", "value", "heads", "before_out", "output")
 
     def __init__(
@@ -47,6 +48,8 @@ class Attention(nn.Module):
         super().__init__()
         self.heads, self.dropout, self.causal, self.cross, self.persistent = heads, dropout, causal, cross, persistent
         self.positions = positions if positions in INSIDE and not cross else ""
+        if self.positions == "alibi":
+            self.register_buffer("slopes", torch.tensor(slopes(heads), dtype=torch.float64), persistent=False)
         self.query = nn.Linear(width, width, biases)
         self.key = nn.Linear(width, width, biases)
         self.value = nn.Linear(width, width, biases)
@@ -102,7 +105,7 @@ class Attention(nn.Module):
 
     def bias(self, query: Tensor) -> Tensor | None:
         """What is added to the logits of tokens; None where nothing is.   head, query, key"""
-        return linear_bias(self.heads, query.shape[-2], query) if self.positions == "alibi" else None
+        return linear_bias(self.slopes, query.shape[-2], query) if self.positions == "alibi" else None
 
     def split(self, x: Tensor) -> Tensor:
         """batch, token, width → batch, head, token, head width"""

@@ -148,6 +148,7 @@ class DSInit(XavierUniform):
     """
 
     paper = "zhang2019_ds_init"
+    limits: ClassVar[dict[str, Limit]] = {"alpha": Limit(gt=0, le=1)}
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()

@@ -39,11 +39,12 @@ def slopes(heads: int) -> list[float]:
     return first + between[: heads - whole]
 
 
-def linear_bias(heads: int, tokens: int, like: Tensor) -> Tensor:
+def linear_bias(slopes: Tensor, tokens: int, like: Tensor) -> Tensor:
     """−slope × distance of query and key.   head, query, key
 
+    slopes: of every head, on the device of `like`, which gives the type.
     In a causal stack this is ALiBi; an encoder has it on both sides alike, which the paper leaves open.
     """
     places = torch.arange(tokens, device=like.device)
     distance = (places[:, None] - places).abs()
-    return -torch.tensor(slopes(heads), device=like.device, dtype=like.dtype)[:, None, None] * distance
+    return -slopes.to(like.dtype)[:, None, None] * distance

@@ -16,6 +16,11 @@ from normexp.model.variant import Context, Site, StackShape, Trace, Variant
 from normexp.norms import Norm
 
 
+def in_sublayer(name: str) -> bool:
+    """Whether a parameter or a module of this name is a sub-layer's own, not a variant's or an add-on's inside it."""
+    return ".sublayer." in name and ".inside." not in name
+
+
 class Stack(nn.Module):
     """An encoder or a decoder of `shape.depth` layers, joined by `variant`.
 

@@ -58,10 +58,12 @@ class PowerNorm(Norm):
             self.running.lerp_(batch, 1 - self.forward_decay)
         z = u / torch.sqrt(square + self.eps)
 
+        kept = z.detach()  # the hook belongs to z: with z itself it would keep the graph of every step for good
+
         def approximate(gradient: Tensor) -> Tensor:
-            gradient = (gradient - self.nu * z.detach()) * (share > 0)
+            gradient = (gradient - self.nu * kept) * (share > 0)
             with torch.no_grad():
-                self.nu.add_((share * gradient * z).sum(over_tokens), alpha=1 - self.backward_decay)
+                self.nu.add_((share * gradient * kept).sum(over_tokens), alpha=1 - self.backward_decay)
             return gradient * torch.sqrt((square + self.eps) / (batch + self.eps))
 
         if z.requires_grad:

@@ -22,7 +22,8 @@ class ProbeContext:
     """What a probe may read. All forwards share one dropout mask, so that two of them differ only by what was changed.
 
     model: in training mode. batch: on the model's device. step: the number of the coming update, from 1.
-    logits(model, batch, trace): the training forward of this step, with its dropout and its precision.
+    logits(model, batch, trace): the training forward of this step, with its dropout and its precision. With
+        training.accumulate it reads the whole batch at once, so its dropout is that of the first part alone.
     loss(scores, labels): mean unsmoothed negative log-likelihood, nats.
     updated_model(): a copy of the model after the coming update, made from the gradients in .grad.
     initial_model(): the model before its first update.

@@ -6,6 +6,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from normexp.model.stack import in_sublayer
 from normexp.probes.probe import KEY
 
 PLACE = ["stack", "layer", "site"]
@@ -26,11 +27,11 @@ def address(name: str) -> tuple[str, int, str, str]:
 
 
 def matrices(model: nn.Module) -> dict[str, Tensor]:
-    """Every query, key, value, out, fc1 and fc2 matrix, by name."""
+    """Every query, key, value, out, fc1, fc2 and gate matrix, by name."""
     return {
         f"{name}.weight": module.weight
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and ".sublayer." in name
+        if isinstance(module, nn.Linear) and in_sublayer(name)
     }
 
 

@@ -79,11 +79,12 @@ def hessian_product(context: ProbeContext) -> tuple[Product, int]:
     parameters = list(context.model.parameters())
 
     def derivatives(of: Tensor, keep: bool) -> Tensor:
-        with unchanged_buffers(context.model):
+        # The one backend whose backward can be differentiated, also where checkpointed layers are computed again.
+        with unchanged_buffers(context.model), sdpa_kernel(SDPBackend.MATH):
             found = torch.autograd.grad(of, parameters, create_graph=keep, retain_graph=True, materialize_grads=True)
         return torch.cat([each.flatten() for each in found])
 
-    with sdpa_kernel(SDPBackend.MATH):  # the only backend whose backward can be differentiated
+    with sdpa_kernel(SDPBackend.MATH):
         gradient = derivatives(context.loss(context.scores(), context.batch.labels), keep=True)
     return lambda v: derivatives(gradient @ v, keep=False), len(gradient)
 

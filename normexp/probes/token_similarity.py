@@ -20,7 +20,8 @@ class TokenSimilarity(Probe):
     over their sum (Roy & Vetterli 2007), between 1 and the smaller side of X. rank_residual: in the norm √(‖·‖₁‖·‖∞)
     of Dong et al., 0 where all tokens are equal; their x minimises it, here x is the mean token. ‖·‖₁ is the largest
     absolute sum over tokens.
-    Texts of one token are left out. NaN where no text is left, and where a stream is 0 or not finite.
+    Texts of one token are left out. NaN where no text is left, and where a stream is not finite. Where it is 0,
+    token_cosine is 0 and the others are NaN.
     texts: use only the first so many texts of the batch. float64: repeat the forward with a copy of the model in
     double precision, because in float32 the residual reaches its rounding floor after a few collapsing layers.
     centred: subtract the mean token from X before taking the effective rank, which it otherwise dominates.

@@ -14,7 +14,8 @@ class UpdateRatio(Probe):
     """‖W′ − W‖ and ‖W′ − W‖/‖W‖ of every parameter and every site, with W′ the weights after the coming update.
 
     The row of a site has parameter ''. The update is that of the run, with its optimizer, clipping, rate and weight
-    decay. Liu et al. compare update_norm with the gradient norm: Adam's updates are balanced where gradients are not.
+    decay. NaN where a gradient overflows under training.amp=fp16, a step that the run leaves out. Liu et al. compare
+    update_norm with the gradient norm: Adam's updates are balanced where gradients are not.
     """
 
     measures = "norm of the coming update, and that norm over the norm of the weights (about 1e-3 is common)"

@@ -7,12 +7,13 @@ import torch
 from torch import nn
 
 from normexp.errors import ConfigError
+from normexp.model.stack import in_sublayer
 
 ADJUST = ("match_rms_adamw", "original")
 
 
 class MuonAdamW(torch.optim.Optimizer):
-    """torch.optim.Muon on query, key, value, out, fc1 and fc2; torch.optim.AdamW on all other parameters.
+    """torch.optim.Muon on query, key, value, out, fc1, fc2 and gate; torch.optim.AdamW on all other parameters.
 
     Muon takes the momentum of a matrix's gradient, makes it nearly orthogonal by five steps of Newton-Schulz, and moves
     the matrix along it (Jordan et al. 2024). Embeddings, the head, biases, norms and what a variant owns are AdamW's.
@@ -33,8 +34,9 @@ class MuonAdamW(torch.optim.Optimizer):
         if adjust not in ADJUST:
             raise ConfigError(f"optimizer.adjust must be {' or '.join(ADJUST)}; got {adjust}")
         named = list(named_parameters)
-        hidden = [p for name, p in named if ".sublayer." in name and p.ndim == 2]
-        others = [p for name, p in named if not (".sublayer." in name and p.ndim == 2)]
+        of_sublayer = {name for name, p in named if in_sublayer(name) and p.ndim == 2}
+        hidden = [p for name, p in named if name in of_sublayer]
+        others = [p for name, p in named if name not in of_sublayer]
         super().__init__([p for _, p in named], {"lr": lr})
         self.parts: list[torch.optim.Optimizer] = []
         if hidden:

@@ -43,14 +43,14 @@ class Stacked:
         for name, alike in self.parameters.items():
             for parameter, slice_ in zip(alike, self.weights[name].detach().unbind(), strict=True):
                 parameter.data = slice_
-        buffers = [dict(trainer.model.named_buffers()) for trainer in trainers]
-        self.buffers = {name: torch.stack([each[name] for each in buffers]) for name in buffers[0]}
 
     def backward(self, batches: Sequence[Batch]) -> list[Tensor]:
         """Gradients of each trainer's batch, in .grad of its parameters; the unsmoothed losses, on the device."""
         for trainer in self.trainers:
-            for stack in trainer.model.stacks:
-                stack.on_step_begin(trainer.done + 1)
+            _begin_step(trainer)
+        # Anew in every step, because some variants change theirs when it begins.
+        own = [dict(trainer.model.named_buffers()) for trainer in self.trainers]
+        shared = {name: torch.stack([each[name] for each in own]) for name in own[0]}
         smoothing = self.trainers[0].config.training.label_smoothing
 
         def losses(weights: dict[str, Tensor], buffers: dict[str, Tensor], *of: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -66,7 +66,7 @@ class Stacked:
         parts = padded(batches)
         of_batch = tuple(None if part is None else 0 for part in parts)
         with sdpa_kernel(SDPBackend.MATH):  # of the fused kernels, vmap splits some into rows and misaligns others
-            smoothed, nll = vmap(losses, in_dims=(0, 0, *of_batch))(self.weights, self.buffers, *parts)
+            smoothed, nll = vmap(losses, in_dims=(0, 0, *of_batch))(self.weights, shared, *parts)
         gradients = torch.autograd.grad(smoothed.sum(), list(self.weights.values()), allow_unused=True)
         for alike, gradient in zip(self.parameters.values(), gradients, strict=True):
             # In order in memory, as backward() leaves them: fused optimizers read them so, whatever their strides.
@@ -117,6 +117,7 @@ def difference(trainers: Sequence[Trainer], batches: Sequence[Batch]) -> float:
     """
     separate = []
     for trainer, batch in zip(trainers, batches, strict=True):
+        _begin_step(trainer)
         counting = with_buffers(trainer.model)
         inside, before = copied_buffers(counting), copied_buffers(counting)
         with replaced_buffers(inside):
@@ -126,6 +127,11 @@ def difference(trainers: Sequence[Trainer], batches: Sequence[Batch]) -> float:
         separate.append(_gradients(trainer))
     Stacked(trainers).backward(batches)
     return max(_relative(_gradients(trainer), apart) for trainer, apart in zip(trainers, separate, strict=True))
+
+
+def _begin_step(trainer: Trainer) -> None:
+    for stack in trainer.model.stacks:
+        stack.on_step_begin(trainer.done + 1)
 
 
 def _gradients(trainer: Trainer) -> Tensor:

@@ -42,6 +42,11 @@ def check_trunk(config: Config) -> None:
             f"record.trunk needs warmup as a number of steps, since a share is more steps of a longer run; "
             f"got {config.warmup}"
         )
+    if config.training.stop_stuck.endswith("%"):
+        raise ConfigError(
+            "record.trunk needs training.stop_stuck as a number of steps, since a share is more steps of a longer run; "
+            f"got {config.training.stop_stuck}"
+        )
     if not kept_step(config):
         most = max(0, min(trunk(config), config.steps - 1))
         raise ConfigError(

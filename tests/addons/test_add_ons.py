@@ -370,6 +370,14 @@ def test_rates_and_epsilon_are_scaled_in_the_layers(exponent, lr, eps):
 
 
 @pytest.mark.slow
+def test_an_optimizer_with_two_epsilons_keeps_them():
+    addon = ("addon=[complete_p]", "addon.complete_p.exponent=0.5", "addon.complete_p.base=1", "optimizer=adafactor")
+    groups = golden.trainer_of(golden.tiny_run("pre_ln", "classification", *addon)).optimizer.param_groups
+    assert len({group["lr"] for group in groups}) == 2
+    assert [None, 1e-3] in [list(group["eps"]) for group in groups]
+
+
+@pytest.mark.slow
 def test_a_rate_at_the_base_is_the_usual_one():
     plain, scaled = (
         golden.trainer_of(golden.tiny_run("pre_ln", "classification", *more))

@@ -63,7 +63,7 @@ def test_the_slopes_are_those_of_the_paper(heads: int, expected: list[float]) ->
 @pytest.mark.parametrize("heads", [1, 4, 6, 12])
 def test_the_bias_is_that_of_x_transformers(heads: int) -> None:
     theirs = AlibiPositionalBias(heads)(5, 5).double()
-    torch.testing.assert_close(linear_bias(heads, 5, theirs), theirs)
+    torch.testing.assert_close(linear_bias(torch.tensor(slopes(heads), dtype=torch.float64), 5, theirs), theirs)
 
 
 @pytest.mark.parametrize("persistent", [0, 3])

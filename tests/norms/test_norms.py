@@ -1,6 +1,7 @@
 """Every normaliser computes its formula, starts as its class says, and keeps padding out of what it pools."""
 
 import copy
+import gc
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -346,3 +347,16 @@ def test_a_run_resumes_bit_for_bit_with_its_statistics(name, task, tmp_path):
     assert float(take_step(first, batch)[0]) == float(take_step(second, batch)[0])
     assert all(torch.equal(v, second.model.state_dict()[k]) for k, v in first.model.state_dict().items())
     assert first.finite
+
+
+def test_power_norm_keeps_nothing_of_a_step():
+    """Its backward hook once held the tensor that it belongs to, and with it the graph of every step."""
+
+    def kept(steps):
+        for _ in range(steps):
+            norm(torch.randn(2, 3, 4, requires_grad=True)).sum().backward()
+        gc.collect()
+        return sum(issubclass(type(each), torch.Tensor) for each in gc.get_objects())
+
+    norm = norms.PowerNorm(4)
+    assert kept(2) == kept(5)

@@ -152,6 +152,19 @@ def test_measuring_changes_nothing(norm):
         rows_of(Sharpness(iterations=3), trainer.probe_context(batch))
 
 
+@pytest.mark.slow
+def test_checkpointed_layers_have_the_same_sharpness():
+    """They are computed again for every product, with the same attention kernel."""
+    plain, checkpointed = (
+        trainer_of(f"training.activation_checkpointing={value}", "model.attention_dropout=0")
+        for value in ("false", "true")
+    )
+    one, two = (
+        rows_of(Sharpness(iterations=3), each.probe_context(next(each.data()))) for each in (plain, checkpointed)
+    )
+    assert one.equals(two)
+
+
 def test_weights_that_are_not_finite_stop_nothing():
     trainer = trainer_of()
     trainer.model.embedding.words.weight.data.fill_(float("nan"))

@@ -31,6 +31,15 @@ def test_muon_moves_the_matrices_of_sub_layers_only(trainer):
     assert len(moved) + len(adamw.param_groups[0]["params"]) == len(names)
 
 
+@pytest.mark.slow
+def test_what_is_added_inside_a_sub_layer_is_adamws():
+    more = ("block=llama", "addon=[gated_attention]", "optimizer=muon")
+    trainer = golden.trainer_of(golden.tiny_run("pre_ln", "language_modelling", *more))
+    names = {id(p): n for n, p in trainer.model.named_parameters()}
+    roles = {names[id(p)].split(".")[-2] for p in trainer.optimizer.parts[0].param_groups[0]["params"]}
+    assert roles == {"query", "key", "value", "out", "fc1", "fc2", "gate"}
+
+
 def test_a_step_is_that_of_both_optimizers(trainer):
     """Of torch.optim's own, on copies, with the scheduled rate of this step: half of the peak."""
     batch = next(trainer.data())

@@ -90,6 +90,22 @@ def test_updates_are_those_of_separate_runs(optimizer):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("variant", "more"),
+    [("branch_norm", ()), ("pre_ln", ("addon=[prores]", "addon.prores.steps=3"))],
+)
+def test_what_changes_with_the_step_does_so_in_a_stack(variant, more):
+    """Constants that depend on the step are buffers, and a stack that copied them once trained with the first."""
+    with golden.precision(torch.float64):
+        trainers = trainers_of(variant, "translation", *more, count=2)
+        data = [trainer.data() for trainer in trainers]
+        for _ in range(4):
+            assert difference(trainers, [next(each) for each in data]) < 1e-12
+            for trainer in trainers:
+                trainer.update()
+
+
+@pytest.mark.slow
 def test_a_checkpoint_holds_the_weights_of_its_run_alone(tmp_path):
     alone, *several = trainers_of("pre_ln", count=5)
     alone.save(tmp_path / "alone.pt")

@@ -51,6 +51,7 @@ def test_the_last_checkpoint_on_the_trunk_is_kept(keys, step):
     ("keys", "sentence"),
     [
         ("warmup=10%", "warmup as a number of steps, .* got 10%"),
+        ("training.stop_stuck=50%", "training.stop_stuck as a number of steps, .* got 50%"),
         ("schedule=linear", "the first 40 of steps=400, .* schedule=linear falls; got record.checkpoint_every=50"),
         ("steps=50", "the first 40 of steps=50, .* schedule=wsd falls; got record.checkpoint_every=50"),
         ("steps=0 warmup=0 probe=[stream]", "the first 0 of steps=0"),
