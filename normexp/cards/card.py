@@ -1,5 +1,6 @@
 """One variant on one page: its checks, its graph, its start, and its place on the map."""
 
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class Card:
     start: pd.DataFrame | None
     numbers: pd.DataFrame
     seconds: float
+    quick: bool = False
 
     @property
     def passes(self) -> bool:
@@ -56,7 +58,7 @@ def make(
         measured = start.measure(about, start.QUICK if quick else start.FULL, say)
     written = [] if RUNS.fails in failed else graph.written(Case.of(about.config, about.config.task.name).model())
     found = numbers(about.name, of or reference())
-    return Card(about, findings, written, measured, found, time.monotonic() - began)
+    return Card(about, findings, written, measured, found, time.monotonic() - began, quick)
 
 
 def sections(card: Card, folder: Path) -> list[Section]:
@@ -112,16 +114,20 @@ def _start(card: Card, pictures: Sequence[Picture]) -> Section:
 def _map(card: Card) -> Section:
     name, found = card.about.name, card.numbers
     title = "Where does it train, next to all others?"
-    folders = [f"--config-dir {each}" for each in card.about.config_dirs]
-    command = " ".join(["normexp card", card.about.command, *folders])
+    folders = [f"--config-dir {shlex.quote(each)}" for each in card.about.config_dirs]
+    command = " ".join(["normexp card", card.about.command, *folders, *(["--quick"] * card.quick)])
     cost = f"Checks and measurements took {card.seconds:.0f} s."
+    changed = [text for text in card.about.others if text.partition("=")[0] not in ("task", "depth", "seed")]
+    without = [f"These are numbers of {name} without {' '.join(changed)}."] if changed else []
     if found.empty:
         why = REFUSED if card.start is None else NO_MAP.format(" ".join([name, *folders]))
         return Section("On the map", title, notes=[why, cost], commands=[command])
     columns = ["number", "at", name, "rank", *(peer for peer in start.PEERS if peer != name)]
     rows = found.rename(columns={"value": name, **({name: "itself"} if name in start.PEERS else {})})[columns]
     table = Table(columns, rows.astype(str).to_numpy().tolist())
-    return Section("On the map", title, tables=[("Mean [95 % interval]", table)], notes=[cost], commands=[command])
+    return Section(
+        "On the map", title, tables=[("Mean [95 % interval]", table)], notes=[*without, cost], commands=[command]
+    )
 
 
 def _settings(about: Subject) -> str:

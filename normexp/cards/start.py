@@ -123,7 +123,7 @@ def measure(about: Subject, size: Size, say: Callable[[str], None] = lambda text
     """
     frames = []
     for name in dict.fromkeys((about.name, *PEERS)):
-        own = about.overrides if name == about.name else [*about.others, f"variant={name}"]
+        own = about.overrides if name == about.name else [*about.shared, f"variant={name}"]
         config = plan("train", own, config_dirs=about.config_dirs).runs[0].config
         say(f"measuring the start of {name}, {size.seeds} seeds, depths {', '.join(map(str, size.depths))}")
         for depth in size.depths:

@@ -1,5 +1,6 @@
 """Which model `normexp check` and `normexp card` are about."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,13 +31,18 @@ class Subject:
 
     @property
     def others(self) -> list[str]:
-        """The overrides without those of the variant."""
-        return [text for text in self.overrides if _group(text.partition("=")[0].lstrip("+~")) != "variant"]
+        """The overrides without the choice of the variant; its options are among them."""
+        return [text for text in self.overrides if text.partition("=")[0].lstrip("+~") != "variant"]
+
+    @property
+    def shared(self) -> list[str]:
+        """The overrides that other variants take, too: none of the variant's options."""
+        return [text for text in self.others if _group(text.partition("=")[0].lstrip("+~")) != "variant"]
 
     @property
     def command(self) -> str:
         """What names the model on the command line, without the config folders."""
-        return " ".join([f"variant={self.name}", *self.others])
+        return shlex.join([f"variant={self.name}", *self.others])
 
 
 def subject(

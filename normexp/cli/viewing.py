@@ -9,6 +9,7 @@ import typer
 from normexp.cli.options import ConfigDir, Folder, Offline, Overrides, Style, StyleName
 from normexp.cli.shell import bad_input, existing, interruptible, print_out, set_hub
 from normexp.errors import ConfigError
+from normexp.records.reading import visible
 from normexp.trackers import TRACKERS
 
 
@@ -30,6 +31,8 @@ def show(
     with bad_input():
         words = overrides or []
         if words and not any("=" in word for word in words):
+            if diagram:
+                raise ConfigError("--diagram draws a model; it cannot be used with a key to explain")
             from normexp.config.compose import Composer
             from normexp.views.explain import explain
 
@@ -138,7 +141,7 @@ def figures(
         from normexp.views.figures import draw
 
         for path in draw(existing(folder), out, style):
-            typer.echo(path)
+            typer.echo(visible(str(path)))
 
 
 def sample(
@@ -174,7 +177,7 @@ def compare(
         sides = comparison.sides(existing(first, "A"), existing(second, "B"))
         typer.echo(comparison.compare(*sides) + "\n")
         for path in comparison.draw(*sides, out or first / "figures"):
-            typer.echo(path)
+            typer.echo(visible(str(path)))
 
 
 def report(

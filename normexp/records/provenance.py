@@ -59,8 +59,10 @@ def origins(runs: Iterable[Path]) -> list[dict[str, Any]]:
     for run in sorted(runs):
         for attempt in read_provenance(run):
             origin = {key: attempt.get(key) for key in KEPT}
-            git = origin["git"] or {}
-            commit = git.get("commit")  # earlier versions wrote an empty one where git had refused
+            git = origin["git"] if isinstance(origin["git"], dict) else {}
+            commit = str(git.get("commit") or "")  # earlier versions wrote an empty one where git had refused
+            if not isinstance(origin["packages"], dict):
+                origin["packages"] = {}
             origin["git"] = {"commit": commit, "clean": not git.get("diff")} if commit else None
             if origin not in found:
                 found.append(origin)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from normexp.records.atomic import replacing
-from normexp.records.reading import MEGABYTE, Damaged, read_bytes, read_json
+from normexp.records.reading import MEGABYTE, Damaged, read_bytes, read_json, visible
 
 NAME = "samples.json"
 GRAPH = "graph.txt"  # the equations that the model computes
@@ -45,8 +45,8 @@ def read_samples(run: Path) -> list[Sample]:
 
 
 def read_graph(run: Path) -> str:
-    """The graph of a run; empty where it kept none."""
+    """The graph of a run, with no control characters but line ends; empty where it kept none."""
     try:
-        return read_bytes(run / GRAPH, 16 * MEGABYTE).decode()
+        return "\n".join(map(visible, read_bytes(run / GRAPH, 16 * MEGABYTE).decode().split("\n")))
     except ValueError:
         return ""

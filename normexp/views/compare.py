@@ -16,11 +16,12 @@ from normexp.records.samples import read_graph
 from normexp.views import formatting, style
 from normexp.views.line_plot import line_plot
 from normexp.views.loss_curves import TRAIN_NLL
-from normexp.views.runs import HOUSEKEEPING, STATUS, load_runs, load_table, swept_keys
+from normexp.views.runs import HOUSEKEEPING, STATUS, load_runs, load_table, swept_keys, undamaged
 
 PART = 0.1  # losses have parted where they differ by more than this share of the larger one, to the end
 WINDOW = 50  # a running mean over steps / WINDOW
 SITES = [("statistic", "==", "grad_norm"), ("parameter", "==", ""), ("layer", ">", 0)]
+PREFIX = "compare_"  # of the files of figures
 POOLED = "Mean over all runs of each side, which differ in more than their seeds."
 NOT_CONFIG = (*STATUS, "folder", "heartbeat", "pid", "host", "measured", "format", "record")
 
@@ -36,8 +37,10 @@ class Side:
 
 
 def side(folder: Path, name: str) -> Side:
-    """Read one side. Raises ConfigError where there is no run."""
-    runs = load_runs(folder)
+    """Read one side, without damaged runs. Raises ConfigError where no run is left."""
+    runs = undamaged(load_runs(folder))
+    if runs.empty:
+        raise ConfigError(f"every run in {folder} is damaged; normexp results --repair may help")
     return Side(name, runs, load_table(runs, "curves", TRAIN_NLL), load_table(runs, "layers", SITES))
 
 
@@ -93,7 +96,7 @@ def curves(a: Side, b: Side) -> Iterator[str]:
         finals = pd.to_numeric(each.runs["final_loss"], errors="coerce")
         outcomes = each.runs["outcome"].dropna().value_counts()
         counted = (f"{count} {name}" if len(each.runs) > 1 else str(name) for name, count in outcomes.items())
-        said = ", ".join(counted) or "not finished"
+        said = ", ".join(counted) or ("not finished" if each.runs["steps"].any() else "not trained")
         if np.isfinite(finals).all() and len(finals):
             spread = f" ± {finals.std(ddof=1):.3f}" if len(finals) > 1 else ""
             said += f"; final loss {finals.mean():.3f}{spread} {formatting.unit(each.runs)}"
@@ -103,6 +106,9 @@ def curves(a: Side, b: Side) -> Iterator[str]:
         return
     if _several(a.runs) or _several(b.runs):
         yield "what follows compares means over all runs of each side, which differ in more than their seeds"
+    if _means(a.losses, b.losses).empty:
+        yield "no step at which all runs have a loss is in both"
+        return
     step = parting(a.losses, b.losses)
     if step is None:
         yield f"the mean losses never differ by more than {PART:.0%} to the end"
@@ -112,7 +118,7 @@ def curves(a: Side, b: Side) -> Iterator[str]:
 
 def parting(ours: pd.DataFrame, theirs: pd.DataFrame) -> int | None:
     """The first step from which the two mean losses differ to the end; None if they do not or nothing is common."""
-    means = pd.DataFrame({"a": _mean(ours), "b": _mean(theirs)}).dropna()
+    means = _means(ours, theirs)
     if means.empty:
         return None
     smooth = means.rolling(max(1, len(means) // WINDOW), min_periods=1).mean()
@@ -150,20 +156,23 @@ def draw(a: Side, b: Side, out: Path) -> list[Path]:
 def _figures(a: Side, b: Side) -> Iterator[tuple[str, Figure]]:
     settings = f"{a.name} · {b.name}"
     losses = pd.concat([each.losses.assign(variant=each.name) for each in (a, b)])
-    losses = losses[np.isfinite(losses["value"].astype(float))]
     pooled = POOLED if any(_several(each.runs) for each in (a, b)) else ""
     common: dict[str, Any] = {"settings": settings}  # the names of the two sides are drawn as variants are
     if len(losses) and formatting.unit(a.runs) == formatting.unit(b.runs):
         label = f"loss ({formatting.unit(pd.concat([a.runs, b.runs]))})"
-        rows = _pooled(losses, ["step"]) if pooled else losses.assign(seed=losses["folder"])
-        yield "compare_loss", line_plot(rows, "step", title="Training loss", label=label, caption=pooled, **common)
+        means = {
+            name: _mean(part).rename("value").reset_index() for name, part in losses.groupby("variant", sort=False)
+        }
+        of_each = [part.assign(variant=name, seed=0) for name, part in means.items()]
+        rows = pd.concat(of_each) if pooled else losses.assign(seed=losses["folder"])
+        yield f"{PREFIX}loss", line_plot(rows, "step", title="Training loss", label=label, caption=pooled, **common)
     norms = pd.concat([_rows_at(each.norms, "min").assign(variant=each.name) for each in (a, b)])
     norms = norms[norms["site"].isin(["feed_forward"])]
     if len(norms):
         rows = _pooled(norms, ["stack", "layer"]) if pooled else norms.assign(seed=norms["folder"])
         caption = f"Feed-forward sub-layers, at the first measured step. {pooled}".strip()
         yield (
-            "compare_gradient_norms",
+            f"{PREFIX}gradient_norms",
             line_plot(rows, "layer", title="Gradient norm by layer", label="gradient norm", row="stack", log="y",
                       caption=caption, **common),
         )  # fmt: skip
@@ -195,10 +204,16 @@ def _graph(runs: pd.DataFrame) -> list[str]:
     return lines
 
 
+def _means(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
+    """Both means at the steps that both have."""
+    return pd.DataFrame({"a": _mean(ours), "b": _mean(theirs)}).dropna()
+
+
 def _mean(losses: pd.DataFrame) -> pd.Series:
-    """The mean at every step; none where a run has no finite loss."""
+    """The mean at every step at which each run has a finite loss; a run that diverged has none from then on."""
     finite = losses["value"].astype(float).replace([np.inf, -np.inf], np.nan)
-    return finite.groupby(losses["step"]).agg(lambda each: each.mean(skipna=False))
+    by_run = finite.groupby([losses["step"], losses["folder"]]).mean().unstack()
+    return by_run.dropna().mean(axis=1)
 
 
 def _rows_at(norms: pd.DataFrame, when: str) -> pd.DataFrame:

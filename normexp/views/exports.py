@@ -30,8 +30,9 @@ def as_json(frame: pd.DataFrame) -> str:
     """
     layers = load_table(frame, "layers", [("parameter", "==", "")])
     rows = json.loads(plain(frame).to_json(orient="records", double_precision=15))
+    of_run = dict(iter(layers.groupby("folder")))
     for row, folder in zip(rows, frame["folder"], strict=True):
-        here = layers[layers["folder"] == folder]
+        here = of_run.get(folder, layers.iloc[:0])
         here = here[here["step"].isin([here["step"].min(), here["step"].max()])]
         row["readings"] = json.loads(here[READING].to_json(orient="records", double_precision=15))
     return json.dumps([_given(row) for row in rows], ensure_ascii=False, indent=1) + "\n"

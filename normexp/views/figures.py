@@ -12,7 +12,7 @@ from normexp.views import probe_figures, probe_maps, style
 from normexp.views.gradient_norms import SITE_NORM, gradient_norms
 from normexp.views.grid import assign_axes, colours, combinations
 from normexp.views.loss_curves import TRAIN_NLL, loss_curves
-from normexp.views.runs import load_runs, load_table, split_sweeps
+from normexp.views.runs import load_runs, load_table, split_sweeps, undamaged
 
 
 def draw(folder: Path | str, out: Path | str | None = None, look: str = "default") -> list[Path]:
@@ -29,12 +29,19 @@ def draw(folder: Path | str, out: Path | str | None = None, look: str = "default
         if len(sweeps) == 1:
             target = Path(out) if out else style.folder(folder / "figures", look)
         else:
-            target = Path(out) / sweep.name if out else style.folder(sweep / "figures", look)
-        with style.context(look):
-            for name, figure in _figures(runs):
-                files += style.save(figure, ensure_writable_dir(target, "--out") / name)
+            target = Path(out) / sweep.relative_to(folder) if out else style.folder(sweep / "figures", look)
+        files += save(runs, target, look)
     if not files:
         raise ConfigError(f"nothing to draw in {folder}: no run has recorded a loss or a probe yet")
+    return files
+
+
+def save(runs: pd.DataFrame, target: Path, look: str = "default") -> list[Path]:
+    """Draw the figures of the runs of one sweep to a folder; return the files, none where nothing is recorded."""
+    files: list[Path] = []
+    with style.context(look):
+        for name, figure in _figures(runs):
+            files += style.save(figure, ensure_writable_dir(target, "--out") / name)
     return files
 
 
@@ -46,6 +53,9 @@ def drawn(folder: Path) -> Iterator[tuple[Path, str, Figure]]:
 
 def _figures(runs: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Yield each figure with its name; keys that do not fit into a figure give one figure per combination."""
+    runs = undamaged(runs)
+    if runs.empty:
+        return
     axes = assign_axes(runs)
     # Line styles can distinguish the values of a second key only where they do not distinguish variants already.
     solid = all(line.line == "-" for line in colours(runs, axes.colour).values())

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from normexp.views.runs import undamaged
 from normexp.views.unusual import unusual
 
 
@@ -67,6 +68,7 @@ def heading(frame: pd.DataFrame, swept: Sequence[str]) -> str:
 
     e.g. "xavier_uniform init · layer_norm · tiny · translation · 400 steps · lr 1e-3 · n = 3 seeds"
     """
+    frame = undamaged(frame) if "state" in frame else frame
     keys: tuple[str, ...] = (
         "variant",
         "depth",

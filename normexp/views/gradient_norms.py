@@ -178,7 +178,7 @@ def _small_multiples(runs: pd.DataFrame, all_rows: Prepared, keys: KeyAxes) -> F
         axis.tick_params(labelbottom=True)
     for axes in grid:
         axes[0].set_ylabel("gradient norm", fontsize=7)
-    lines = " A line per depth." if len(depths) > 1 else ""
+    lines = f" A line per {keys.column}." if len(depths) > 1 else ""
     caption = f"At initialisation. {all_rows.caption}{caption_of(drawn, geometric=True)}{all_rows.notes()}{lines}"
     caption = " ".join(caption.split())
     handles = [Line2D([], [], color=style.colour, lw=1.3, label=stack) for stack, style in styles.items()]

@@ -1,5 +1,6 @@
 """Training loss over steps: one column per depth or other key, one colour per variant, baselines as grey lines."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from normexp.views.grid import (
     values_of,
     where,
 )
-from normexp.views.levels import Scale, floors, levels, on_axis, scale_of
+from normexp.views.levels import Scale, floors, on_axis, scale_of
 from normexp.views.names import name_of
 from normexp.views.palette import LINES, LineStyle
 from normexp.views.runs import swept_keys
@@ -41,6 +42,7 @@ def loss_curves(runs: pd.DataFrame, curves: pd.DataFrame, keys: KeyAxes, dashed:
     runs = runs[runs["folder"].isin(curves["folder"])]
     scale = scale_of(runs)
     curves = above_floor(runs, curves, scale)
+    of_run = by_run(curves)
     row = next((key for key in keys.rest if key != dashed), None)
     rows, columns = values_of(runs, row), values_of(runs, keys.column)
     dashes = dict(zip(values_of(runs, dashed), LINES, strict=False))
@@ -50,7 +52,7 @@ def loss_curves(runs: pd.DataFrame, curves: pd.DataFrame, keys: KeyAxes, dashed:
     window = running(last)
     figure, grid = panels(len(rows), len(columns), row_height=max(2.2, many * LINE_HEIGHT * len(styles)))
     panel_titles(grid[0], keys.column, columns)
-    crossed, lowest = False, np.inf
+    crossed, lowest, named = False, np.inf, False  # named: whether a panel has baselines
     edges: list[tuple[Axes, list[EdgeLabel]]] = []
     for axes, row_value in zip(grid, rows, strict=True):
         label = "" if row is None else f"{name_of(row, row_value)}\n"
@@ -63,17 +65,19 @@ def loss_curves(runs: pd.DataFrame, curves: pd.DataFrame, keys: KeyAxes, dashed:
                 for dashed_value, dash in dashes.items():
                     some = where(panel, **_given({keys.colour: value, dashed: dashed_value}))
                     style = style._replace(line=dash) if dashed else style
-                    mean = _curves(axis, some, curves, style, window, scale.regret)
+                    mean = _curves(axis, some, of_run, style, window, scale.regret)
                     crossed |= bool((some["outcome"] == "diverged").any())
                     lowest = min(lowest, _last(mean) / 3)
                     if many and len(mean):
                         names.append(EdgeLabel(name_of(str(keys.colour), value), float(mean.iloc[-1]), style.colour))
             baselines = on_axis(panel, scale)
+            named |= bool(baselines)
+            alike = baselines == on_axis(runs, scale)
             for _, loss in baselines:
                 axis.axhline(loss, color="0.55", lw=0.7, ls=(0, (4, 3)), zorder=1)
             if many:
                 edges.append((axis, names))
-            elif axis is axes[-1]:
+            elif axis is axes[-1] or not alike:
                 edges.append((axis, [EdgeLabel(f"{name} {loss:.2f}", loss) for name, loss in baselines]))
     top = top_of(runs, curves, scale)
     grid[0][0].set_ylim(lowest if scale.regret and 0 < lowest < top else 0 if not scale.regret else None, top)
@@ -102,7 +106,7 @@ def loss_curves(runs: pd.DataFrame, curves: pd.DataFrame, keys: KeyAxes, dashed:
     caption += f" Thick: {' of a '.join(drawn)}." if drawn else ""
     if crossed and several:
         caption += " A mean ends where a seed diverged."
-    if levels(runs):
+    if named:
         caption += " Dashed grey: baselines, reached by a model that ignores part of the problem"
         caption += ", and the bar, at or below which a run is trained." if "baseline.bar" in runs else "."
     for norm in [norm for norm in values_of(runs, "norm") if norm in POOLED] if "norm" in runs else []:
@@ -113,12 +117,12 @@ def loss_curves(runs: pd.DataFrame, curves: pd.DataFrame, keys: KeyAxes, dashed:
 
 
 def _curves(
-    axis: Axes, runs: pd.DataFrame, curves: pd.DataFrame, style: LineStyle, window: int, log: bool
+    axis: Axes, runs: pd.DataFrame, curves: Mapping[str, pd.Series], style: LineStyle, window: int, log: bool
 ) -> pd.Series:
     """Draw each run as a thin line and their mean as a thick one; return the mean, empty if there is none."""
     for run in runs.to_dict("records"):
-        finite = _finite(run["folder"], curves)
-        if finite.empty:
+        finite = curves.get(run["folder"])
+        if finite is None or finite.empty:
             continue
         axis.plot(finite.index, finite.where((finite > 0) | (not log)), color=style.colour, lw=0.4, alpha=0.3, zorder=2)
         if run["outcome"] == "diverged":
@@ -138,15 +142,15 @@ def _curves(
     return mean
 
 
-def mean_curve(runs: pd.DataFrame, curves: pd.DataFrame, window: int, log: bool) -> pd.Series:
+def mean_curve(runs: pd.DataFrame, curves: Mapping[str, pd.Series], window: int, log: bool) -> pd.Series:
     """The mean over the completed runs of a running mean of their values, by step; geometric with log.
 
-    A mean over the remaining seeds would jump where one diverges, so it ends with the first that does. Empty where no
-    run has completed.
+    curves: of each run, see `by_run`. A mean over the remaining seeds would jump where one diverges, so it ends with
+    the first that does. Empty where no run has completed, or one has no finite value.
     """
-    found = [_finite(folder, curves) for folder in runs.loc[runs["state"] == "completed", "folder"]]
-    whole = [each.rolling(window, center=True, min_periods=1).mean() for each in found if len(each)]
-    if not whole:
+    found = [curves.get(folder, pd.Series(dtype=float)) for folder in runs.loc[runs["state"] == "completed", "folder"]]
+    whole = [each.rolling(window, center=True, min_periods=1).mean() for each in found]
+    if not whole or any(each.empty for each in whole):
         return pd.Series(dtype=float)
     seeds = pd.concat(whole, axis=1).dropna()
     mean = np.exp(seeds.where(seeds > 0).map(np.log).mean(axis=1, skipna=False)) if log else seeds.mean(axis=1)
@@ -164,9 +168,10 @@ def running(last: int) -> int:
     return max(1, last // 50) | 1
 
 
-def _finite(folder: Any, curves: pd.DataFrame) -> pd.Series:
-    curve = curves[curves["folder"] == folder].set_index("step")["value"].sort_index()
-    return curve[curve.abs() < float("inf")]
+def by_run(curves: pd.DataFrame) -> dict[str, pd.Series]:
+    """The finite values of each run by step, by the run's folder."""
+    series = ((str(folder), rows.set_index("step")["value"].sort_index()) for folder, rows in curves.groupby("folder"))
+    return {folder: values[values.abs() < float("inf")] for folder, values in series}
 
 
 def _last(mean: pd.Series) -> float:

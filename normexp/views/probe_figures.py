@@ -57,6 +57,9 @@ def sentence(meaning: str) -> str:
 
 
 def when(rows: pd.DataFrame) -> str:
-    """When the rows were measured."""
+    """When the rows were measured; of runs that ended at different steps, the first and the last of these."""
     steps = sorted(rows["step"].unique())
-    return "at initialisation" if steps == [1] else f"at step {formatting.number(steps[-1])}"
+    if steps == [1]:
+        return "at initialisation"
+    first, last = (formatting.number(step) for step in (steps[0], steps[-1]))
+    return f"at step {last}" if first == last else f"at the last measured step of each run ({first} to {last})"

@@ -5,9 +5,13 @@ from pathlib import Path
 import pandas as pd
 
 from normexp.errors import ConfigError
+from normexp.records.reading import plain, visible
 from normexp.views.runs import STATUS, load_runs
 
 MARKS = {"state", "outcome", "final_loss", "folder"}  # columns that only a table of runs has
+
+
+NUMBERS = {*STATUS} - {"state", "outcome", "first_to_go", "error"}
 
 
 def load(folder: Path) -> pd.DataFrame:
@@ -36,7 +40,10 @@ def _table(path: Path) -> pd.DataFrame | None:
         rows = pd.read_csv(path, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} must be a table of runs as normexp writes it ({error})") from error
+    rows = rows.map(plain).rename(columns=lambda name: visible(str(name)))
     for column in STATUS:
         if column not in rows:
             rows[column] = None
+        elif column in NUMBERS:
+            rows[column] = pd.to_numeric(rows[column], errors="coerce")
     return rows

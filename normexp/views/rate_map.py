@@ -117,7 +117,7 @@ def ranking(points: pd.DataFrame, *, title: str, settings: str, unit: str) -> Fi
     caption = (
         "Validation loss at the best rate of each variant and depth, which was chosen on another seed: mean over fresh "
         "seeds with its 95 % t-interval. Intervals that overlap are no order. Open: most seeds are not trained; "
-        "cross: a seed diverged; dashed: a model that does not read its input."
+        "cross: a seed diverged; dashed: a model that does not read its input, and the smallest possible loss."
     )
     add_titles_and_legend(figure, title, settings, caption, [])
     return figure

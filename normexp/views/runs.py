@@ -81,15 +81,20 @@ def find_runs(folder: Path, depth: int = 0) -> Iterator[Path]:
             yield from find_runs(Path(entry.path), depth + 1)
 
 
+def undamaged(frame: pd.DataFrame) -> pd.DataFrame:
+    """The runs without the damaged ones, whose settings or tables cannot be read."""
+    return frame[frame["state"] != "damaged"]
+
+
 def swept_keys(frame: pd.DataFrame) -> list[str]:
     """The keys by which these runs differ: those in sweep.json, else every config key that varies.
 
     A nested key that another key determines (`model.encoder_depth` by `depth`, an option of a variant by its name) is
-    left out.
+    left out. Damaged runs do not count.
     """
     sweeps = [_sweep(Path(parent)) for parent in dict.fromkeys(_parents(frame))]
     declared = list(dict.fromkeys(key for sweep in sweeps for key in sweep.get("swept", ())))
-    varying = _varying(frame)
+    varying = _varying(undamaged(frame))
     if all("swept" in sweep for sweep in sweeps):
         if len(sweeps) == 1:
             return [key for key in declared if key in frame]
@@ -107,9 +112,7 @@ def split_sweeps(frame: pd.DataFrame) -> dict[Path, pd.DataFrame]:
     }
     loose = frame[~is_sweep]
     if len(loose):
-        paths = [Path(parent).parts for parent in dict.fromkeys(parents[~is_sweep])]
-        shared = [names[0] for names in zip(*paths, strict=False) if len(set(names)) == 1]
-        parts[Path(*shared)] = loose.reset_index(drop=True)
+        parts[Path(os.path.commonpath(list(parents[~is_sweep])))] = loose.reset_index(drop=True)
     return parts
 
 
@@ -126,7 +129,7 @@ def load_table(
     """
     keys = list(dict.fromkeys([*swept_keys(frame), *(key for key in keys if key in frame), "state", "folder"]))
     parts = []
-    for row in frame[keys].to_dict("records"):
+    for row in undamaged(frame)[keys].to_dict("records"):
         path = Path(row["folder"]) / f"{table}.parquet"
         with suppress(Damaged):  # a run that has not written it, or whose damage load_runs has named
             part = read_table(path, filters)

@@ -41,7 +41,7 @@ def summary(runs: pd.DataFrame) -> list[str]:
     axes = assign_axes(done)
     if axes.colour and axes.column and done[axes.column].nunique() > 1:
         found.append(_reach(runs, axes.colour, axes.column))  # a seed that failed has not trained
-    found.append(_lowest(done))
+    found.append(_lowest(runs))
     return [sentence for sentence in found if sentence]
 
 
@@ -55,14 +55,15 @@ def of_figure(stem: str, runs: pd.DataFrame) -> str:
         return _ratios(some, "grad_norm", "gradient norm")
     if kind.startswith("probe_"):
         names = {name for name in layer_values(some)["statistic"].unique() if _file(name) == kind}
-        return " ".join(_ratios(some, name, name.replace("_", " ")) for name in sorted(names))
+        said = [_ratios(some, name, name.replace("_", " "), at="max") for name in sorted(names)]
+        return " ".join(filter(None, said))
     return ""
 
 
 def _reach(runs: pd.DataFrame, colour: str, column: str) -> str:
     """At which values of the column all seeds of each variant trained."""
     said = []
-    if not (runs["outcome"] == "trained").any():
+    if not (runs["outcome"] == "trained").any() or _others(runs, colour, column):
         return ""
     for value in values_of(runs, colour):
         here = where(runs, **{colour: value})
@@ -100,15 +101,14 @@ def _lowest(runs: pd.DataFrame) -> str:
 
 def _losses(runs: pd.DataFrame) -> str:
     axes = assign_axes(runs)
-    done = runs[runs["outcome"].notna()]
-    if done.empty or not axes.colour:
+    if runs["outcome"].isna().all() or not axes.colour or _others(runs, axes.colour, axes.column):
         return ""
-    column = axes.column if axes.column and done[axes.column].nunique() > 1 else None
-    last = values_of(done, column)[-1]
-    here = where(done, **{column: last}) if column else done
+    column = axes.column if axes.column and runs[axes.column].nunique() > 1 else None
+    last = values_of(runs, column)[-1]
+    here = where(runs, **{column: last}) if column else runs
     values = values_of(here, axes.colour)
     said = [
-        f"{formatting.setting(axes.colour, value)} {_spread(where(here, **{axes.colour: value})['final_loss'])}"
+        f"{formatting.setting(axes.colour, value)} {_final(where(here, **{axes.colour: value}))}"
         for value in values[:NAMED]
     ]
     more = f", and {len(values) - NAMED} more" if len(values) > NAMED else ""
@@ -116,9 +116,25 @@ def _losses(runs: pd.DataFrame) -> str:
     return f"Final loss{at} ({formatting.unit(runs)}): {', '.join(said)}{more}."
 
 
-def _ratios(runs: pd.DataFrame, statistic: str, name: str) -> str:
-    """The last layer's value over the first's, at the first step, in the deepest stack."""
+def _final(runs: pd.DataFrame) -> str:
+    """The mean final loss of the seeds of one configuration, if all of them completed."""
+    return "not complete" if runs["outcome"].isna().any() else _spread(runs["final_loss"])
+
+
+def _others(runs: pd.DataFrame, *drawn: str | None) -> list[str]:
+    """The keys other than these in which runs differ, so that they are no seeds of each other."""
+    keys = [key for key in swept_keys(runs) if key != "seed" and key not in drawn]
+    return [key for key in keys if runs[key].nunique(dropna=False) > 1]
+
+
+def _ratios(runs: pd.DataFrame, statistic: str, name: str, *, at: str = "min") -> str:
+    """The last layer's value over the first's in the deepest stack, at the first or (max) the last measured step."""
     axes = assign_axes(runs)
+    if _others(runs, axes.colour, axes.column, "depth"):
+        return ""
+    column = axes.column if axes.column != "depth" and axes.column in _others(runs) else None
+    shown = values_of(runs, column)[-1]
+    runs = where(runs, **{column: shown}) if column else runs
     rows = load_table(runs, "layers", [("statistic", "==", statistic), ("parameter", "==", ""), ("layer", ">", 0)])
     if rows.empty or not axes.colour:
         return ""
@@ -127,16 +143,17 @@ def _ratios(runs: pd.DataFrame, statistic: str, name: str) -> str:
     deepest = max(runs["depth"])
     folders = runs.loc[runs["depth"] == deepest, ["folder", axes.colour]]
     rows = rows[(rows["site"] == site) & (rows["stack"] == stack) & rows["folder"].isin(folders["folder"])]
-    rows = rows[rows["step"] == rows.groupby("folder")["step"].transform("min")]
+    step = rows["step"].agg(at)
+    rows = rows[rows["step"] == step]
     said = []
     for value in values_of(folders, axes.colour)[:NAMED]:
         here = rows[rows["folder"].isin(where(folders, **{axes.colour: value})["folder"])]
         ratio = _ratio(here)
         said.append(f"{formatting.setting(axes.colour, value)} {ratio}")
     place = f"{site.replace('_', '-')} sub-layers of the {stack}" if site else stack
-    return (
-        f"{name.capitalize()} of the last layer over the first at step 1, {place}, depth {deepest}: {', '.join(said)}."
-    )
+    where_ = f"at step {step}, {place}, depth {deepest}"
+    where_ += f", {formatting.setting(column, shown)}" if column else ""
+    return f"{name.capitalize()} of the last layer over the first {where_}: {', '.join(said)}."
 
 
 def _ratio(rows: pd.DataFrame) -> str:
@@ -191,7 +208,7 @@ def _some(runs: pd.DataFrame, key: str) -> str:
 
 
 def _steps(runs: pd.DataFrame) -> str:
-    return f"{_listed([formatting.number(step) for step in sorted(runs['steps'].unique())])} steps"
+    return f"{_listed([formatting.number(step) for step in sorted(runs['steps'].dropna().unique())])} steps"
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -85,10 +85,11 @@ def markdown(frame: pd.DataFrame) -> str:
             columns, rows = rows_of(part)
             shown = f"{baselines_line(part)}\n\n{_pipes(columns, map(texts, rows))}"
         else:
-            shown = "\n".join(f"{each.title}:\n\n{_pipes(each.columns, each.rows)}" for each in tables(part))
+            shown = "\n".join(f"{escaped(each.title)}:\n\n{_pipes(each.columns, each.rows)}" for each in tables(part))
+        name, settings = visible(folder.resolve().name), formatting.heading(part, swept_keys(part))
         parts.append(
-            f"**{escaped(visible(folder.resolve().name))}**: {formatting.heading(part, swept_keys(part))}\n\n{shown}"
-            + "".join(f"\n- {note}" for note in notes(part))
+            f"**{escaped(name)}**: {escaped(settings)}\n\n{shown}"
+            + "".join(f"\n- {escaped(note)}" for note in notes(part))
         )
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 

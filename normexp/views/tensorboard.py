@@ -18,6 +18,7 @@ import pandas as pd
 from normexp.config.identity import name_part
 from normexp.errors import ConfigError, Interrupted
 from normexp.records.events import PATTERN
+from normexp.records.reading import visible
 from normexp.views.runs import load_runs, split_sweeps, swept_keys
 
 MANY = 40  # above so many runs, TensorBoard ticks none on most of its pages
@@ -80,8 +81,8 @@ def chosen(folder: Path) -> Served:
     newest = max(sweeps, key=lambda sweep: sweeps[sweep]["heartbeat"].max())
     return Served(
         {newest: sweeps[newest]},
-        f"{total} runs in {len(sweeps)} sweeps are too many for TensorBoard; this is the newest, {newest.name}. "
-        f"For another: normexp tensorboard {folder}/NAME",
+        f"{total} runs in {len(sweeps)} sweeps are too many for TensorBoard; this is the newest, "
+        f"{visible(newest.name)}. For another: normexp tensorboard {folder}/NAME",
     )
 
 

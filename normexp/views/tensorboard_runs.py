@@ -117,7 +117,7 @@ def write_page(folder: Path, sweep: Path, runs: pd.DataFrame) -> Iterator[None]:
             events.text(f"4 samples/{name}", said)
     events.flush()
     yield
-    for path in figure_files(sweep, folder / "figures"):
+    for path in figure_files(sweep, runs, folder / "figures"):
         with Image.open(path) as image:
             events.image(f"figures/{path.stem}", path.read_bytes(), image.size)
     events.flush()

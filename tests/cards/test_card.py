@@ -12,7 +12,7 @@ from normexp.cards import files
 from normexp.cards.card import READ, Card
 from normexp.cards.checks import CHECKS, RUNS
 from normexp.cards.finding import Finding, State
-from normexp.cards.numbers import numbers
+from normexp.cards.numbers import numbers, reference
 from normexp.cards.subject import subject
 from normexp.cards.text import terminal
 from tests.support.cards import planted_map, start_table
@@ -68,6 +68,16 @@ def test_the_page_is_complete_without_network(card: Card, tmp_path: Path) -> Non
         assert f"(figures/{name}.png)" in markdown
         assert (tmp_path / "figures" / f"{name}.png").is_file()
     assert not list(tmp_path.glob(".*"))
+
+
+def test_options_of_the_variant_are_on_the_page(card: Card, tmp_path: Path) -> None:
+    """The map has the variant with its default options, and the command makes the same card again."""
+    about = subject("card", ["variant=b2t", "variant.weight_scaling=true", "task=language_modelling"], [], READ)
+    of = replace(card, about=about, quick=True, start=None, numbers=numbers("b2t", reference()))
+    markdown, _, _ = written(of, tmp_path)
+    assert "normexp card variant=b2t variant.weight_scaling=true task=language_modelling --quick" in markdown
+    assert markdown.count("variant.weight_scaling=true") >= 3
+    assert "These are numbers of b2t without variant.weight_scaling=true." in markdown
 
 
 def test_a_variant_without_a_map_says_how_to_make_one(card: Card, tmp_path: Path) -> None:

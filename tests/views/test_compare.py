@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,13 @@ def test_no_mean_over_the_runs_that_survived() -> None:
     assert parting(ours, losses([4, 3, 3, 3])) is None
 
 
+def test_no_mean_after_the_step_at_which_a_run_ended() -> None:
+    """The trainer records one step that is not finite, and then stops."""
+    ours = pd.concat([losses([4, 3, 2, 1, 1, 1]), losses([4, 3, np.nan], "b")])
+    assert parting(ours, losses([4, 3, 9, 9, 9, 9])) is None
+    assert parting(ours, losses([9, 9, 9])) == 1
+
+
 @pytest.fixture
 def two(make_sweep: Callable[..., Path]) -> tuple[Path, Path]:
     a = make_sweep("a", depth=[6], variant=["post_ln"], seed=[0, 1])
@@ -46,6 +54,15 @@ def test_what_differs_is_said(two: tuple[Path, Path]) -> None:
     assert "b: 2 stuck; final loss 1.960 ± 0.014 nats per token" in text
     assert "the mean losses differ by more than 10% of the larger one" in text
     assert "at the first step: most different at encoder layer 1, " in text
+
+
+def test_models_that_were_not_trained_have_no_loss(two: tuple[Path, Path]) -> None:
+    untrained = [
+        replace(each, runs=each.runs.assign(steps=0, outcome=None, final_loss=None), losses=each.losses[:0])
+        for each in sides(*two)
+    ]
+    text = compare(*untrained)
+    assert "a: not trained\n  b: not trained\n  no step at which all runs have a loss is in both" in text
 
 
 def test_losses_of_different_units_are_not_compared(two: tuple[Path, Path]) -> None:

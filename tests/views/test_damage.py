@@ -69,6 +69,33 @@ def test_figures_are_drawn_of_the_others(damage, file, damaged):
     assert "loss_curves" in done.output
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("svg_alone")
+def test_a_run_without_settings_is_no_configuration_of_its_own(damaged):
+    """It was a panel "depth none" once, and took all settings out of the headings of the others."""
+    (first(damaged) / "config.yaml").write_text("{")
+    (first(damaged) / "provenance.json").write_text('[{"packages": 3, "git": "x"}]')
+    assert normexp("figures", str(damaged)).exit_code == 0
+    drawing = (damaged / "figures" / "loss_curves.svg").read_text()
+    assert "depth 12" in drawing
+    assert "none" not in drawing.partition("<metadata>")[0] + drawing.partition("</metadata>")[2].partition("<defs")[0]
+    assert normexp("report", str(damaged)).exit_code == 0
+    page = (damaged / "report.html").read_text()
+    assert "1 run, seed 0" in page
+    assert f"damaged: {first(damaged).name}" in page
+
+
+def test_figures_report_and_compare_end_well_where_every_run_is_damaged(damaged):
+    for run in damaged.glob("*/"):
+        (run / "config.yaml").write_text("{")
+    drawn = normexp("figures", str(damaged))
+    assert (drawn.exit_code, len(drawn.stderr.strip().splitlines())) == (2, 1)
+    assert normexp("report", str(damaged)).exit_code == 0
+    compared = normexp("compare", str(damaged), str(damaged.parent))
+    assert compared.exit_code == 2
+    assert f"every run in {damaged} is damaged" in compared.stderr
+
+
 @pytest.mark.parametrize("file", ["status.json", "config.yaml"])
 @pytest.mark.parametrize("damage", [name for name in DAMAGES if name != "flip_a_byte"])
 def test_loading_a_damaged_run_is_one_sentence(damage, file, damaged):
@@ -109,6 +136,8 @@ def test_an_older_format_is_named(damaged):
 HOSTILE = "\x1b]0;title\x07\x1b[31m[red]=cmd|' /C calc'!A0\u202e"
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("svg_alone")
 def test_nothing_from_a_folder_reaches_the_terminal_unescaped(damaged):
     (damaged / "sweep.json").unlink()
     hostile = first(damaged).rename(first(damaged).with_name(f"x\x1b[31m[bold]y{first(damaged).name}"))
@@ -119,6 +148,17 @@ def test_nothing_from_a_folder_reaches_the_terminal_unescaped(damaged):
     for words in ([], ["--csv"], ["--markdown"]):
         said = normexp("results", str(damaged.parent), *words).output
         assert not set(said) & set("\x1b\x07\u202e")
+    other = next(path for path in damaged.glob("*/") if path != hostile)
+    (other / "graph.txt").write_text(f"decoder layer 1\n  {HOSTILE}\n")
+    (damaged.parent / "published").mkdir()
+    table = damaged.parent / "published" / "runs.csv"
+    table.write_text(
+        f'state,outcome,final_loss,folder,variant,diverged_at\ncompleted,diverged,1,a/b,"{HOSTILE}",soon\n'
+    )
+    for words in (["results", str(table.parent)], ["figures", str(damaged)], ["compare", str(other), str(damaged)]):
+        done = normexp(*words)
+        assert done.exit_code == 0
+        assert not set(done.output) & set("\x1b\x07\u202e")
     rows = list(csv.reader(io.StringIO(normexp("results", str(damaged), "--csv").output)))
     assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@"))]
     assert "[bold]" in normexp("results", str(damaged)).output  # no markup either

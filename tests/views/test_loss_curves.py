@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from normexp.views.grid import KeyAxes
-from normexp.views.loss_curves import loss_curves
+from normexp.views.loss_curves import by_run, loss_curves, mean_curve
 
 STEPS = np.arange(1, 101)
 
@@ -49,6 +49,13 @@ def test_at_the_floor_axis_and_mean_are_logarithmic() -> None:
     assert [text.get_text() for text in axis.texts] == ["bar 1.00", "source-blind 2.00"]
     assert "The floor is 0.50." in figure.get_label()
     assert "geometric mean over the seeds" in figure.get_label()
+
+
+def test_a_seed_without_any_finite_loss_leaves_no_mean() -> None:
+    runs = pd.DataFrame({"folder": ["a", "b"], "state": "completed"})
+    curves = pd.DataFrame({"folder": ["a", "a", "b"], "step": [1, 2, 1], "value": [2.0, 1.0, np.nan]})
+    assert mean_curve(runs, by_run(curves), 1, log=False).empty
+    assert len(mean_curve(runs[:1], by_run(curves), 1, log=False)) == 2
 
 
 def test_losses_below_the_floor_leave_a_gap() -> None:

@@ -73,6 +73,12 @@ def test_runs_are_split_by_sweep(make_sweep: Callable[..., Path], make_run: Call
     }
 
 
+def test_runs_outside_sweeps_are_under_their_common_parent(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    for name in ("a/x/one", "b/x/two"):
+        make_run(tmp_path / "loose" / name, depth=6, variant="plain")
+    assert list(split_sweeps(load_runs(tmp_path / "loose"))) == [tmp_path / "loose"]
+
+
 def test_no_run_is_one_clear_sentence(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no run in .*: a run is a folder with config\.yaml"):
         load_runs(tmp_path)

@@ -74,7 +74,7 @@ def test_a_ratio_is_a_plain_number(last: float, said: str, make_sweep: Callable[
 
 def test_a_figure_of_some_runs_speaks_of_them(make_sweep: Callable[..., Path]) -> None:
     folder = make_sweep(depth=[6], variant=["post_ln", "pre_ln"], lr=[1e-3, 2e-3], init=["a", "b"])
-    assert of_figure("gradient_norms-init=a", load_runs(folder)).startswith("Gradient norm of the last layer")
+    assert ", depth 6, lr 2e-3: post_ln" in of_figure("gradient_norms-init=a", load_runs(folder))
 
 
 def test_the_question_names_what_is_swept(make_sweep: Callable[..., Path]) -> None:
@@ -82,3 +82,18 @@ def test_the_question_names_what_is_swept(make_sweep: Callable[..., Path]) -> No
     assert question(frame) == (
         "How does post_ln train at learning rate 1e-3 and 2e-3 on translation (cldr_dates), within 100 steps?"
     )
+
+
+def test_runs_that_are_no_seeds_of_each_other_are_not_averaged(make_sweep: Callable[..., Path]) -> None:
+    """Depth has the columns and the variant the colours, so two learning rates are rows, not seeds."""
+    frame = load_runs(make_sweep(depth=[6, 12], variant=["post_ln", "pre_ln"], lr=[1e-3, 2e-3]))
+    assert of_figure("loss_curves", frame) == of_figure("gradient_norms", frame) == ""
+    assert not any(each.startswith("With all seeds trained") for each in summary(frame))
+
+
+def test_a_seed_that_failed_leaves_no_mean(make_sweep: Callable[..., Path]) -> None:
+    frame = load_runs(make_sweep(depth=[6], variant=["post_ln", "pre_ln"], seed=[0, 1]))
+    frame.loc[frame["variant"] == "pre_ln", ["outcome", "final_loss", "state"]] = None, None, "failed"
+    frame.loc[(frame["variant"] == "pre_ln") & (frame["seed"] == 0), "final_loss"] = 0.1
+    assert "pre_ln not complete." in of_figure("loss_curves", frame)
+    assert not any("pre_ln" in each for each in summary(frame) if each.startswith("Lowest"))

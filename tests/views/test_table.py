@@ -124,6 +124,12 @@ def test_csv_has_every_run_and_column(sweep: Path) -> None:
     assert back["final_loss"].iloc[0] == pytest.approx(0.30)
 
 
+def test_markdown_shows_text_of_runs_as_text(make_sweep: Callable[..., Path]) -> None:
+    frame = load_runs(make_sweep(depth=[6], variant=["post_ln"]))
+    said = markdown(frame.assign(state="failed", error='unsupported <class "x"> | a'))
+    assert r'unsupported \<class "x"> \| a' in said
+
+
 def test_markdown(sweep: Path) -> None:
     lines = markdown(load_runs(sweep)).splitlines()
     assert lines[0].startswith("**try**: xavier_uniform init")

@@ -63,6 +63,6 @@ def test_layer_maps_have_one_figure_per_depth(sweep: Path) -> None:
 
 @pytest.mark.slow
 def test_figures_older_than_a_run_are_drawn_again(sweep: Path, tmp_path: Path) -> None:
-    drawn = figure_files(sweep, tmp_path / "new")
+    drawn = figure_files(sweep, load_runs(sweep), tmp_path / "new")
     assert drawn
     assert {path.parent for path in drawn} == {tmp_path / "new"}

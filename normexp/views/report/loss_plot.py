@@ -6,7 +6,7 @@ from bokeh.models import ColumnDataSource
 from bokeh.models.ui import UIElement
 
 from normexp.views.levels import scale_of
-from normexp.views.loss_curves import TRAIN_NLL, above_floor, mean_curve, running, top_of
+from normexp.views.loss_curves import TRAIN_NLL, above_floor, by_run, mean_curve, running, top_of
 from normexp.views.report.drawing import Panels
 from normexp.views.report.lines import Lines
 from normexp.views.runs import load_table
@@ -24,9 +24,10 @@ def loss_plot(runs: pd.DataFrame, lines: Lines) -> tuple[UIElement, str] | None:
     curves = above_floor(runs, curves, scale)
     last = int(curves["step"].max())
     window = running(last)
+    of_run = by_run(curves)
     means = [
         {
-            name: mean_curve(_of(runs, folders), _of(curves, folders), window, scale.regret)
+            name: mean_curve(runs[runs["folder"].isin(folders)], of_run, window, scale.regret)
             for name, folders in panel.folders.items()
         }
         for panel in lines.panels
@@ -46,10 +47,6 @@ def loss_plot(runs: pd.DataFrame, lines: Lines) -> tuple[UIElement, str] | None:
     shown = f"{'geometric ' * scale.regret}mean over the completed seeds".capitalize()
     shown += f" of a running mean of {window} steps" * (window > 1)
     return panels.layout(), f"{scale.note} {shown}. A line ends where the first of its runs does.".lstrip()
-
-
-def _of(frame: pd.DataFrame, folders: list[str]) -> pd.DataFrame:
-    return frame[frame["folder"].isin(folders)]
 
 
 def _source(curve: pd.Series) -> ColumnDataSource:

@@ -57,10 +57,13 @@ def _picture(stem: Path, caption: str) -> Picture:
 
 def _graphs(folder: Path) -> list[Graph]:
     """What each variant of the study computes; the graph only where its runs are still there."""
-    tables = [pd.read_csv(path, low_memory=False) for path in sorted(folder.glob("*.csv")) if path.name != CLAIMS]
-    if not tables:
+    paths = [path for path in sorted(folder.glob("*.csv")) if path.name != CLAIMS]
+    try:
+        runs = pd.concat([pd.read_csv(path, low_memory=False) for path in paths])
+    except ValueError:  # no table, or a damaged one
         return []
-    runs = pd.concat(tables)
+    if not {"folder", "variant", "depth"} <= {*runs.columns}:
+        return []
     return graphs_of(runs.assign(folder=[str(folder.parent / "parts" / name) for name in runs["folder"]]))
 
 
@@ -82,9 +85,12 @@ def _answers(path: Path) -> list[Answers]:
 
 
 def _claims(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        return pd.DataFrame(columns=[*(field.name for field in fields(Claim)), "kind"])
-    return pd.read_csv(path, keep_default_na=False)
+    none = pd.DataFrame(columns=[*(field.name for field in fields(Claim)), "kind"])
+    try:
+        found = pd.read_csv(path, keep_default_na=False)
+    except (OSError, ValueError):  # none, or a damaged one
+        return none
+    return found if {"verdict", "kind"} <= {*found.columns} else none
 
 
 def _counted(claims: pd.DataFrame) -> list[str]:

@@ -17,7 +17,7 @@ from normexp.views.figure_files import figure_files
 from normexp.views.probe_table import tables
 from normexp.views.report.interactive import plots_of
 from normexp.views.report.parts import Answers, Graph, Section, Table, picture
-from normexp.views.runs import swept_keys
+from normexp.views.runs import swept_keys, undamaged
 from normexp.views.table import baselines_line, notes, rows_of, texts
 
 TEXTS = 3  # whose translations or continuations are shown
@@ -25,26 +25,29 @@ TEXTS = 3  # whose translations or continuations are shown
 
 def sweep_section(folder: Path, runs: pd.DataFrame, spare: Path, *, interactive: bool = False) -> Section:
     """The section of the runs of a sweep. spare: where figures are drawn that the sweep does not have yet."""
-    stems = {path.with_suffix("") for kind in ("png", "svg") for path in figure_files(folder, spare, kind)}
-    swept = swept_keys(runs)
+    sound = undamaged(runs)
+    if sound.empty:
+        name, damaged = folder.resolve().name, "Every run is damaged."
+        return Section(name=name, question=damaged, notes=notes(runs), commands=_commands(folder, runs))
+    stems = {path.with_suffix("") for kind in ("png", "svg") for path in figure_files(folder, runs, spare, kind)}
     trained = "steps" not in runs or bool(runs["steps"].any())
-    examples = answers_of(runs)
-    plots, no_plots = plots_of(runs) if interactive else ([], "")
+    examples = answers_of(sound)
+    plots, no_plots = plots_of(sound) if interactive else ([], "")
     return Section(
         name=folder.resolve().name,
-        question=sentences.question(runs),
-        settings=formatting.heading(runs, swept),
-        sentences=sentences.summary(runs),
-        graphs=graphs_of(runs),
+        question=sentences.question(sound),
+        settings=formatting.heading(sound, swept_keys(sound)),
+        sentences=sentences.summary(sound),
+        graphs=graphs_of(sound),
         example=(examples[0].given, examples[0].expected) if examples else None,
         notes=[*([baselines_line(runs)] if trained else []), *notes(runs)],
         tables=_tables(runs, trained),
-        pictures=[picture(stem, sentences.of_figure(stem.name, runs)) for stem in sorted(stems, key=_loss_first)],
+        pictures=[picture(stem, sentences.of_figure(stem.name, sound)) for stem in sorted(stems, key=_loss_first)],
         plots=plots,
         no_plots=no_plots,
         answers=examples,
         commands=_commands(folder, runs),
-        origin=origin_lines(origins(map(Path, runs["folder"])), runs),
+        origin=origin_lines(origins(map(Path, sound["folder"])), sound),
     )
 
 
