@@ -180,10 +180,11 @@ def differences(runs: pd.DataFrame, tied: pd.DataFrame) -> list[tuple[str, str, 
     found = []
     for name, (one, other) in pairs.items():
         for depth in DEPTHS:
-            if depth not in one or depth not in other:
+            both = depth in one and depth in other
+            values = (one[depth] - other[depth]).dropna().tolist() if both else []
+            if len(values) < SEEDS:
                 found.append((f"{name}: {depth} layers", "its seeds are missing", "cannot be tested"))
                 continue
-            values = (one[depth] - other[depth]).tolist()
             at = interval(values, -math.inf, 0.0, "difference")
             measured = f"{at.estimate:.3f} [{at.low:.3f}, {at.high:.3f}]"
             found.append((f"{name}: {depth} layers", measured, str(judge(values, -math.inf, 0.0, "difference"))))
@@ -261,8 +262,8 @@ def page(edition: Edition) -> str:
     expected, alike = claims(points, variants), ""
     if edition is not TIED:
         expected += differences(runs, TIED.table("runs"))
-        taus = ", ".join(agreement(points, TIED.table("points")))
-        alike = f"Kendall's τ between the orders of the variants on this map and on the tied one: {taus} layers."
+        if taus := ", ".join(agreement(points, TIED.table("points"))):
+            alike = f"Kendall's τ between the orders of the variants on this map and on the tied one: {taus} layers."
     order = points[points["depth"] == last].sort_values("loss")["variant"]
     lines = [
         "# Twelve variants, each at its best learning rate",
@@ -285,8 +286,8 @@ def page(edition: Edition) -> str:
         "The slope of the best rate, d ln lr / d ln depth, over the depths that train, with its 95 % interval; "
         f"whether the rate carries over, which is a slope within ±{FLAT:g} (exploratory but for the two claims below); "
         "depth₅₀, where the share of seeds that train passes one half, between the deepest that trains and the next, – "
-        "where a shallower one fails; and the window of usable rates in octaves, the narrowest over these depths, "
-        "known to one octave each way:",
+        "where a shallower one fails or one between has no seeds; and the window of usable rates in octaves, the "
+        "narrowest over these depths, known to one octave each way:",
         "",
         markdown_table(
             ["variant", "slope", "carries over", "depth₅₀", "window"],
@@ -306,7 +307,7 @@ def page(edition: Edition) -> str:
         "What was expected ([windows](../METHOD.md), committed before the runs):",
         "",
         markdown_table(["claim", "measured", "verdict"], expected),
-        *([] if edition is TIED else [alike, ""]),
+        *([alike, ""] if alike else []),
     ]
     return "\n".join(lines)
 

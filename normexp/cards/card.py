@@ -22,6 +22,8 @@ READ = (*GRAPH, "data", "training")  # groups and keys that a card reads
 MEANINGLESS = ("It does not run", "It reads future tokens", "It does not give the same result twice")
 NO_MAP = "No map of this variant has been made; run `normexp map variant={}`."
 
+ENDS = "Mean [95 % interval]; of depth₅₀, the depths between which it is"
+NO_MATTER = ("task", "data", "depth", "seed", "training")  # what says nothing of the variant
 REFUSED = "A map would mean nothing either: its losses could not be compared with those of others."
 
 
@@ -117,17 +119,15 @@ def _map(card: Card) -> Section:
     folders = [f"--config-dir {shlex.quote(each)}" for each in card.about.config_dirs]
     command = " ".join(["normexp card", card.about.command, *folders, *(["--quick"] * card.quick)])
     cost = f"Checks and measurements took {card.seconds:.0f} s."
-    changed = [text for text in card.about.others if text.partition("=")[0] not in ("task", "depth", "seed")]
-    without = [f"These are numbers of {name} without {' '.join(changed)}."] if changed else []
+    changed = [text for text in card.about.others if text.partition("=")[0].partition(".")[0] not in NO_MATTER]
+    without = [f"The map has settings of its own; {' '.join(changed)} is not part of them."] if changed else []
     if found.empty:
         why = REFUSED if card.start is None else NO_MAP.format(" ".join([name, *folders]))
         return Section("On the map", title, notes=[why, cost], commands=[command])
     columns = ["number", "at", name, "rank", *(peer for peer in start.PEERS if peer != name)]
     rows = found.rename(columns={"value": name, **({name: "itself"} if name in start.PEERS else {})})[columns]
     table = Table(columns, rows.astype(str).to_numpy().tolist())
-    return Section(
-        "On the map", title, tables=[("Mean [95 % interval]", table)], notes=[*without, cost], commands=[command]
-    )
+    return Section("On the map", title, tables=[(ENDS, table)], notes=[*without, cost], commands=[command])
 
 
 def _settings(about: Subject) -> str:

@@ -28,7 +28,8 @@ def reference(folder: Path = SHIPPED) -> Map | None:
 
 
 def numbers(name: str, of: Map | None) -> pd.DataFrame:
-    """One row per number and place: number, at, value (with its interval), rank, and the value of pre_ln and post_ln.
+    """One row per number and place: number, at, value (with its interval, or the depths between which depth₅₀ is), the
+    rank, and the value of pre_ln and post_ln.
 
     at: the data and the keys of the point. rank: 3 of 41, the best first. Empty where the map has no row of this
     variant.

@@ -29,7 +29,9 @@ def fingerprint(
     Raises ConfigError for a path that does not exist or cannot be read.
     """
     given = {"path": path, "valid": valid, "test": test}
-    found: dict[str, Any] = {key: digest(key, paths, folder) for key, paths in given.items() if paths != ""}
+    found: dict[str, Any] = {
+        key: digest(key, paths, folder) for key, paths in given.items() if key == "path" or paths not in ("", None)
+    }
     if tokens.endswith(".json"):
         found["tokens"] = digest("tokens", tokens, folder)
     return {**found, "folder": ""}
@@ -44,8 +46,8 @@ def digest(key: str, paths: Paths, folder: str) -> str | list[str]:
         return [str(digest(key, each, folder)) for each in paths]
     if not isinstance(paths, str):
         raise ConfigError(
-            f"data.{key} must be a path, or a list of two; got {paths!r}; write a number in quotes, as in "
-            f"'data.{key}=\"2024\"'"
+            f"data.{key} must be a path, or a list of two; got {paths!r}"
+            + (f"; write a number in quotes, as in 'data.{key}=\"2024\"'" if paths else "")
         )
     path = located(key, paths, folder)
     try:

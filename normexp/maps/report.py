@@ -76,8 +76,8 @@ def markdown(
         "blind − floor; – where an end of it was not found.",
         "",
         _table(variants.round(3)),
-        "depth50: where the share of trained seeds passes one half, inf where every depth trains, – where a shallower "
-        "depth fails than one that trains; drift: slope of the "
+        "depth50: where the share of trained seeds passes one half, inf where every depth trains, – where a depth "
+        "fails that is shallower than one that trains, or one between has no seeds; drift: slope of the "
         "best rate over depth, both logarithmic, with its 95 % interval.",
         "",
         *(f"![{path.stem}](figures/{path.name})\n" for path in figures if path.suffix == ".png"),

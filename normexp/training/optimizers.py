@@ -13,7 +13,7 @@ def build_optimizer(optimizer: Choice, model: nn.Module, lr: float) -> torch.opt
     """An optimizer over the model's named parameters at learning rate `lr`, fused if the class can be.
 
     The class may group parameters by name and give each group a rate; the schedule scales all of them. Where add-ons
-    scale its options at some sites, parameters are grouped by their scales; an option that is no number, such as
+    scale its options at some sites, parameters are grouped by their scales; an option that is not a number, such as
     Adafactor's pair of eps, is left as it is.
     Fused Adam takes 3 to 4 times less than a loop over the hundreds of small tensors of a deep narrow stack.
     """

@@ -48,7 +48,7 @@ class Stacked:
         """Gradients of each trainer's batch, in .grad of its parameters; the unsmoothed losses, on the device."""
         for trainer in self.trainers:
             _begin_step(trainer)
-        # Anew in every step, because some variants change theirs when it begins.
+        # In every step, because some variants change theirs when it begins.
         own = [dict(trainer.model.named_buffers()) for trainer in self.trainers]
         shared = {name: torch.stack([each[name] for each in own]) for name in own[0]}
         smoothing = self.trainers[0].config.training.label_smoothing

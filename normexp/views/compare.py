@@ -106,14 +106,19 @@ def curves(a: Side, b: Side) -> Iterator[str]:
         return
     if _several(a.runs) or _several(b.runs):
         yield "what follows compares means over all runs of each side, which differ in more than their seeds"
-    if _means(a.losses, b.losses).empty:
-        yield "no step at which all runs have a loss is in both"
+    if a.losses.empty or b.losses.empty:
         return
+    means = _means(a.losses, b.losses)
+    if means.empty:
+        yield "there is no step at which every run of both sides has a loss"
+        return
+    last, longest = int(means.index[-1]), int(max(a.losses["step"].max(), b.losses["step"].max()))
+    end = "to the end" if last == longest else f"up to step {last}, the last at which every run has a loss"
     step = parting(a.losses, b.losses)
     if step is None:
-        yield f"the mean losses never differ by more than {PART:.0%} to the end"
+        yield f"the mean losses never differ by more than {PART:.0%} {end}"
     else:
-        yield f"from step {step} to the end, the mean losses differ by more than {PART:.0%} of the larger one"
+        yield f"from step {step} {end}, the mean losses differ by more than {PART:.0%} of the larger one"
 
 
 def parting(ours: pd.DataFrame, theirs: pd.DataFrame) -> int | None:

@@ -68,7 +68,8 @@ def heading(frame: pd.DataFrame, swept: Sequence[str]) -> str:
 
     e.g. "xavier_uniform init · layer_norm · tiny · translation · 400 steps · lr 1e-3 · n = 3 seeds"
     """
-    frame = undamaged(frame) if "state" in frame else frame
+    sound = undamaged(frame) if "state" in frame else frame
+    frame = sound if len(sound) else frame
     keys: tuple[str, ...] = (
         "variant",
         "depth",
@@ -100,4 +101,4 @@ def seeds(frame: pd.DataFrame, swept: Sequence[str]) -> str:
     keys = [key for key in swept if key != "seed"]
     counts = frame.groupby(keys, dropna=False).size() if keys else pd.Series([len(frame)])
     low, high = int(counts.min()), int(counts.max())
-    return f"n = {low} seed{'s' * (low > 1)}" if low == high else f"n = {low}–{high} seeds"
+    return f"n = {low} seed{'s' * (low != 1)}" if low == high else f"n = {low}–{high} seeds"

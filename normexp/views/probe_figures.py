@@ -62,4 +62,4 @@ def when(rows: pd.DataFrame) -> str:
     if steps == [1]:
         return "at initialisation"
     first, last = (formatting.number(step) for step in (steps[0], steps[-1]))
-    return f"at step {last}" if first == last else f"at the last measured step of each run ({first} to {last})"
+    return f"at step {last}" if first == last else f"at the last step of each run that has values ({first} to {last})"

@@ -81,6 +81,9 @@ def _panel(
     axis.stairs(boundary, np.arange(len(depths) + 1) - 0.5, color="crimson", lw=1.2, baseline=None)
 
 
+LEVELS = {"blind": "a model that does not read its input", "floor": "the smallest possible loss"}
+
+
 def ranking(points: pd.DataFrame, *, title: str, settings: str, unit: str) -> Figure:
     """Draw the loss of every variant at its best rate with its 95 % interval, one panel per depth, the best on top.
 
@@ -90,6 +93,7 @@ def ranking(points: pd.DataFrame, *, title: str, settings: str, unit: str) -> Fi
     deepest = points[points["depth"] == depths[-1]].sort_values("loss", na_position="last")
     order = list(dict.fromkeys([*deepest["variant"], *points["variant"]]))
     figure, grid = panels(1, len(depths), row_height=0.6 + 0.17 * len(order), shared=False)
+    dashed: dict[str, str] = {}
     for axis, depth in zip(grid[0], depths, strict=True):
         part = where(points, depth=depth)
         finite = part[np.isfinite(part["loss"])]
@@ -105,10 +109,11 @@ def ranking(points: pd.DataFrame, *, title: str, settings: str, unit: str) -> Fi
                 xerr=spread if np.isfinite(spread).all() else None,
                 **{"fmt": "o", "ms": 3.5, "color": "black", "mfc": "black" if filled else "white", "lw": 1},
             )
-        for name in ("blind", "floor"):
+        for name in LEVELS:
             level = float(part[name].iloc[0])
             if len(finite) and level and finite["loss"].min() * 0.8 < level < finite["loss"].max() * 1.2:
                 axis.axvline(level, color="0.6", lw=0.8, ls=(0, (4, 2)))
+                dashed[name] = LEVELS[name]
         axis.set_ylim(len(order) - 0.5, -0.5)
         axis.set_yticks(range(len(order)), [name_of("variant", each) for each in order] if axis is grid[0][0] else [])
         axis.set_xlabel(unit)
@@ -117,7 +122,8 @@ def ranking(points: pd.DataFrame, *, title: str, settings: str, unit: str) -> Fi
     caption = (
         "Validation loss at the best rate of each variant and depth, which was chosen on another seed: mean over fresh "
         "seeds with its 95 % t-interval. Intervals that overlap are no order. Open: most seeds are not trained; "
-        "cross: a seed diverged; dashed: a model that does not read its input, and the smallest possible loss."
+        "cross: a seed diverged"
     )
+    caption += f"; dashed: {' and '.join(dashed.values())}." if dashed else "."
     add_titles_and_legend(figure, title, settings, caption, [])
     return figure

@@ -93,7 +93,7 @@ def _lowest(runs: pd.DataFrame) -> str:
     said = f"Lowest {'mean ' * (len(some) > 1)}final loss: {_spread(some['final_loss'])} {formatting.unit(runs)}"
     said += f" ({where_})" if where_ else ""
     if "baseline.blind" in runs and runs["baseline.blind"].nunique() == 1:
-        blind = float(runs["baseline.blind"].iloc[0])
+        blind = float(runs["baseline.blind"].dropna().iloc[0])
         what = "ignores the source" if runs["task"].iloc[0] == "translation" else "ignores its input"
         said += f"; a model that {what} reaches {blind:.2f} at best"
     return f"{said}."
@@ -143,12 +143,16 @@ def _ratios(runs: pd.DataFrame, statistic: str, name: str, *, at: str = "min") -
     deepest = max(runs["depth"])
     folders = runs.loc[runs["depth"] == deepest, ["folder", axes.colour]]
     rows = rows[(rows["site"] == site) & (rows["stack"] == stack) & rows["folder"].isin(folders["folder"])]
+    if rows.empty:
+        return ""
     step = rows["step"].agg(at)
     rows = rows[rows["step"] == step]
     said = []
     for value in values_of(folders, axes.colour)[:NAMED]:
-        here = rows[rows["folder"].isin(where(folders, **{axes.colour: value})["folder"])]
-        ratio = _ratio(here)
+        its = where(folders, **{axes.colour: value})["folder"]
+        here = rows[rows["folder"].isin(its)]
+        some = 0 < here["folder"].nunique() < len(its)  # seeds that are missing, or ended before
+        ratio = "not measured in all seeds" if some else _ratio(here)
         said.append(f"{formatting.setting(axes.colour, value)} {ratio}")
     place = f"{site.replace('_', '-')} sub-layers of the {stack}" if site else stack
     where_ = f"at step {step}, {place}, depth {deepest}"

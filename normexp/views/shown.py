@@ -50,7 +50,7 @@ def shown(folder: Path | str, look: str = "default") -> dict[str, Shown]:
         made = list(drawn(Path(folder)))
     several = len({sweep for sweep, _, _ in made}) > 1
     for sweep, name, figure in made:
-        found[f"{sweep.relative_to(folder).as_posix()}/{name}" if several else name] = Shown(figure, look)
+        found[(sweep.relative_to(folder) / name).as_posix() if several else name] = Shown(figure, look)
     if not found:
         raise ConfigError(f"nothing to draw in {folder}: no run has recorded a loss or a probe yet")
     return found

@@ -93,6 +93,8 @@ def mean(curves: pd.DataFrame) -> dict[int, dict[str, float]]:
     """Mean and standard deviation over the seeds of every curve, by step; none where a seed is missing or diverged."""
     seeds = curves["folder"].nunique()
     found: dict[int, dict[str, float]] = {}
+    if not seeds:
+        return found
     grouped = curves.groupby(["step", "statistic", "split"], sort=True)["value"]
     table = pd.DataFrame({"mean": grouped.mean(), "spread": grouped.std(ddof=1), "count": grouped.count()})
     table = table[(table["count"] == seeds) & np.isfinite(table["mean"])]

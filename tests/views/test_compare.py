@@ -62,7 +62,15 @@ def test_models_that_were_not_trained_have_no_loss(two: tuple[Path, Path]) -> No
         for each in sides(*two)
     ]
     text = compare(*untrained)
-    assert "a: not trained\n  b: not trained\n  no step at which all runs have a loss is in both" in text
+    assert "Training loss\n  a: not trained\n  b: not trained\n\n" in text
+
+
+def test_a_mean_that_ends_early_is_said_to(two: tuple[Path, Path]) -> None:
+    ours, theirs = sides(*two)
+    cut = ours.losses[(ours.losses["folder"] != ours.losses["folder"].iloc[0]) | (ours.losses["step"] <= 5)]
+    text = compare(replace(ours, losses=cut), theirs)
+    assert "up to step 5, the last at which every run has a loss" in text
+    assert "up to step" not in compare(ours, theirs)
 
 
 def test_losses_of_different_units_are_not_compared(two: tuple[Path, Path]) -> None:

@@ -85,9 +85,12 @@ def test_a_run_without_settings_is_no_configuration_of_its_own(damaged):
     assert f"damaged: {first(damaged).name}" in page
 
 
-def test_figures_report_and_compare_end_well_where_every_run_is_damaged(damaged):
+@pytest.mark.parametrize("file", ["config.yaml", "status.json"])
+def test_every_command_ends_well_where_every_run_is_damaged(file, damaged):
     for run in damaged.glob("*/"):
-        (run / "config.yaml").write_text("{")
+        (run / file).write_text("{")
+    for words in ([], ["--markdown"], ["--latex"]):
+        assert normexp("results", str(damaged), *words).exit_code == 0
     drawn = normexp("figures", str(damaged))
     assert (drawn.exit_code, len(drawn.stderr.strip().splitlines())) == (2, 1)
     assert normexp("report", str(damaged)).exit_code == 0

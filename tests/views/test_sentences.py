@@ -91,6 +91,14 @@ def test_runs_that_are_no_seeds_of_each_other_are_not_averaged(make_sweep: Calla
     assert not any(each.startswith("With all seeds trained") for each in summary(frame))
 
 
+def test_a_seed_that_ended_early_leaves_no_ratio(make_sweep: Callable[..., Path]) -> None:
+    folder = make_sweep(depth=[6], variant=["post_ln", "pre_ln"], seed=[0, 1])
+    path = min(folder.glob("*pre_ln*/layers.parquet"))
+    rows = pd.read_parquet(path)
+    rows[rows["step"] > 1].to_parquet(path, index=False)
+    assert "pre_ln not measured in all seeds." in of_figure("gradient_norms", load_runs(folder))
+
+
 def test_a_seed_that_failed_leaves_no_mean(make_sweep: Callable[..., Path]) -> None:
     frame = load_runs(make_sweep(depth=[6], variant=["post_ln", "pre_ln"], seed=[0, 1]))
     frame.loc[frame["variant"] == "pre_ln", ["outcome", "final_loss", "state"]] = None, None, "failed"
