@@ -9,7 +9,6 @@ import typer
 from normexp.cli.options import ConfigDir, Folder, Offline, Overrides, Style, StyleName
 from normexp.cli.shell import bad_input, existing, interruptible, print_out, set_hub
 from normexp.errors import ConfigError
-from normexp.records.reading import visible
 from normexp.trackers import TRACKERS
 
 
@@ -138,6 +137,7 @@ def figures(
 ) -> None:
     """Draw the figures of the runs in DIR (default: all results) from their tables."""
     with bad_input():
+        from normexp.records.reading import visible
         from normexp.views.figures import draw
 
         for path in draw(existing(folder), out, style):
@@ -172,6 +172,7 @@ def compare(
 ) -> None:
     """Print what differs between two runs or sweeps: configuration, graph, losses, gradient norms by layer."""
     with bad_input():
+        from normexp.records.reading import visible
         from normexp.views import compare as comparison
 
         sides = comparison.sides(existing(first, "A"), existing(second, "B"))
