@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from normexp.sweep.plan import Sweep
     from normexp.sweep.pools import Pool
 
+LARGE = 500  # runs, whose figures and report take minutes
+
 
 def train(
     overrides: Overrides = None,
@@ -230,8 +232,12 @@ def _submit(sweep: "Sweep", pool: "Pool") -> None:
 
 
 def _report(sweep: "Sweep") -> None:
-    """What a finished sweep ends with: its table, what that shows in sentences, its figures, its report."""
+    """What a finished sweep ends with: its table, what that shows in sentences, its figures, its report.
+
+    Those of a large sweep are not drawn again where no run has changed since.
+    """
     from normexp.views import sentences
+    from normexp.views.figure_files import up_to_date
     from normexp.views.figures import draw
     from normexp.views.report import write
     from normexp.views.runs import load_runs
@@ -242,6 +248,10 @@ def _report(sweep: "Sweep") -> None:
     print_out(table(runs))
     for sentence in sentences.summary(runs):
         typer.echo(sentence)
+    if len(runs) >= LARGE and (files := up_to_date(path)):
+        typer.echo("\n".join(map(str, files)))
+        typer.echo(f"these are up to date; normexp figures {path} draws them again", err=True)
+        return
     try:
         for drawn in draw(path):
             typer.echo(drawn)

@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from normexp.data.columns import task_of
 from normexp.errors import ConfigError
 from normexp.records.atomic import replacing
 from normexp.records.folder import RunFolder
+from normexp.records.reading import Damaged, read_bytes
 from normexp.sweep.budget import budgeted
 from normexp.sweep.preflight import check_buildable, device_of
 from normexp.sweep.sizes import check_size
@@ -70,8 +72,12 @@ class Sweep:
             return
         about = {"name": self.name, "overrides": self.overrides, "swept": self.swept}
         runs = {"runs": [run.name for run in self.runs]}
-        with replacing(self.path / "sweep.json") as temporary:
-            temporary.write_text(json.dumps(about | runs, indent=1), "utf-8")
+        path, text = self.path / "sweep.json", json.dumps(about | runs, indent=1)
+        with suppress(Damaged):
+            if read_bytes(path, len(text.encode()) + 1) == text.encode():
+                return  # its time says when the sweep last changed
+        with replacing(path) as temporary:
+            temporary.write_text(text, "utf-8")
 
 
 def plan(

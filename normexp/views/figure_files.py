@@ -7,6 +7,16 @@ import pandas as pd
 from normexp.views import compare, figures
 
 
+def up_to_date(sweep: Path) -> list[Path]:
+    """The figures and the report of a sweep, if they are there and none of its runs is newer; else nothing."""
+    made = sorted(path for path in (sweep / "figures").glob("*.*") if not path.name.startswith(compare.PREFIX))
+    report = sweep / "report.html"
+    if not made or not report.exists():
+        return []
+    changed = max(path.stat().st_mtime for path in (*sweep.glob("sweep.json"), *sweep.glob("*/status.json")))
+    return [*made, report] if min(path.stat().st_mtime for path in (*made, report)) > changed else []
+
+
 def figure_files(sweep: Path, runs: pd.DataFrame, spare: Path, kind: str = "png") -> list[Path]:
     """The figures of the runs of a sweep: those in its own folder if no run is newer, else newly drawn ones in `spare`.
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from normexp.records.folder import RunFolder
+from normexp.sweep.plan import plan
 from normexp.sweep.pools import local
 from normexp.sweep.worker import execute
 from normexp.training.trainer import Trainer
@@ -139,3 +140,15 @@ def test_more_measurements_run_the_same_folder_again(tmp_path):
     measured_again = losses()
     (folder.path / "curves.parquet").write_bytes(first["curves.parquet"])
     assert measured_again == losses()  # measuring changes nothing
+
+
+def test_the_file_of_a_sweep_is_written_when_it_changes(tmp_path):
+    """Its time says whether figures are up to date."""
+    line = [*TINY, "variant=post_ln", "name=try", f"results={tmp_path}"]
+    plan("sweep", [*line, "seed=0,1"]).create()
+    path = tmp_path / "try" / "sweep.json"
+    os.utime(path, (1, 1))
+    plan("sweep", [*line, "seed=0,1"]).create()
+    assert path.stat().st_mtime == 1
+    plan("sweep", [*line, "seed=0,1,2"]).create()
+    assert path.stat().st_mtime > 1

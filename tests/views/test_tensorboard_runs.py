@@ -1,12 +1,17 @@
 """What TensorBoard shows with the runs: profiles over the layers and means over the seeds."""
 
+import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from normexp.views.figure_files import figure_files
+from normexp.views.figure_files import figure_files, up_to_date
+from normexp.views.figures import draw
+from normexp.views.report import write
 from normexp.views.runs import load_runs
 from normexp.views.tensorboard_runs import configurations, layer_maps, mean, profile
 
@@ -59,6 +64,21 @@ def test_configurations_are_named_as_runs_are(sweep: Path) -> None:
 @pytest.mark.slow
 def test_layer_maps_have_one_figure_per_depth(sweep: Path) -> None:
     assert [name for name, _ in layer_maps(load_runs(sweep))] == ["depth=6", "depth=12", "depth=18"]
+
+
+@pytest.mark.usefixtures("svg_alone")
+def test_figures_and_report_are_up_to_date_until_a_run_changes(make_sweep: Callable[..., Path]) -> None:
+    sweep = make_sweep(depth=[6], variant=["post_ln"])
+    figures = draw(sweep)
+    assert up_to_date(sweep) == []  # without a report
+    report = write(sweep)
+    later = time.time() + 10
+    for path in (*figures, report):
+        os.utime(path, (later, later))
+    assert up_to_date(sweep) == [*sorted(figures), report]
+    (status,) = sweep.glob("*/status.json")
+    os.utime(status, (later + 1, later + 1))
+    assert up_to_date(sweep) == []
 
 
 @pytest.mark.slow
