@@ -22,6 +22,9 @@ from normexp.records.atomic import replacing
 from normexp.records.reading import Damaged, read_bytes, read_json, read_yaml
 
 STATES = ("pending", "running", "completed", "failed")  # as status.json has them
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # in C where the library has it: a quarter of the time
+MOST_SECTIONS = 10_000  # of YAML that are remembered
+_sections: dict[str, str] = {}
 UNFINISHED = ("pending", "running", "interrupted", "damaged")
 TABLE_FILES = ("curves.parquet", "layers.parquet", "timing.parquet")
 FILES = (
@@ -73,7 +76,7 @@ class RunFolder:
         if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
             raise ConfigError(f"{self.path} must be a folder, not a link or a file; remove it")
         self.path.mkdir(parents=True, exist_ok=True)
-        text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
+        text = as_yaml(to_dict(config))
         path = self.path / "config.yaml"
         try:
             same = read_bytes(path, len(text.encode()) + 1) == text.encode()
@@ -211,6 +214,19 @@ class RunFolder:
     def locked(self) -> bool:
         """Whether a process holds the run now."""
         return lock.is_held(self.path / "lock")
+
+
+def as_yaml(values: Mapping[str, Any]) -> str:
+    """These values as YAML, section by section, because the runs of a large sweep have most sections in common."""
+    if len(_sections) > MOST_SECTIONS:
+        _sections.clear()
+    parts = []
+    for key, value in values.items():
+        known = repr((key, value))
+        if known not in _sections:
+            _sections[known] = yaml.dump({key: value}, Dumper=DUMPER, sort_keys=False, allow_unicode=True)
+        parts.append(_sections[known])
+    return "".join(parts)
 
 
 def measurements(config: Config) -> str:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
-from normexp.records.folder import RunFolder
+from normexp.config.schema import to_dict
+from normexp.records.folder import RunFolder, as_yaml
 from normexp.sweep.plan import plan
 from normexp.sweep.pools import local
 from normexp.sweep.worker import execute
@@ -152,3 +154,10 @@ def test_the_file_of_a_sweep_is_written_when_it_changes(tmp_path):
     assert path.stat().st_mtime == 1
     plan("sweep", [*line, "seed=0,1,2"]).create()
     assert path.stat().st_mtime > 1
+
+
+def test_a_config_is_written_as_yaml_writes_the_whole():
+    """Section by section, which the runs of a sweep share; 1 and "1" as keys are not the same section."""
+    odd = {"a": {1: "x"}, "b": {"1": "x"}, "c": [1, 1.0, True, None, "null"], "d": {}, "e": "a: b"}
+    for values in (odd, to_dict(tiny_config("seed=1")), to_dict(tiny_config("seed=2")), {"a": {"1": "x"}}):
+        assert as_yaml(values) == yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
