@@ -3,7 +3,7 @@
     python scripts/twelve.py make               makes the map here (resumable; about five hours on two cores)
     python scripts/twelve.py make --untied      the one with an output matrix of its own
     python scripts/twelve.py make --jobs 16 --stacked 8     on a GPU: minutes
-    python scripts/twelve.py publish            tables, figures and page of the runs that are there, if not all are
+    python scripts/twelve.py publish            tables, figures and page of the depths that are complete, if not all are
     python scripts/twelve.py draw               all other tables, figures and the page, from the published runs
 
 The published runs are in results/reference/map/runs.csv and map_untied/runs.csv; what was expected of them is in
@@ -115,14 +115,23 @@ def make(edition: Edition, jobs: int, stacked: int) -> None:
 
 
 def publish(edition: Edition) -> None:
-    """Write runs.csv and origin.json from the folders of the runs that are complete, then draw."""
+    """Write runs.csv and origin.json from the folders of runs, of the depths that are complete, then draw."""
     runs = load_runs(edition.made)
-    runs = runs[runs["state"] == "completed"].reset_index(drop=True)
+    runs = runs[runs["state"] == "completed"]
+    runs = runs[runs["depth"].isin(complete(runs))].reset_index(drop=True)
+    if runs.empty:
+        sys.exit(f"no depth of {edition.made} is complete yet: a depth has {SEEDS} fresh seeds of every variant")
     edition.path.mkdir(parents=True, exist_ok=True)
     in_order(numbers.losses(runs, POINT)).to_csv(edition.path / "runs.csv", **CSV)
     made = origins(map(Path, runs["folder"]))
     (edition.path / "origin.json").write_text(json.dumps(made, indent=1) + "\n")
     draw(edition)
+
+
+def complete(runs: pd.DataFrame) -> list[int]:
+    """The depths at which every variant has its fresh seeds."""
+    fresh = runs[runs["seed"] != TUNING_SEED].groupby(POINT).size()
+    return [depth for depth in DEPTHS if all(fresh.get((name, depth), 0) >= SEEDS for name in VARIANTS)]
 
 
 def in_order(runs: pd.DataFrame) -> pd.DataFrame:
@@ -258,7 +267,8 @@ def page(edition: Edition) -> str:
         "–" if at != at else f"above {last}" if math.isinf(at) else f"{at:.0f} [{low:.0f}, {high:.0f}]"
         for at, low, high in ends
     ]
-    missing = " A point with – has its search alone: its seeds are missing." if (points["n"] == 0).any() else ""
+    absent = [str(depth) for depth in DEPTHS if depth not in set(points["depth"])]
+    missing = f" Not made yet: {' and '.join(absent)} layers." if absent else ""
     expected, alike = claims(points, variants), ""
     if edition is not TIED:
         expected += differences(runs, TIED.table("runs"))

@@ -118,6 +118,13 @@ def test_runs_are_in_the_order_of_the_map():
     assert twelve["in_order"](runs)["loss"].tolist() == [2.1, 2.4, 2.3, 2.2, 2.0]
 
 
+def test_a_depth_is_complete_with_the_seeds_of_all_variants():
+    rows = [(name, depth, 0.003, seed, 2.0) for name in twelve["VARIANTS"] for depth in (3, 6) for seed in range(5)]
+    runs = some_runs(*rows, ("pre_ln", 12, 0.003, 0, 2.0))
+    assert twelve["complete"](runs) == [3, 6]
+    assert twelve["complete"](runs[:-2]) == [3]
+
+
 def test_losses_are_compared_seed_by_seed():
     """Seeds differ by more than variants do here."""
     losses = {"pre_ln": 1.0, "post_ln": 1.5, "deep_norm": 2.0}
