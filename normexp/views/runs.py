@@ -83,7 +83,8 @@ def find_runs(folder: Path, depth: int = 0) -> Iterator[Path]:
 
 def undamaged(frame: pd.DataFrame) -> pd.DataFrame:
     """The runs without the damaged ones, whose settings or tables cannot be read."""
-    return frame[frame["state"] != "damaged"]
+    sound = frame["state"] != "damaged"
+    return frame if sound.all() else frame[sound]  # no copy of a large table
 
 
 def swept_keys(frame: pd.DataFrame) -> list[str]:
