@@ -35,8 +35,8 @@ from normexp.views.grid import add_titles_and_legend, panels
 from normexp.views.markdown import table as markdown_table
 from normexp.views.names import name_of
 from normexp.views.runs import load_runs, load_table
+from scripts import twelve
 
-REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference"
 SEEDS = 5
 WIDEST = 1e9  # ratio of values on a logarithmic axis
 PROBES = ("stream_gradient", "output_shift", "update_shift", "jacobian", "sharpness", "token_similarity")
@@ -48,18 +48,17 @@ class Edition:
     """The variants of one map at some of its depths. planned: the measures of which something was expected."""
 
     folder: str
-    map: str
-    overrides: tuple[str, ...]
+    map: twelve.Edition
     depths: tuple[int, ...]
     planned: tuple[str, ...]
 
     @property
     def path(self) -> Path:
-        return REFERENCE / self.folder
+        return twelve.REFERENCE / self.folder
 
     def targets(self, depth: int) -> pd.Series:
         """Loss at the best rate by variant; those left out of which no best rate was found inside."""
-        points = pd.read_csv(REFERENCE / self.map / "points.csv")
+        points = self.map.table("points")
         at = points[(points["depth"] == depth) & points["interior"]]
         return at.set_index("variant")["loss"].rename("loss")
 
@@ -109,16 +108,16 @@ STATISTICS = (
 )
 
 
-TIED = Edition("predictors", "map", (), (24,), tuple(MEASURES))
-UNTIED = Edition("predictors_untied", "map_untied", ("model.tied=false",), (6, 12, 24), ("jacobian",))
+TIED = Edition("predictors", twelve.TIED, (24,), tuple(MEASURES))
+UNTIED = Edition("predictors_untied", twelve.UNTIED, (6, 12, 24), ("jacobian",))
 
 
 def make(edition: Edition, jobs: int) -> None:
     """Measure every variant of the map, and write measures.csv."""
-    variants = pd.read_csv(REFERENCE / TIED.map / "variants.csv")["variant"]
-    grid = ["task=language_modelling", f"depth={','.join(map(str, edition.depths))}", f"variant={','.join(variants)}"]
+    variants, depths = ",".join(twelve.VARIANTS), ",".join(map(str, edition.depths))
+    grid = ["task=language_modelling", f"depth={depths}", f"variant={variants}"]
     grid += [f"seed=range({SEEDS})", f"probe=[{','.join(PROBES)}]", "probes.sharpness.iterations=10"]
-    grid += edition.overrides
+    grid += edition.map.overrides
     command = [sys.executable, "-m", "normexp", "probe", *grid, "--name", edition.folder, "--jobs", str(jobs)]
     subprocess.run(command, check=True)
     runs = load_runs(Path(os.environ.get("NORMEXP_RESULTS", "results"), edition.folder))
@@ -255,6 +254,7 @@ def page(edition: Edition, found: pd.DataFrame, measures: pd.DataFrame) -> str:
         else "Signs and window were committed before anything was measured ([method](../METHOD.md)); the losses were "
         "known then."
     )
+    averaged = "averaged over the depths, " if several else ""
     p = (
         "p is exact, for no order at all and either sign, without a correction for six measures. It was added when the "
         "intervals were known, so it is exploratory."
@@ -263,9 +263,9 @@ def page(edition: Edition, found: pd.DataFrame, measures: pd.DataFrame) -> str:
         f"# Which measurement at the start predicts the loss at {edition.layers}{' without tying' if several else ''}?",
         "",
         f"Untrained variants on docstrings at {edition.layers}, means over {SEEDS} seeds, compared with the loss at "
-        f"the best rate of each variant on the [map](../{edition.map}/map.md). τ is Kendall's between measure and loss "
-        f"over the variants, {'averaged over the depths, ' if several else ''}positive where the order is the one that "
-        "the theory predicts, with a 95 % jackknife interval that leaves out one variant at a time. A measure predicts "
+        f"the best rate of each variant on the [map](../{edition.map.folder}/map.md). τ is Kendall's between measure "
+        f"and loss over the variants, {averaged}positive where the order is the one that the theory predicts, with a "
+        "95 % jackknife interval that leaves out one variant at a time. A measure predicts "
         f"if the whole interval is above 0. {committed}",
         "",
         markdown_table(["measure", "after", "variants", "τ", "predicts", *([] if several else ["p"])], rows),

@@ -120,14 +120,15 @@ def _map(card: Card) -> Section:
     command = " ".join(["normexp card", card.about.command, *folders, *(["--quick"] * card.quick)])
     cost = f"Checks and measurements took {card.seconds:.0f} s."
     changed = [text for text in card.about.others if text.partition("=")[0].partition(".")[0] not in NO_MATTER]
-    without = [f"The map has settings of its own; {' '.join(changed)} is not part of them."] if changed else []
+    regard = f"These are the map's numbers, in its own settings, without regard to {' '.join(changed)}."
+    notes = [regard, cost] if changed else [cost]
     if found.empty:
         why = REFUSED if card.start is None else NO_MAP.format(" ".join([name, *folders]))
         return Section("On the map", title, notes=[why, cost], commands=[command])
     columns = ["number", "at", name, "rank", *(peer for peer in start.PEERS if peer != name)]
     rows = found.rename(columns={"value": name, **({name: "itself"} if name in start.PEERS else {})})[columns]
     table = Table(columns, rows.astype(str).to_numpy().tolist())
-    return Section("On the map", title, tables=[(ENDS, table)], notes=[*without, cost], commands=[command])
+    return Section("On the map", title, tables=[(ENDS, table)], notes=notes, commands=[command])
 
 
 def _settings(about: Subject) -> str:

@@ -248,13 +248,15 @@ def _report(sweep: "Sweep") -> None:
     print_out(table(runs))
     for sentence in sentences.summary(runs):
         typer.echo(sentence)
-    if len(runs) >= LARGE and (files := up_to_date(path)):
-        typer.echo("\n".join(map(str, files)))
+    drawn, report = up_to_date(path, runs), path / "report.html"
+    later = report.exists() and all(report.stat().st_mtime >= each.stat().st_mtime for each in drawn)
+    if len(runs) >= LARGE and drawn and later:
+        typer.echo("\n".join(map(str, (*drawn, report))))
         typer.echo(f"these are up to date; normexp figures {path} draws them again", err=True)
         return
     try:
-        for drawn in draw(path):
-            typer.echo(drawn)
+        for each in draw(path):
+            typer.echo(each)
         typer.echo(write(path))
     except ConfigError as error:  # when every run failed at once, there is nothing to draw
         typer.echo(f"no figures: {error}", err=True)

@@ -62,7 +62,7 @@ def variants(found: pd.DataFrame) -> pd.DataFrame:
 def depth50_ends(found: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """The depths between which depth50 is: the deepest that trains, 0 where none does, and the next one of the map.
 
-    found: as `variants` returns.
+    found: as `variants` returns, whose depth50 is their geometric mean.
     """
     return found["deepest_trained"], found["depth50"] ** 2 / found["deepest_trained"].clip(lower=1)
 

@@ -47,7 +47,7 @@ class Stacked:
     def backward(self, batches: Sequence[Batch]) -> list[Tensor]:
         """Gradients of each trainer's batch, in .grad of its parameters; the unsmoothed losses, on the device."""
         for trainer in self.trainers:
-            _begin_step(trainer)
+            trainer.begin_step(trainer.model)
         # In every step, because some variants change theirs when it begins.
         own = [dict(trainer.model.named_buffers()) for trainer in self.trainers]
         shared = {name: torch.stack([each[name] for each in own]) for name in own[0]}
@@ -117,7 +117,7 @@ def difference(trainers: Sequence[Trainer], batches: Sequence[Batch]) -> float:
     """
     separate = []
     for trainer, batch in zip(trainers, batches, strict=True):
-        _begin_step(trainer)
+        trainer.begin_step(trainer.model)
         counting = with_buffers(trainer.model)
         inside, before = copied_buffers(counting), copied_buffers(counting)
         with replaced_buffers(inside):
@@ -127,11 +127,6 @@ def difference(trainers: Sequence[Trainer], batches: Sequence[Batch]) -> float:
         separate.append(_gradients(trainer))
     Stacked(trainers).backward(batches)
     return max(_relative(_gradients(trainer), apart) for trainer, apart in zip(trainers, separate, strict=True))
-
-
-def _begin_step(trainer: Trainer) -> None:
-    for stack in trainer.model.stacks:
-        stack.on_step_begin(trainer.done + 1)
 
 
 def _gradients(trainer: Trainer) -> Tensor:

@@ -139,14 +139,18 @@ class Trainer:
         for group, peak in zip(self.optimizer.param_groups, self.peak_rates, strict=True):
             group["lr"] = peak * factor
 
+    def begin_step(self, model: Any) -> None:
+        """Give the model the constants of the step that comes next."""
+        for stack in model.stacks:
+            stack.on_step_begin(self.done + 1)
+
     def _logits(self, model: Any, batch: Batch, part: int = 0, **more: Any) -> Tensor:
         """The forward of the step that comes next: with its dropout, its constants, its precision.
 
         part: its number, from 0, where a batch is in parts, which drop different activations.
         """
         torch.manual_seed(fold_in(self.config.seed, "dropout", self.done + 1, *([part] if part else [])))
-        for stack in model.stacks:
-            stack.on_step_begin(self.done + 1)
+        self.begin_step(model)
         amp = self.config.training.amp
         with torch.autocast(self.device.type, AMP.get(amp), amp != "none"):
             return logits(model, batch, **more)

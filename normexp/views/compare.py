@@ -108,22 +108,24 @@ def curves(a: Side, b: Side) -> Iterator[str]:
         yield "what follows compares means over all runs of each side, which differ in more than their seeds"
     if a.losses.empty or b.losses.empty:
         return
-    means = _means(a.losses, b.losses)
+    means = means_of(a.losses, b.losses)
     if means.empty:
         yield "there is no step at which every run of both sides has a loss"
         return
     last, longest = int(means.index[-1]), int(max(a.losses["step"].max(), b.losses["step"].max()))
     end = "to the end" if last == longest else f"up to step {last}, the last at which every run has a loss"
-    step = parting(a.losses, b.losses)
+    step = parting(means)
     if step is None:
         yield f"the mean losses never differ by more than {PART:.0%} {end}"
     else:
         yield f"from step {step} {end}, the mean losses differ by more than {PART:.0%} of the larger one"
 
 
-def parting(ours: pd.DataFrame, theirs: pd.DataFrame) -> int | None:
-    """The first step from which the two mean losses differ to the end; None if they do not or nothing is common."""
-    means = _means(ours, theirs)
+def parting(means: pd.DataFrame) -> int | None:
+    """The first step from which two mean losses differ to the end; None if they do not or nothing is common.
+
+    means: as `means_of` returns.
+    """
     if means.empty:
         return None
     smooth = means.rolling(max(1, len(means) // WINDOW), min_periods=1).mean()
@@ -165,11 +167,10 @@ def _figures(a: Side, b: Side) -> Iterator[tuple[str, Figure]]:
     common: dict[str, Any] = {"settings": settings}  # the names of the two sides are drawn as variants are
     if len(losses) and formatting.unit(a.runs) == formatting.unit(b.runs):
         label = f"loss ({formatting.unit(pd.concat([a.runs, b.runs]))})"
-        means = {
-            name: _mean(part).rename("value").reset_index() for name, part in losses.groupby("variant", sort=False)
-        }
-        of_each = [part.assign(variant=name, seed=0) for name, part in means.items()]
-        rows = pd.concat(of_each) if pooled else losses.assign(seed=losses["folder"])
+        rows = losses.assign(seed=losses["folder"])
+        if pooled:
+            means = (_mean(each.losses).rename("value").reset_index().assign(variant=each.name) for each in (a, b))
+            rows = pd.concat(means).assign(seed=0)
         yield f"{PREFIX}loss", line_plot(rows, "step", title="Training loss", label=label, caption=pooled, **common)
     norms = pd.concat([_rows_at(each.norms, "min").assign(variant=each.name) for each in (a, b)])
     norms = norms[norms["site"].isin(["feed_forward"])]
@@ -209,8 +210,8 @@ def _graph(runs: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _means(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
-    """Both means at the steps that both have."""
+def means_of(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
+    """Both mean losses, a and b, by step, at the steps that both have."""
     return pd.DataFrame({"a": _mean(ours), "b": _mean(theirs)}).dropna()
 
 

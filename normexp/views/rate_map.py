@@ -18,6 +18,7 @@ from normexp.views.names import name_of
 
 GREY = (0.82, 0.82, 0.82, 1.0)  # of a run that learned nothing
 HATCH = "////"  # of a run that diverged
+LEVELS = {"blind": "a model that does not read its input", "floor": "the smallest possible loss"}
 
 
 def rate_map(rates: pd.DataFrame, points: pd.DataFrame, *, title: str, settings: str, unit: str) -> Figure:
@@ -79,9 +80,6 @@ def _panel(
     tops = np.array([lrs.index(highest[depth]) if depth in highest else -1 for depth in depths])
     boundary = np.minimum.accumulate(tops) + 0.5
     axis.stairs(boundary, np.arange(len(depths) + 1) - 0.5, color="crimson", lw=1.2, baseline=None)
-
-
-LEVELS = {"blind": "a model that does not read its input", "floor": "the smallest possible loss"}
 
 
 def ranking(points: pd.DataFrame, *, title: str, settings: str, unit: str) -> Figure:

@@ -5,7 +5,6 @@ from contextlib import suppress
 from typing import Any
 
 import torch
-import yaml
 
 from normexp.config.schema import Config, to_dict
 from normexp.config.shape import layer_parameters
@@ -18,6 +17,7 @@ from normexp.model.variant import Site, Variant
 from normexp.norms import Norm
 from normexp.papers import papers_of
 from normexp.probes.graph import BRANCHES, graph
+from normexp.records.folder import as_yaml
 from normexp.views.data import describe_data
 
 LOCAL = ("name", "results", "config_dirs")  # where a run goes, not what it is
@@ -54,7 +54,7 @@ def describe(config: Config, default: Config | None = None) -> str:
     lines += [*_step(config, corpus), f"Baselines of {config.data.name}: {baselines} (nats)"]
     lines += [*describe_data(corpus, config.task.name), ""]
     if default is None:
-        return "\n".join([*lines, yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True).rstrip()])
+        return "\n".join([*lines, as_yaml(to_dict(config)).rstrip()])
     return "\n".join([*lines, *_differing(config, default)])
 
 

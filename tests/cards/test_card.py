@@ -77,7 +77,7 @@ def test_options_of_the_variant_are_on_the_page(card: Card, tmp_path: Path) -> N
     markdown, _, _ = written(of, tmp_path)
     assert "normexp card variant=b2t variant.weight_scaling=true task=language_modelling --quick" in markdown
     assert markdown.count("variant.weight_scaling=true") >= 3
-    assert "The map has settings of its own; variant.weight_scaling=true is not part of them." in markdown
+    assert "in its own settings, without regard to variant.weight_scaling=true." in markdown
 
 
 def test_a_variant_without_a_map_says_how_to_make_one(card: Card, tmp_path: Path) -> None:

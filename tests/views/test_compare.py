@@ -8,7 +8,7 @@ import pytest
 
 from normexp.errors import ConfigError
 from normexp.records.samples import GRAPH
-from normexp.views.compare import compare, configuration, draw, parting, sides
+from normexp.views.compare import compare, configuration, draw, means_of, parting, sides
 
 
 def losses(values: list[float], folder: str = "a") -> pd.DataFrame:
@@ -17,23 +17,23 @@ def losses(values: list[float], folder: str = "a") -> pd.DataFrame:
 
 def test_losses_part_where_they_differ_to_the_end() -> None:
     ours = losses([4, 3, 2, 2, 2, 2.0])
-    assert parting(ours, losses([4, 3, 1, 2, 1, 1])) == 5
-    assert parting(ours, losses([5, 4, 3, 3, 3, 3])) == 1
-    assert parting(ours, losses([4, 3, 2, 2, 2, 1.9])) is None
-    assert parting(ours, losses([4, 3, 1])) == 3  # the steps that both have
-    assert parting(ours, losses([])) is None
+    assert parting(means_of(ours, losses([4, 3, 1, 2, 1, 1]))) == 5
+    assert parting(means_of(ours, losses([5, 4, 3, 3, 3, 3]))) == 1
+    assert parting(means_of(ours, losses([4, 3, 2, 2, 2, 1.9]))) is None
+    assert parting(means_of(ours, losses([4, 3, 1]))) == 3  # the steps that both have
+    assert parting(means_of(ours, losses([]))) is None
 
 
 def test_no_mean_over_the_runs_that_survived() -> None:
     ours = pd.concat([losses([4, 3, 1, 1]), losses([4, 3, np.nan, np.nan], "b")])
-    assert parting(ours, losses([4, 3, 3, 3])) is None
+    assert parting(means_of(ours, losses([4, 3, 3, 3]))) is None
 
 
 def test_no_mean_after_the_step_at_which_a_run_ended() -> None:
     """The trainer records one step that is not finite, and then stops."""
     ours = pd.concat([losses([4, 3, 2, 1, 1, 1]), losses([4, 3, np.nan], "b")])
-    assert parting(ours, losses([4, 3, 9, 9, 9, 9])) is None
-    assert parting(ours, losses([9, 9, 9])) == 1
+    assert parting(means_of(ours, losses([4, 3, 9, 9, 9, 9]))) is None
+    assert parting(means_of(ours, losses([9, 9, 9]))) == 1
 
 
 @pytest.fixture

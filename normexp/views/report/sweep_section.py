@@ -30,7 +30,7 @@ def sweep_section(folder: Path, runs: pd.DataFrame, spare: Path, *, interactive:
         name, damaged = folder.resolve().name, "Every run is damaged."
         return Section(name=name, question=damaged, notes=notes(runs), commands=_commands(folder, runs))
     stems = {path.with_suffix("") for kind in ("png", "svg") for path in figure_files(folder, runs, spare, kind)}
-    trained = "steps" not in runs or bool(runs["steps"].any())
+    trained = "steps" not in sound or bool(sound["steps"].any())
     examples = answers_of(sound)
     plots, no_plots = plots_of(sound) if interactive else ([], "")
     return Section(
