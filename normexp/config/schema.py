@@ -276,6 +276,8 @@ def to_dict(config: Config) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, int | float | str):  # nearly all of them
+        return value
     if isinstance(value, Choice):
         return {"name": value.name, **value.node}
     if is_dataclass(value) and not isinstance(value, type):

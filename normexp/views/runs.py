@@ -32,6 +32,9 @@ STATUS = (
 TABLES = {name: tuple(schema.names) for name, schema in SCHEMAS.items()}
 DEEPEST = 12  # levels of folders that are searched for runs
 SKIPPED = ("figures", "jobs")  # folders of a run or a sweep that hold no runs
+# Sections of configs that are flat already, by key and identity: the reader shares those that many runs have in common.
+# The section itself is kept with them, so that no other one gets its identity.
+Flattened = dict[tuple[str, int], tuple[Any, dict[str, Hashable]]]
 REPAIR = "run the sweep again to repair it, or normexp results --repair"
 
 
@@ -47,7 +50,8 @@ def load_runs(folder: Path | str) -> pd.DataFrame:
     Of a sweep, these are the runs of its last command. Runs from before a variant or a default was edited stay on
     disk, but are left out: they would look like another seed of the new ones.
     """
-    frame = pd.DataFrame([_row(run) for run in in_order(Path(folder))])
+    known: Flattened = {}
+    frame = pd.DataFrame([_row(run, known) for run in in_order(Path(folder))])
     for column in STATUS:
         if column not in frame:
             frame[column] = None
@@ -164,13 +168,16 @@ def _parents(frame: pd.DataFrame) -> list[str]:
     return [str(Path(folder).parent) for folder in frame["folder"]]
 
 
-def _row(run: Path) -> dict[str, Any]:
+def _row(run: Path, known: Flattened) -> dict[str, Any]:
     status = RunFolder(run).status
     if is_stopped(status):
         status |= {"state": "stopped", "error": what_continues(status)}
     config: dict[str, Any] = {}
     try:
-        config = _flat(_with_add_ons(read_yaml(run / "config.yaml")))
+        values = read_yaml(run / "config.yaml")
+        values.setdefault("addon", None)  # runs from before there were add-ons do not say that they have none
+        for key, value in values.items():
+            config |= _flat_section(key, value, known)
         tables = TABLE_FILES if status["state"] == "completed" else ()
         check_intact(run, ["config.yaml", *tables], known=True)
     except Damaged as error:
@@ -195,11 +202,15 @@ def _cell(value: Any) -> Any:
     return plain(json.dumps(value, default=str))
 
 
-def _with_add_ons(values: dict[str, Any]) -> dict[str, Any]:
-    """The config with the names of its add-ons as one value; runs from before there were add-ons have none."""
-    add_ons = values.get("addon")
-    add_ons = add_ons if isinstance(add_ons, dict) else {}
-    return {**values, "addon": {"name": "+".join(map(str, add_ons)) or "no_addon", **add_ons}}
+def _flat_section(key: str, value: Any, known: Flattened) -> dict[str, Hashable]:
+    """The flat keys of one top-level key of a config, where the names of the add-ons are one value."""
+    if not isinstance(value, dict):
+        return {"addon": "no_addon"} if key == "addon" else _flat({key: value})
+    found = known.get((key, id(value)))
+    if not found:
+        whole = {"name": "+".join(map(str, value)) or "no_addon", **value} if key == "addon" else value
+        found = known[key, id(value)] = value, _flat({key: whole})
+    return found[1]
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Hashable]:
