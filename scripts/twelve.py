@@ -1,13 +1,14 @@
 """The map of twelve variants on docstrings, with the embedding as the output matrix or a matrix of its own.
 
-    python scripts/twelve.py make               makes the map here (resumable; about five hours on two cores)
+    python scripts/twelve.py make               trains what is not published yet (resumable; all takes five hours on
+                                                two cores), then publishes it
     python scripts/twelve.py make --untied      the one with an output matrix of its own
     python scripts/twelve.py make --jobs 16 --stacked 8     on a GPU: minutes
-    python scripts/twelve.py publish            tables, figures and page of the depths that are complete, if not all are
+    python scripts/twelve.py publish            publishes the depths that are complete, if not all are
     python scripts/twelve.py draw               all other tables, figures and the page, from the published runs
 
-The published runs are in results/reference/map/runs.csv and map_untied/runs.csv; what was expected of them is in
-results/reference/METHOD.md.
+The published runs are in results/reference/map/runs.csv and map_untied/runs.csv. A depth that is there is not trained
+again, even where its run folders are gone. What was expected of them is in results/reference/METHOD.md.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +53,6 @@ TRAINING = (
     *("task=language_modelling", "steps=400", "probe.every=0"),
     *("record.evaluate_every=400", "record.checkpoint_every=400"),
 )
-GRID = [f"variant={','.join(VARIANTS)}", f"depth={','.join(map(str, DEPTHS))}", *TRAINING]
 SETTINGS = (
     "xavier_uniform init · layer_norm · tiny · docstrings · 400 steps · warm-up 10 % · schedule wsd · n = 5 seeds"
 )
@@ -72,10 +73,9 @@ class Edition:
     def path(self) -> Path:
         return REFERENCE / self.folder
 
-    @property
-    def grid(self) -> list[str]:
+    def grid(self, depths: Sequence[int] = DEPTHS) -> list[str]:
         """The overrides of `normexp map`."""
-        return [*GRID, *self.overrides]
+        return [f"variant={','.join(VARIANTS)}", f"depth={','.join(map(str, depths))}", *TRAINING, *self.overrides]
 
     @property
     def made(self) -> Path:
@@ -84,6 +84,11 @@ class Edition:
 
     def table(self, name: str) -> pd.DataFrame:
         return pd.read_csv(self.path / f"{name}.csv")
+
+    @property
+    def published(self) -> list[int]:
+        """The depths in its table of runs."""
+        return complete(self.table("runs")) if (self.path / "runs.csv").exists() else []
 
 
 OTHERS = "Other variants, which `normexp variants` lists, are not on it."
@@ -108,22 +113,31 @@ UNTIED = Edition(
 
 
 def make(edition: Edition, jobs: int, stacked: int) -> None:
-    """Train what is missing, then publish."""
-    words = [*edition.grid, f"training.stacked={stacked}", "--name", edition.name, "--jobs", str(jobs)]
+    """Train the depths that are not published yet, then publish them."""
+    depths = [depth for depth in DEPTHS if depth not in edition.published]
+    if not depths:
+        print(f"all depths are in {edition.path / 'runs.csv'}; remove the file to train them again")
+        return
+    words = [*edition.grid(depths), f"training.stacked={stacked}", "--name", edition.name, "--jobs", str(jobs)]
     subprocess.run([sys.executable, "-m", "normexp", "map", *words], check=True)
     publish(edition)
 
 
 def publish(edition: Edition) -> None:
-    """Write runs.csv and origin.json from the folders of runs, of the depths that are complete, then draw."""
+    """Add the depths whose run folders are complete to runs.csv and origin.json, then draw."""
     runs = load_runs(edition.made)
     runs = runs[runs["state"] == "completed"]
     runs = runs[runs["depth"].isin(complete(runs))].reset_index(drop=True)
     if runs.empty:
         sys.exit(f"no depth of {edition.made} is complete yet: a depth has {SEEDS} fresh seeds of every variant")
+    losses, made = numbers.losses(runs, POINT), origins(map(Path, runs["folder"]))
+    if edition.published:
+        earlier = edition.table("runs")
+        losses = pd.concat([earlier[~earlier["depth"].isin(losses["depth"])], losses])
+        before = json.loads((edition.path / "origin.json").read_text("utf-8"))
+        made = before + [each for each in made if each not in before]
     edition.path.mkdir(parents=True, exist_ok=True)
-    in_order(numbers.losses(runs, POINT)).to_csv(edition.path / "runs.csv", **CSV)
-    made = origins(map(Path, runs["folder"]))
+    in_order(losses).to_csv(edition.path / "runs.csv", **CSV)
     (edition.path / "origin.json").write_text(json.dumps(made, indent=1) + "\n")
     draw(edition)
 
@@ -278,7 +292,7 @@ def page(edition: Edition) -> str:
     lines = [
         "# Twelve variants, each at its best learning rate",
         "",
-        f"`normexp map {' '.join(edition.grid)}`",
+        f"`normexp map {' '.join(edition.grid())}`",
         "",
         f"Docstrings, {SETTINGS.partition('docstrings · ')[2]}, width 64. Validation loss in {UNIT}, mean over five "
         f"fresh seeds with its 95 % interval, at the best rate of each variant and depth; rates are a factor 2 apart "

@@ -140,3 +140,47 @@ def test_losses_are_compared_seed_by_seed():
 def test_cards_have_the_tables_of_the_tied_map(folder, name):
     shipped = ROOT / "normexp" / "cards" / "reference" / f"{name}.csv"
     assert shipped.read_text() == (REFERENCE / folder / f"{name}.csv").read_text()
+
+
+@pytest.fixture
+def edition(tmp_path, monkeypatch):
+    """An edition whose folder is empty and whose pages are not drawn."""
+    ours = twelve["publish"].__globals__
+    for name, value in {
+        "REFERENCE": tmp_path,
+        "origins": lambda folders: ["here"],
+        "draw": lambda edition: None,
+    }.items():
+        monkeypatch.setitem(ours, name, value)
+    return twelve["Edition"]("some", "some", ("model.tied=false",), ())
+
+
+def runs_of(depth):
+    """All fresh seeds of all variants at a depth, as load_runs has them."""
+    seeds = [(name, depth, 0.003, seed, 2.0) for name in twelve["VARIANTS"] for seed in range(twelve["SEEDS"])]
+    runs = some_runs(*seeds)
+    return runs.assign(
+        state="completed", folder="run", valid_loss=2.0, **{"baseline.floor": 0.0, "baseline.blind": 3.0}
+    )
+
+
+def test_a_depth_that_is_complete_is_added_to_those_that_are_published(edition, monkeypatch):
+    for depth, also in ((3, 6), (12, 3)):
+        runs = pd.concat([runs_of(depth), runs_of(also)[1:]])  # one seed of the other depth is missing
+        monkeypatch.setitem(twelve["publish"].__globals__, "load_runs", lambda folder, runs=runs: runs)
+        twelve["publish"](edition)
+    assert edition.published == [3, 12]
+    assert len(edition.table("runs")) == 2 * 12 * 5
+
+
+def test_what_is_published_is_not_trained_again(edition, monkeypatch):
+    commands = []
+    ours = twelve["publish"].__globals__
+    monkeypatch.setattr(ours["subprocess"], "run", lambda words, check: commands.append(words))
+    for missing, trained in (("3,6,12,24", [3]), ("6,12,24", [6, 12, 24])):
+        runs = pd.concat(map(runs_of, trained))
+        monkeypatch.setitem(ours, "load_runs", lambda folder, runs=runs: runs)
+        twelve["make"](edition, jobs=1, stacked=1)
+        assert f"depth={missing}" in commands[-1]
+    twelve["make"](edition, jobs=1, stacked=1)
+    assert len(commands) == 2
