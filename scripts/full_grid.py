@@ -25,7 +25,7 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from normexp.maps import numbers
-from normexp.maps.rates import LEAST, WITHOUT_HOPE, Tried, best, first_rate, interior, next_rates
+from normexp.maps.rates import FARTHEST, LEAST, Tried, best, first_rate, interior, next_rates
 from normexp.maps.survey import EXPONENTS, TUNING_SEED, survey
 from normexp.records.outcome import HAS_LEARNED, final_loss, is_stuck
 from normexp.records.provenance import origins
@@ -38,6 +38,7 @@ from scripts.make_or_draw import make_or_draw
 HERE = Path(__file__).resolve().parents[1] / "results" / "reference" / "full_grid"
 POINT = ["variant", "depth"]
 VARIANTS, DEPTHS = ("post_ln", "pre_ln", "admin", "deep_norm", "b2t", "re_zero"), (2, 4, 8)
+GIVEN_UP_AFTER = (-3, 2)  # of the earlier searches: the exponents between which nothing had learned
 GIVEN_UP = 0.75  # of the steps: the rule of configs/map.yaml
 POINTS = [f"variant={','.join(VARIANTS)}", f"depth={','.join(map(str, DEPTHS))}"]
 ALLOWED_STEP, ALLOWED_SHARE, ALLOWED_WRONG = 1, 1 / 3, 0.01  # see METHOD.md
@@ -59,17 +60,29 @@ def three_at_first(tried: Tries, margin: float, first: int) -> list[int]:
 def both_ways(tried: Tries, margin: float, first: int) -> list[int]:
     """The search of the second grid: where no run learned anything yet, it goes on in both directions."""
     if tried and not any(run.learned for run in tried.values()):
-        low, high = WITHOUT_HOPE
+        low, high = GIVEN_UP_AFTER
         ends = [k for k in (min(tried) - 1, max(tried) + 1) if low <= k <= high]
         if ends:
             return ends
+    return lower_first(tried, margin, first)
+
+
+def lower_first(tried: Tries, margin: float, first: int) -> list[int]:
+    """The search of the third grid: lower rates first, but where nothing learns not down to the lowest."""
+    low, high = GIVEN_UP_AFTER
+    if tried and not any(run.learned for run in tried.values()) and min(tried) <= low:
+        if max(tried) < high:
+            return [max(tried) + 1]
+        ends = {min(tried): min(tried) - 1, max(tried): max(tried) + 1}
+        return [k for k in [ends.get(best(tried))] if k is not None and abs(k) <= FARTHEST]
     return next_rates(tried, margin, first)
 
 
 SEARCHES: dict[str, Callable[[Tries, float, int], list[int]]] = {
     "three rates at first": three_at_first,
     "two rates at first": both_ways,
-    "lower rates first": next_rates,
+    "lower rates first": lower_first,
+    "down to the lowest rate": next_rates,
 }
 MARGINS = {"": 0.0, ", whole window": LOSS_MARGIN}  # of the window, as a share of blind − floor
 
@@ -182,8 +195,9 @@ def page(choices: pd.DataFrame, runs: Mapping[str, pd.DataFrame]) -> str:
         "until then count.",
         "",
         "The search was changed after each grid, so the next one has a new seed. First it began with three rates, at "
-        "every depth the same. Then with two, at the rate that shallower stacks point to. Now it also tries lower "
-        "rates first where no run learned anything yet. The third grid has the 400 steps of the "
+        "every depth the same. Then with two, at the rate that shallower stacks point to. For the third grid it tried "
+        "lower rates first where no run had learned anything yet. Since then it tries all lower rates in that case, "
+        "down to 1/32 of the start. The third grid has the 400 steps of the "
         "[map](../map/map.md): with 200, runs leave the plateau while the rate falls, after the rule has asked.",
         "",
         "What was expected of the search as it was then, each time before the grid was trained:",

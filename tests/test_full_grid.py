@@ -35,13 +35,13 @@ def test_a_smooth_loss_has_its_best_rate_found_at_the_cost_of_the_rates_that_wer
 
 
 def test_the_search_as_it_is_now_takes_as_many_rates_as_it_moves_octaves_and_three():
-    found = compared(grid(lambda k: 2 + 0.1 * (k - 2) ** 2), "lower rates first")
+    found = compared(grid(lambda k: 2 + 0.1 * (k - 2) ** 2), "down to the lowest rate")
     assert (found["octaves"], found["rates"]) == (0, 4)
 
 
 def test_a_depth_begins_where_the_shallower_one_ended():
     shallow = grid(lambda k: 2 + 0.1 * (k + 3) ** 2)
-    found = compared(pd.concat([shallow.assign(depth=4), shallow]), "lower rates first")
+    found = compared(pd.concat([shallow.assign(depth=4), shallow]), "down to the lowest rate")
     assert found["depth"].tolist() == [2, 4]
     assert found["rates"].tolist() == [6, 3]
 
@@ -57,11 +57,19 @@ def test_a_run_that_is_given_up_costs_its_steps_until_then_and_counts_as_stuck()
 
 
 @pytest.mark.parametrize(
-    ("search", "rates"), [("three rates at first", 7), ("two rates at first", 7), ("lower rates first", 6)]
+    ("search", "rates"),
+    [("three rates at first", 7), ("two rates at first", 7), ("lower rates first", 6), ("down to the lowest rate", 6)],
 )
 def test_lower_rates_first_saves_the_runs_above_that_would_be_stuck(search, rates):
     found = compared(grid(lambda k: abs(k + 3), stuck=range(-2, 6)), search)
     assert (found["octaves"], found["rates"]) == (0, rates)
+
+
+@pytest.mark.parametrize(
+    ("search", "rates"), [("two rates at first", 6), ("lower rates first", 6), ("down to the lowest rate", 8)]
+)
+def test_where_nothing_learns_the_earlier_searches_stopped_at_an_eighth_of_the_start(search, rates):
+    assert compared(grid(lambda k: 3.0 + 0.001 * abs(k), stuck=EXPONENTS), search)["rates"] == rates
 
 
 def verdicts(wrong=0, **changes):

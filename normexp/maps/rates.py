@@ -12,7 +12,7 @@ from dataclasses import dataclass
 FIRST = (0, 1)
 LEAST = (-1, 0, 1)  # if one of them is missing, the best rate cannot be known to be inside
 FARTHEST = 5  # octaves from the start, each way
-WITHOUT_HOPE = (-3, 2)  # lowest and highest rate that must be tried before nothing is known to learn at a point
+WITHOUT_HOPE = (-FARTHEST, 2)  # lowest and highest rate that must be tried before nothing is known to learn at a point
 
 
 @dataclass(frozen=True)

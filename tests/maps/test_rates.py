@@ -82,20 +82,20 @@ def test_a_high_rate_that_diverges_moves_the_search_down():
 
 def test_higher_rates_follow_where_lower_ones_do_not_learn():
     tried = search(lambda k: abs(k - 2), learned=lambda k: k >= 2)
-    assert sorted(tried) == [-3, -2, -1, 0, 1, 2, 3]
+    assert sorted(tried) == [-5, -4, -3, -2, -1, 0, 1, 2, 3]
     assert best(tried) == 2
 
 
-def test_where_nothing_learns_six_rates_are_enough():
+def test_where_nothing_learns_all_lower_rates_are_tried():
     tried = search(lambda k: 3.0 + 0.001 * abs(k), learned=lambda k: False)
-    assert sorted(tried) == [-3, -2, -1, 0, 1, 2]
+    assert sorted(tried) == [-5, -4, -3, -2, -1, 0, 1, 2]
     assert window(tried, margin=1.0) == 0
 
 
-def test_and_more_where_the_lowest_loss_is_at_an_end():
-    tried = search(lambda k: 3.0 + 0.001 * abs(k + 4), learned=lambda k: False)
-    assert sorted(tried) == [-5, -4, -3, -2, -1, 0, 1, 2]
-    assert interior(tried)
+@pytest.mark.parametrize("first", [0, -2, 3])
+def test_the_lowest_rate_is_found_wherever_the_search_begins(first):
+    tried = search(lambda k: 2.0 if k == -FARTHEST else 3.0, learned=lambda k: k == -FARTHEST, first=first)
+    assert best(tried) == -FARTHEST
 
 
 def test_a_run_that_was_removed_is_asked_for_again():
@@ -106,7 +106,7 @@ def test_a_run_that_was_removed_is_asked_for_again():
 
 def test_nothing_learns_where_the_search_begins_far_up():
     tried = search(lambda k: 3.0 + 0.001 * k, learned=lambda k: False, first=FARTHEST - 1)
-    assert set(range(-3, FARTHEST + 1)) <= set(tried)
+    assert set(range(-FARTHEST, FARTHEST + 1)) <= set(tried)
 
 
 def test_learning_counts_before_a_lower_loss():
