@@ -77,6 +77,14 @@ def map_(
     best_only: Annotated[
         bool, typer.Option("--best-only", help="Find the best rate alone, not how wide the window of usable rates is.")
     ] = False,
+    known: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The runs.csv of an earlier map with the same settings, whose runs need not be trained again.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Also copy the page, tables and figures to this folder.")] = None,
     jobs: Jobs = 0,
     pool: PoolName = "",
@@ -93,6 +101,7 @@ def map_(
     """
     set_hub(offline)
     with bad_input():
+        from normexp.errors import ConfigError
         from normexp.maps import report, survey
         from normexp.records.folder import ensure_writable_dir
         from normexp.sweep.estimate import dry_run as listed
@@ -104,11 +113,14 @@ def map_(
             overrides or [],
             seeds=seeds,
             window=not best_only,
+            known=known,
             config_dirs=config_dir or [],
             name=name,
             elsewhere=pool in ELSEWHERE,
         )
         least = survey.at_least(asked)
+        if not least.runs:
+            raise ConfigError(f"--known {known} has all runs of this map already")
         if dry_run:
             print_out(listed(least, jobs or default_jobs(least)))
             return

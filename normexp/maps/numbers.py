@@ -7,13 +7,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from normexp.maps.known import COLUMNS
 from normexp.maps.rates import Tried, best, interior, usable, window
 from normexp.maps.survey import TUNING_SEED, loss_of
 from normexp.records.outcome import HAS_LEARNED
 from normexp.studies.verdict import LEVEL, LOSS_MARGIN, interval
 from normexp.views.runs import swept_keys
-
-COLUMNS = ("data", "floor", "blind", "lr", "seed", "loss", "outcome", "step")  # of every run, after its point's keys
 
 
 def losses(runs: pd.DataFrame, keys: Sequence[str] | None = None) -> pd.DataFrame:

@@ -24,10 +24,13 @@ def write(asked: Survey) -> tuple[Path, list[Path]]:
     """Write map.md, points.csv, variants.csv, runs.csv and the figures from the runs on disk; return their paths."""
     folder = asked.sweep.path
     runs = load_runs(folder)
-    names = {run.name for run in asked.runs()}
-    ours = runs["folder"].map(lambda run: Path(run).name in names)
+    places = {run.name: place for place, run in enumerate(asked.runs())}
+    ours = runs["folder"].map(lambda run: Path(run).name in places)
     runs = runs[ours & (runs["state"] == "completed")].reset_index(drop=True)
-    losses = numbers.losses(runs)
+    losses = numbers.losses(runs).set_axis([Path(run).name for run in runs["folder"]])
+    if known := {name: asked.known[name] for name in places if name in asked.known}:
+        losses = pd.concat([losses, pd.DataFrame.from_dict(known, "index")[[*losses]]])
+        losses = losses.sort_index(key=lambda names: names.map(places))
     points = numbers.points(losses)
     variants = numbers.variants(points)
     for name, frame in (("points", points), ("variants", variants), ("runs", losses)):
@@ -53,6 +56,8 @@ def markdown(
     """The page: the command, both tables, the figures."""
     cost = int(points["total_steps"].sum())
     grid = steps_of_grid(asked)
+    known = sum(run.name in asked.known for run in asked.runs())
+    took = f"{len(runs) + known} runs" + (f" ({known} of them by an earlier map)" if known else "")
     lines = [
         f"# {TITLE}",
         "",
@@ -63,7 +68,7 @@ def markdown(
         f"% intervals.{_stopped(runs)}",
         "",
         *_open(asked),
-        f"It took {len(runs)} runs and {cost:,} steps, {cost / grid:.0%} of the {grid:,} of the full grid of "
+        f"It took {took} and {cost:,} steps, {cost / grid:.0%} of the {grid:,} of the full grid of "
         f"{len(EXPONENTS)} rates.",
         "",
         _table(

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,6 +17,7 @@ from normexp.config.compose import Composer
 from normexp.config.identity import run_name, sweep_name
 from normexp.config.schema import Config
 from normexp.errors import ConfigError
+from normexp.maps.known import known_runs
 from normexp.maps.rates import FARTHEST, LEAST, Tried, best, first_rate, next_rates
 from normexp.records.folder import RunFolder
 from normexp.records.outcome import HAS_LEARNED
@@ -34,13 +36,15 @@ class Survey:
     """Every run that a map may need.
 
     tuning: by point and exponent of the rate. final: by point, exponent and seed. sweep: all of them.
-    whole_window: whether the window of usable rates is searched, too.
+    whole_window: whether the window of usable rates is searched, too. known: the results of runs of an earlier map, by
+    the runs' names, which are not trained again.
     """
 
     sweep: Sweep
     tuning: Mapping[Config, Mapping[int, PlannedRun]]
     final: Mapping[Config, Mapping[int, Sequence[PlannedRun]]]
     whole_window: bool
+    known: Mapping[str, Mapping[str, Any]]
 
     @property
     def points(self) -> list[Config]:
@@ -48,13 +52,12 @@ class Survey:
         return list(self.tuning)
 
     def with_runs(self, runs: Iterable[PlannedRun]) -> Sweep:
-        """The sweep with these runs of it alone."""
-        return replace(self.sweep, runs=tuple(runs))
+        """The sweep with these runs of it alone, but for those that are known."""
+        return replace(self.sweep, runs=tuple(run for run in runs if run.name not in self.known))
 
     def tried(self, point: Config) -> dict[int, Tried]:
         """The tuning runs of a point that are complete, by exponent."""
-        complete = {k: run for k, run in self.tuning[point].items() if self.is_complete(run)}
-        return {k: _result(RunFolder(self.sweep.path / run.name)) for k, run in complete.items()}
+        return {k: self._result(run) for k, run in self.tuning[point].items() if self.is_complete(run)}
 
     def todo(self, slots: int = 1, failed: Collection[str] = ()) -> list[PlannedRun]:
         """The runs of the next round: those that searches ask for, then the fresh seeds of points that are found.
@@ -103,6 +106,8 @@ class Survey:
 
     def is_complete(self, run: PlannedRun) -> bool:
         """Whether the run has been trained to its end."""
+        if run.name in self.known:
+            return True
         at = RunFolder(self.sweep.path / run.name)
         return at.path.is_dir() and at.finished_as(run.config)
 
@@ -122,8 +127,14 @@ class Survey:
     def _reducible(self, point: Config, tried: Mapping[int, Tried]) -> float:
         """blind − floor of the point's corpus."""
         run = self.tuning[point][next(iter(tried))]
-        baselines = RunFolder(self.sweep.path / run.name).status["baselines"]
-        return float(baselines["blind"] - baselines["floor"])
+        found = self.known.get(run.name) or RunFolder(self.sweep.path / run.name).status["baselines"]
+        return float(found["blind"] - found["floor"])
+
+    def _result(self, run: PlannedRun) -> Tried:
+        if found := self.known.get(run.name):
+            return Tried(found["loss"], found["outcome"] in HAS_LEARNED)
+        status = RunFolder(self.sweep.path / run.name).status
+        return Tried(loss_of(status), status["outcome"] in HAS_LEARNED)
 
 
 def survey(
@@ -131,6 +142,7 @@ def survey(
     *,
     seeds: int = 5,
     window: bool = True,
+    known: Path | None = None,
     config_dirs: Sequence[str] = (),
     name: str = "",
     elsewhere: bool = False,
@@ -138,7 +150,7 @@ def survey(
     """Plan a map. Raises ConfigError for overrides that set seeds, several rates or no steps, and as `plan` does.
 
     overrides: as on the command line; lr, if it is set, is the rate in the middle. seeds: at the best rate.
-    elsewhere: see `plan`.
+    known: the runs.csv of an earlier map, see `known_runs`. elsewhere: see `plan`.
     """
     composer = Composer("map", config_dirs)
     requests = composer.parse(overrides)
@@ -174,7 +186,9 @@ def survey(
     # Of the overrides alone, so that more seeds go on with the same search.
     own_name = sweep_name(overrides, [*(request.key for request in requests if request.swept), "lr"], first)
     sweep = replace(sweep, overrides=tuple(overrides), name=name or f"map-{first.name or own_name}")
-    return Survey(sweep, tuning, final, window)
+    every = [run for rates in tuning.values() for run in rates.values()]
+    every += [run for rates in final.values() for seeds_of_it in rates.values() for run in seeds_of_it]
+    return Survey(sweep, tuning, final, window, known_runs(known, every, sweep.swept) if known else {})
 
 
 def run(
@@ -229,11 +243,6 @@ def _without_depth(config: Config) -> Config:
         0 if depth == config.depth else depth for depth in (config.model.encoder_depth, config.model.decoder_depth)
     )
     return replace(config, depth=0, model=replace(config.model, encoder_depth=encoder, decoder_depth=decoder))
-
-
-def _result(run: RunFolder) -> Tried:
-    status = run.status
-    return Tried(loss_of(status), status["outcome"] in HAS_LEARNED)
 
 
 def loss_of(result: Mapping[str, Any] | pd.Series) -> float:

@@ -46,6 +46,48 @@ def test_a_map_ends_with_a_page_and_resumes_without_a_run(tmp_path, monkeypatch)
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_pdf", "no_workers")
+def test_the_runs_of_an_earlier_map_are_not_trained_again(tmp_path, monkeypatch):
+    """A map of one depth, and a larger one elsewhere that knows it, are the larger one alone."""
+    map_of = ["map", "variant=pre_ln", "seeds", *TINY, "--seeds", "2", "--best-only", "--jobs", "1"]
+    found, folders = {}, {}
+    for name, depth, known in (("small", "1", ""), ("large", "1,2", "small"), ("whole", "1,2", "")):
+        monkeypatch.setenv("NORMEXP_RESULTS", str(tmp_path / name))
+        words = [f"depth={depth}" if word == "seeds" else word for word in map_of]
+        words += ["--known", str(tmp_path / known / "map" / "runs.csv")] if known else []
+        made = CliRunner().invoke(app, [*words, "--name", "map"], catch_exceptions=False)
+        assert made.exit_code == 0, made.output
+        found[name] = pd.read_csv(tmp_path / name / "map" / "points.csv")
+        folders[name] = {RunFolder(path.parent).config.depth for path in (tmp_path / name).glob("map/*/config.yaml")}
+    assert folders == {"small": {1}, "large": {2}, "whole": {1, 2}}
+    pd.testing.assert_frame_equal(found["large"], found["whole"], rtol=1e-4)  # a table has six digits
+    runs = len(pd.read_csv(tmp_path / "small" / "map" / "runs.csv"))
+    assert f"({runs} of them by an earlier map)" in (tmp_path / "large" / "map" / "map.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("rows", "words", "message"),
+    [
+        ("variant,depth", "", "--known must be the runs.csv of a map; got {table}"),
+        ("", "init=normal,xavier_uniform", "--known {table} has no column init, by which the runs of this map differ"),
+        ("", "steps=30", "--known {table} is of runs with 20 steps; those here have 30"),
+        ("", "", "--known {table} has all runs of this map already"),
+    ],
+)
+def test_a_table_of_another_map_is_refused(rows, words, message, tmp_path, monkeypatch):
+    monkeypatch.setenv("NORMEXP_RESULTS", str(tmp_path / "results"))
+    table = tmp_path / "runs.csv"
+    columns = "variant,depth,data,floor,blind,lr,seed,loss,outcome,step\n"
+    rates = [(0.0015, 100, 2), (0.003, 100, 1), (0.006, 100, 2), (0.003, 0, 1)]
+    made = "".join(f"pre_ln,1,docstrings,0,3,{lr},{seed},{loss},trained,20\n" for lr, seed, loss in rates)
+    table.write_text(rows or columns + made)
+    command = ["map", "variant=pre_ln", "depth=1", "data=docstrings", *TINY[:-1], *words.split(), "--seeds", "1"]
+    result = CliRunner().invoke(app, [*command, "--best-only", "--known", str(table)])
+    assert (result.exit_code, result.stderr) == (2, f"error: {message.format(table=table)}\n")
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_pdf", "no_workers")
 def test_one_depth_and_other_axes_have_a_page_too(tmp_path, monkeypatch):
     """With figures of their own for each combination, and with one seed a loss without an interval."""
     monkeypatch.setenv("NORMEXP_RESULTS", str(tmp_path / "results"))

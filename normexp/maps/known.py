@@ -1,0 +1,54 @@
+"""The runs of an earlier map that a map need not train again, from the runs.csv that it has left."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from normexp.config.choice import Choice
+from normexp.config.schema import value_of
+from normexp.errors import ConfigError
+from normexp.records.outcome import HAS_LEARNED
+from normexp.sweep.plan import PlannedRun
+
+COLUMNS = ("data", "floor", "blind", "lr", "seed", "loss", "outcome", "step")  # of every run, after its point's keys
+
+
+def known_runs(table: Path, planned: Iterable[PlannedRun], swept: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """The rows of the table that are of planned runs, by the runs' names.
+
+    Only the swept keys, the data, the rate, the seed and the steps can be compared; that all other settings are the
+    same is the user's word. Raises ConfigError if the table is none of a map, has not all of these columns, or is of
+    runs with another number of steps.
+    """
+    try:
+        numbers = {"floor": float, "blind": float, "lr": float, "seed": int, "loss": float, "step": int}
+        frame = pd.read_csv(table, dtype=numbers, keep_default_na=False)
+        keys = [*frame.columns[: list(frame.columns).index("data") + 1]]
+        rows = frame[[*keys, *COLUMNS[1:]]].to_dict("records")
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(f"--known must be the runs.csv of a map; got {table}") from error
+    if missing := [key for key in swept if key not in (*keys, "lr", "seed")]:
+        raise ConfigError(f"--known {table} has no column {missing[0]}, by which the runs of this map differ")
+    by = {(*(str(row[key]) for key in keys), f"{row['lr']:.6g}", row["seed"]): row for row in rows}
+    found = {}
+    for run in planned:
+        config = run.config
+        values = (str(_named(value_of(config, key))) for key in keys)
+        if row := by.get((*values, f"{config.lr:.6g}", config.seed)):
+            if row["step"] > config.steps or (row["outcome"] in HAS_LEARNED and row["step"] < config.steps):
+                raise ConfigError(
+                    f"--known {table} is of runs with {row['step']} steps; those here have {config.steps}"
+                )
+            found[run.name] = row
+    return found
+
+
+def _named(value: Any) -> Any:
+    """A value of a config as the tables of runs have it."""
+    if isinstance(value, tuple):
+        return "+".join(each.name for each in value) or "no_addon"
+    if isinstance(value, Choice):
+        return value.name
+    return "" if value is None else value
