@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from normexp.config.choice import add_to_path
 from normexp.config.identity import choices
 from normexp.config.schema import Config
+from normexp.data.batches import Batch, Batches
 from normexp.data.corpus import Corpus, load_corpus
 from normexp.errors import ConfigError
 from normexp.model.build import Model
@@ -19,6 +21,7 @@ from normexp.records.folder import RunFolder, is_current
 from normexp.records.reading import Damaged
 from normexp.records.tables import SCHEMAS
 from normexp.sweep.plan import plan
+from normexp.training.evaluate import logits
 from normexp.training.trainer import Trainer
 from normexp.views import exports
 from normexp.views.runs import load_runs, load_table
@@ -27,6 +30,7 @@ from normexp.views.shown import Shown, shown
 if TYPE_CHECKING:
     import pandas as pd
 
+TRUST = "pass trust=True, or --trust to `normexp sample`, to import from there"
 _OWN = ("normexp.", "torch.optim.")  # what a run folder may name without the user's trust
 
 
@@ -38,6 +42,18 @@ class Loaded:
     corpus: Corpus
     model: Model
     status: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<run of {self.config.variant.name}, depth {self.config.depth}: {self.status.get('outcome')}>"
+
+    def batches(self, split: str = "valid") -> Sequence[Batch]:
+        """The batches of a split, in the order in which it is evaluated."""
+        examples = self.corpus.examples(split, self.config.task.name)
+        return Batches(examples, self.config.training.batch_tokens).epoch(None)
+
+    def logits(self, batch: Batch) -> Tensor:
+        """What the model predicts for every label of a batch.   batch, target token, word  or  batch, class"""
+        return logits(self.model, batch)
 
 
 def load(run: str | Path, *, trust: bool = False) -> Loaded:
@@ -54,7 +70,8 @@ def load(run: str | Path, *, trust: bool = False) -> Loaded:
     except Damaged as error:
         raise ConfigError(f"{run} is damaged: {error}; run its sweep again to repair it") from error
     if config.config_dirs and not trust:
-        raise ConfigError(f"{run} uses classes from {', '.join(config.config_dirs)}; pass trust=True to import them")
+        folders = ", ".join(config.config_dirs)
+        raise ConfigError(f"{run} was trained with --config-dir {folders}; {TRUST}")
     status = folder.status
     if status["state"] == "damaged":
         raise ConfigError(f"{run} is damaged: {status['error']}; run its sweep again to repair it")
@@ -66,7 +83,7 @@ def load(run: str | Path, *, trust: bool = False) -> Loaded:
         raise ConfigError(f"{run} is damaged: {damage}; run its sweep again to repair it")
     foreign = [each.target for each in (*choices(config), *config.probes) if not each.target.startswith(_OWN)]
     if foreign and not trust:
-        raise ConfigError(f"{run} uses {', '.join(foreign)}; pass trust=True to import them")
+        raise ConfigError(f"{run} uses {', '.join(foreign)}; {TRUST}")
     add_to_path(config.config_dirs)
     corpus = load_corpus(config.data)
     trainer = Trainer(_on_cpu(config), corpus)
@@ -87,37 +104,42 @@ def build(overrides: str | Sequence[str] = "", *, config_dirs: Sequence[str] = (
     return Trainer(_on_cpu(config), load_corpus(config.data)).calibrate().model
 
 
-def runs(folder: str | Path = "results") -> "pd.DataFrame":
+def runs(folder: str | Path = "") -> "pd.DataFrame":
     """One row per run at or below a folder: its config, flattened with dots, and its results."""
-    return load_runs(folder)
+    return load_runs(_existing(folder))
 
 
 def table(folder: str | Path, name: str) -> "pd.DataFrame":
-    """All rows of one table of the runs at or below a folder, with the swept keys joined.
+    """All rows of one table of the runs at or below a folder, with variant, depth, seed and the swept keys joined.
 
     name: curves (step, split, statistic, value), layers (also stack, layer, site, parameter) or timing.
     """
     if name not in SCHEMAS:
         raise ConfigError(f"the table must be one of {', '.join(SCHEMAS)}; got {name}")
-    return load_table(load_runs(folder), name)
+    return load_table(load_runs(folder), name, keys=("variant", "depth", "seed"))
 
 
-def results(folder: str | Path = "results") -> "pd.DataFrame":
+def results(folder: str | Path = "") -> "pd.DataFrame":
     """What `normexp results` prints: one row per configuration, mean ± standard deviation over its seeds, as texts."""
-    return exports.printed(load_runs(folder))
+    return exports.printed(load_runs(_existing(folder)))
 
 
-def latex(folder: str | Path = "results") -> str:
+def latex(folder: str | Path = "") -> str:
     """The same table for LaTeX with booktabs."""
-    return exports.latex(load_runs(folder))
+    return exports.latex(load_runs(_existing(folder)))
 
 
-def figures(folder: str | Path = "results", style: str = "default") -> dict[str, Shown]:
+def figures(folder: str | Path = "", style: str = "default") -> dict[str, Shown]:
     """The figures of the runs at or below a folder, by name. A notebook shows one that is the last value of a cell.
 
     style: default, or paper for a column's width without titles. `save(stem)` writes one, `caption` is its text.
     """
-    return shown(folder, style)
+    return shown(_existing(folder), style)
+
+
+def _existing(folder: str | Path) -> str | Path:
+    """The folder, by default that of all results."""
+    return folder or os.environ.get("NORMEXP_RESULTS") or "results"
 
 
 def _on_cpu(config: Config) -> Config:

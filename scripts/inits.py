@@ -19,10 +19,11 @@ from scipy.stats import kendalltau
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from normexp.maps.survey import TUNING_SEED
-from normexp.studies.verdict import interval, judge
+from normexp.studies.verdict import Verdict, interval, judge
 from normexp.views import formatting, style
 from normexp.views.line_plot import line_plot
 from normexp.views.markdown import table as markdown_table
+from normexp.views.names import name_of
 from scripts.make_or_draw import make_or_draw
 
 REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference" / "inits"
@@ -65,20 +66,28 @@ def gap(fresh: pd.DataFrame, one: tuple[str, str], other: tuple[str, str]) -> li
     return (losses[one] - losses[other]).tolist()
 
 
-def verdicts(fresh: pd.DataFrame) -> pd.DataFrame:
+def unlearned(points: pd.DataFrame) -> set[tuple[str, str]]:
+    """Condition and variant where no rate of the search learned, so that none of them is the best."""
+    return {(row.condition, row.variant) for row in points.itertuples() if row.window == 0}
+
+
+def verdicts(points: pd.DataFrame, fresh: pd.DataFrame) -> pd.DataFrame:
     """What was expected before the runs: that a difference of losses, in nats, is below 0."""
     asked = [
-        (f"pre-before-post: {condition}", gap(fresh, (condition, "pre_ln"), (condition, "post_ln")))
+        (f"pre-before-post: {condition}", (condition, "pre_ln"), (condition, "post_ln"))
         for condition in fresh["condition"].unique()
     ]
     asked += [
-        (f"deep-norm-untied: {init}", gap(fresh, (f"{init}, untied", "deep_norm"), (f"{init}, tied", "deep_norm")))
+        (f"deep-norm-untied: {init}", (f"{init}, untied", "deep_norm"), (f"{init}, tied", "deep_norm"))
         for init in fresh["init"].unique()
     ]
     found = []
-    for name, values in asked:
+    for name, one, other in asked:
+        values = gap(fresh, one, other)
         at = interval(values, -math.inf, 0.0, "difference")
         verdict = judge(values, -math.inf, 0.0, "difference")
+        if {one, other} & unlearned(points):
+            verdict = Verdict.UNTESTED
         found.append(
             {"claim": name, "difference": at.estimate, "low": at.low, "high": at.high, "verdict": str(verdict)}
         )
@@ -88,7 +97,7 @@ def verdicts(fresh: pd.DataFrame) -> pd.DataFrame:
 def draw() -> None:
     """Write agreement.csv, verdicts.csv, inits.md and the figure."""
     points, fresh = load()
-    orders, judged = agreement(points), verdicts(fresh)
+    orders, judged = agreement(points), verdicts(points, fresh)
     for name, frame in (("agreement", orders), ("verdicts", judged)):
         frame.to_csv(REFERENCE / f"{name}.csv", **CSV)
     places, names = pd.factorize(fresh["condition"])
@@ -131,6 +140,12 @@ def page(found: pd.DataFrame, orders: pd.DataFrame, judged: pd.DataFrame) -> str
             ["variant", *conditions],
             ([variant, *(cells[variant, each] for each in conditions)] for variant in VARIANTS),
         ),
+        *(
+            f"{name_of('variant', variant)} has no best rate with {condition}: none of those tried learned on the seed "
+            "of the search, and the losses are at the one with the lowest loss."
+            for condition, variant in sorted(unlearned(found))
+        ),
+        "",
         "What was expected ([method](../METHOD.md), committed before the runs), as differences of losses that are "
         "below 0:",
         "",

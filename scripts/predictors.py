@@ -79,6 +79,11 @@ class Measure:
     of: Callable[[Mapping[str, pd.DataFrame]], float]
 
 
+def _in_words(label: str) -> str:
+    """A label without bars, which mean something else where tables are joined with |."""
+    return f"absolute {label.strip('|')}" if label.startswith("|") else label
+
+
 def last(name: str) -> Callable[[Mapping[str, pd.DataFrame]], float]:
     """The value of the last row of a statistic, which is that of the whole stack or of its last layer."""
     return lambda rows: float(rows[name].sort_values("layer", kind="stable")["value"].iloc[-1])
@@ -162,7 +167,7 @@ def means(edition: Edition, measures: pd.DataFrame, name: str) -> list[pd.DataFr
     """By depth, the mean of a measure over the seeds and the loss of every variant; without those that lack one."""
     found = []
     for depth in edition.depths:
-        value = measures[measures["depth"] == depth].groupby("variant")[name].mean().rename("value")
+        value = measures[measures["depth"] == depth].groupby("variant")[name].mean(skipna=False).rename("value")
         found.append(pd.concat([value, edition.targets(depth)], axis=1).dropna())
     return found
 
@@ -177,9 +182,13 @@ def compared(edition: Edition, measures: pd.DataFrame) -> pd.DataFrame:
         alone = [float(kendalltau(each["value"], each["loss"]).pvalue) for each in values]
         rows.append(
             {
-                **{"measure": name, "label": measure.label.strip("|"), "source": measure.source},
+                **{"measure": name, "label": _in_words(measure.label), "source": measure.source},
                 **{"depth": edition.depths[-1], "variants": len(values[-1]), "tau": tau(values, measure.sign)},
-                **{"low": at.low, "high": at.high, "verdict": str(judge(samples, 0.0, math.inf, "difference"))},
+                **{
+                    "low": max(at.low, -1.0),
+                    "high": min(at.high, 1.0),
+                    "verdict": str(judge(samples, 0.0, math.inf, "difference")),
+                },
                 **({"p": alone[0]} if len(alone) == 1 else {}),
             }
         )
@@ -208,8 +217,8 @@ def scatter(edition: Edition, measures: pd.DataFrame, found: pd.DataFrame):
     deepest = measures[measures["depth"] == depth].groupby("variant")
     order = edition.targets(depth).sort_values(ascending=False).index
     for axis, row in zip(grid.flat, found.itertuples(), strict=True):
-        values = deepest[row.measure].mean()[order]
-        axis.plot(values, range(len(order)), "o", ms=3.5, color="black")
+        values, spread = deepest[row.measure].mean(skipna=False)[order], deepest[row.measure].std(skipna=False)[order]
+        axis.errorbar(values, range(len(order)), xerr=spread, fmt="o", ms=3.5, color="black", lw=0.8)
         if values.min() > 0 and values.max() / values.min() < WIDEST:
             axis.set_xscale("log")
         axis.set_xlabel(MEASURES[row.measure].label)
@@ -221,10 +230,10 @@ def scatter(edition: Edition, measures: pd.DataFrame, found: pd.DataFrame):
     add_titles_and_legend(
         figure,
         "What the start predicts",
-        f"docstrings · {untied}{depth} layers · means over {SEEDS} seeds at the start",
+        f"docstrings · {untied}{depth} layers · means and standard deviations over {SEEDS} seeds at the start",
         "A measure of the untrained model, the variant with the lowest validation loss at its best rate at the top. τ: "
         f"Kendall's with these losses{over}, in the direction that the theory predicts, with its jackknife interval "
-        "over variants.",
+        "over variants, cut at ±1.",
         [],
     )
     return figure
@@ -248,16 +257,16 @@ def page(edition: Edition, found: pd.DataFrame, measures: pd.DataFrame) -> str:
         for row in found.itertuples()
     ]
     committed = (
-        "What was expected of the Jacobian was committed before the losses of this map were known; the other measures "
-        "are exploratory ([method](../METHOD.md))."
+        "What was expected of the Jacobian was committed before the losses of this map were known, but for those of "
+        "four variants at 6 layers; the other measures are exploratory ([method](../METHOD.md))."
         if several
         else "Signs and window were committed before anything was measured ([method](../METHOD.md)); the losses were "
         "known then."
     )
     averaged = "averaged over the depths, " if several else ""
     p = (
-        "p is exact, for no order at all and either sign, without a correction for six measures. It was added when the "
-        "intervals were known, so it is exploratory."
+        "p is for no order at all and either sign, exact where no two variants have the same value, without a "
+        "correction for six measures. It was added when the intervals were known, so it is exploratory."
     )
     lines = [
         f"# Which measurement at the start predicts the loss at {edition.layers}{' without tying' if several else ''}?",
@@ -265,7 +274,7 @@ def page(edition: Edition, found: pd.DataFrame, measures: pd.DataFrame) -> str:
         f"Untrained variants on docstrings at {edition.layers}, means over {SEEDS} seeds, compared with the loss at "
         f"the best rate of each variant on the [map](../{edition.map.folder}/map.md). τ is Kendall's between measure "
         f"and loss over the variants, {averaged}positive where the order is the one that the theory predicts, with a "
-        "95 % jackknife interval that leaves out one variant at a time. A measure predicts "
+        "95 % jackknife interval that leaves out one variant at a time, cut at ±1. A measure predicts "
         f"if the whole interval is above 0. {committed}",
         "",
         markdown_table(["measure", "after", "variants", "τ", "predicts", *([] if several else ["p"])], rows),

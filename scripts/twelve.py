@@ -4,21 +4,20 @@
                                                 two cores), then publishes it
     python scripts/twelve.py make --untied      the one with an output matrix of its own
     python scripts/twelve.py make --jobs 16 --stacked 8     on a GPU: minutes
-    python scripts/twelve.py publish            publishes the depths that are complete, if not all are
+    python scripts/twelve.py publish            publishes what is complete, if not all is
     python scripts/twelve.py draw               all other tables, figures and the page, from the published runs
 
-The published runs are in results/reference/map/runs.csv and map_untied/runs.csv. A depth that is there is not trained
-again, even where its run folders are gone. What was expected of them is in results/reference/METHOD.md.
+The published runs are in results/reference/map/runs.csv and map_untied/runs.csv. A run that is there is not trained
+again, even where its folder is gone; what the search asks for is. The page shows the depths that are complete. What was
+expected of them is in results/reference/METHOD.md.
 """
 
 import argparse
 import json
 import math
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,16 +28,15 @@ from scipy.stats import kendalltau
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from normexp.cards.numbers import SHIPPED
-from normexp.maps import numbers
+from normexp.maps import numbers, report
 from normexp.maps.report import RATES, TITLE
-from normexp.maps.survey import TUNING_SEED
+from normexp.maps.survey import TUNING_SEED, Survey, survey
 from normexp.records.provenance import origins
 from normexp.studies.verdict import interval, judge
 from normexp.views import formatting, style
 from normexp.views.markdown import table as markdown_table
 from normexp.views.rate_by_depth import rate_by_depth
 from normexp.views.rate_map import ranking, rate_map
-from normexp.views.runs import load_runs
 
 REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference"
 VARIANTS = (
@@ -53,9 +51,8 @@ TRAINING = (
     *("task=language_modelling", "steps=400", "probe.every=0"),
     *("record.evaluate_every=400", "record.checkpoint_every=400"),
 )
-SETTINGS = (
-    "xavier_uniform init · layer_norm · tiny · docstrings · 400 steps · warm-up 10 % · schedule wsd · n = 5 seeds"
-)
+GRID = [f"variant={','.join(VARIANTS)}", f"depth={','.join(map(str, DEPTHS))}", *TRAINING]
+SETTINGS = "xavier_uniform init · layer_norm · tiny · docstrings · 400 steps · warm-up 10 % · schedule wsd"
 UNIT = "nats per token"
 FLAT = 0.2  # the margin of exponents, see METHOD.md
 
@@ -73,22 +70,23 @@ class Edition:
     def path(self) -> Path:
         return REFERENCE / self.folder
 
-    def grid(self, depths: Sequence[int] = DEPTHS) -> list[str]:
+    @property
+    def grid(self) -> list[str]:
         """The overrides of `normexp map`."""
-        return [f"variant={','.join(VARIANTS)}", f"depth={','.join(map(str, depths))}", *TRAINING, *self.overrides]
+        return [*GRID, *self.overrides]
 
     @property
-    def made(self) -> Path:
-        """The folder of its runs."""
-        return Path(os.environ.get("NORMEXP_RESULTS", "results"), self.name)
+    def known(self) -> Path | None:
+        """The table of its published runs, if there are any."""
+        path = self.path / "runs.csv"
+        return path if path.exists() else None
+
+    def survey(self) -> Survey:
+        """Its runs, published ones, complete ones and those that are still to do."""
+        return survey(self.grid, known=self.known, name=self.name)
 
     def table(self, name: str) -> pd.DataFrame:
         return pd.read_csv(self.path / f"{name}.csv")
-
-    @property
-    def published(self) -> list[int]:
-        """The depths in its table of runs."""
-        return complete(self.table("runs")) if (self.path / "runs.csv").exists() else []
 
 
 OTHERS = "Other variants, which `normexp variants` lists, are not on it."
@@ -97,8 +95,8 @@ TIED = Edition(
     "twelve",
     (),
     (
-        f"{OTHERS} The embedding is the output matrix here. With a matrix of its own, or under other weights at the "
-        "start, four of the variants come in another order ([inits](../inits/inits.md)).",
+        f"{OTHERS} The embedding is the output matrix here. With a matrix of its own, four of the variants come in "
+        "another order ([inits](../inits/inits.md)).",
         "A run of the search that was still stuck after half its steps was ended there. For DeepNorm, which leaves "
         "the plateau late, this ended every rate at 6, 12 and 24 layers, so it was searched a second time with three "
         "quarters of the steps, the rule that `normexp map` has now.",
@@ -108,38 +106,41 @@ UNTIED = Edition(
     "map_untied",
     "twelve-untied",
     ("model.tied=false",),
-    (f"{OTHERS} The output matrix is one of its own here; [the tied map](../map/map.md) has the embedding.",),
+    (
+        f"{OTHERS} The output matrix is one of its own here; [the tied map](../map/map.md) has the embedding.",
+        "At 6 layers, Pre-LN, Post-LN, DeepNorm and ReZero had been seen before ([inits](../inits/inits.md)), so "
+        "what is said below of these at 6 layers is exploratory.",
+    ),
 )
 
 
 def make(edition: Edition, jobs: int, stacked: int) -> None:
-    """Train the depths that are not published yet, then publish them."""
-    depths = [depth for depth in DEPTHS if depth not in edition.published]
-    if not depths:
-        print(f"all depths are in {edition.path / 'runs.csv'}; remove the file to train them again")
-        return
-    words = [*edition.grid(depths), f"training.stacked={stacked}", "--name", edition.name, "--jobs", str(jobs)]
+    """Train what the search asks for and is not published yet, then publish it."""
+    if not edition.survey().todo():
+        sys.exit(f"all runs are in {edition.known}; remove the file to train them again")
+    words = [*edition.grid, f"training.stacked={stacked}", "--name", edition.name, "--jobs", str(jobs)]
+    words += ["--known", str(edition.known)] if edition.known else []
     subprocess.run([sys.executable, "-m", "normexp", "map", *words], check=True)
     publish(edition)
 
 
 def publish(edition: Edition) -> None:
-    """Add the depths whose run folders are complete to runs.csv and origin.json, then draw."""
-    runs = load_runs(edition.made)
-    runs = runs[runs["state"] == "completed"]
-    runs = runs[runs["depth"].isin(complete(runs))].reset_index(drop=True)
-    if runs.empty:
-        sys.exit(f"no depth of {edition.made} is complete yet: a depth has {SEEDS} fresh seeds of every variant")
-    losses, made = numbers.losses(runs, POINT), origins(map(Path, runs["folder"]))
-    if edition.published:
-        earlier = edition.table("runs")
-        losses = pd.concat([earlier[~earlier["depth"].isin(losses["depth"])], losses])
-        before = json.loads((edition.path / "origin.json").read_text("utf-8"))
-        made = before + [each for each in made if each not in before]
+    """Add the runs that are complete here to runs.csv and origin.json, then draw."""
+    runs, losses = report.measured(edition.survey())
+    made = json.loads((edition.path / "origin.json").read_text("utf-8")) if edition.known else []
+    made += [each for each in origins(map(Path, runs["folder"])) if each not in made]
     edition.path.mkdir(parents=True, exist_ok=True)
     in_order(losses).to_csv(edition.path / "runs.csv", **CSV)
     (edition.path / "origin.json").write_text(json.dumps(made, indent=1) + "\n")
     draw(edition)
+
+
+def shown(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs of the depths that are complete."""
+    found = runs[runs["depth"].isin(complete(runs))].reset_index(drop=True)
+    if found.empty:
+        sys.exit(f"no depth is complete yet: a depth has {SEEDS} fresh seeds of every variant")
+    return found
 
 
 def complete(runs: pd.DataFrame) -> list[int]:
@@ -183,7 +184,10 @@ def claims(points: pd.DataFrame, variants: pd.DataFrame) -> list[tuple[str, str,
         if not point["interior"]:
             found.append((name, f"{point['outcomes']}, at a rate on the edge of those tried", "cannot be tested"))
             continue
-        found.append((name, point["outcomes"], "holds" if (point["trained"] >= 0.5) == trains else "does not hold"))
+        good = round(point["trained"] * point["n"])
+        seeds = [1.0] * good + [0.0] * (int(point["n"]) - good)
+        window = (0.5, math.inf) if trains else (-math.inf, 0.5)
+        found.append((name, point["outcomes"], str(judge(seeds, *window, "share"))))
     return found
 
 
@@ -234,7 +238,7 @@ def agreement(points: pd.DataFrame, tied: pd.DataFrame) -> list[str]:
 
 def draw(edition: Edition) -> None:
     """points.csv and variants.csv, which cards read too, the figures and the page, from runs.csv."""
-    runs = edition.table("runs")
+    runs = shown(edition.table("runs"))
     points = numbers.points(runs)
     variants = numbers.variants(points)
     for name, frame in (("points", points), ("variants", variants)):
@@ -249,6 +253,7 @@ def draw(edition: Edition) -> None:
         rates = rate_map(runs[runs["seed"] == TUNING_SEED], points, title=TITLE, **about)
         style.save(rates, figures / "rates")
         whole = points.groupby("depth").filter(lambda part: bool((part["n"] > 0).all()))  # a rank needs all of them
+        about["settings"] += f" · n = {SEEDS} seeds"
         at_best = ranking(whole, title="Twelve variants at their best learning rates", **about)
         style.save(at_best, figures / "ranking")
         by_depth = rate_by_depth(points, variants, title=RATES, settings=settings)
@@ -258,15 +263,12 @@ def draw(edition: Edition) -> None:
 
 def page(edition: Edition) -> str:
     """The page, from the published tables and the origin of the runs."""
-    points, variants, runs = (edition.table(name) for name in ("points", "variants", "runs"))
+    points, variants, runs = edition.table("points"), edition.table("variants"), shown(edition.table("runs"))
     made = json.loads((edition.path / "origin.json").read_text("utf-8"))
     last = points["depth"].max()
     wide = points.assign(
         cell=[
-            f"{p.loss:.3f} [{p.low:.3f}, {p.high:.3f}] at {formatting.number(p.lr)}{'' if p.interior else ' (edge)'}, "
-            f"{p.outcomes}"
-            if p.n
-            else "–"
+            f"{p.loss:.3f} [{p.low:.3f}, {p.high:.3f}] {_at(p)}, {p.outcomes}" if p.n else "–"
             for p in points.itertuples()
         ]
     ).pivot(index="variant", columns="depth", values="cell")
@@ -292,12 +294,12 @@ def page(edition: Edition) -> str:
     lines = [
         "# Twelve variants, each at its best learning rate",
         "",
-        f"`normexp map {' '.join(edition.grid())}`",
+        f"`normexp map {' '.join(edition.grid)}`",
         "",
         f"Docstrings, {SETTINGS.partition('docstrings · ')[2]}, width 64. Validation loss in {UNIT}, mean over five "
-        f"fresh seeds with its 95 % interval, at the best rate of each variant and depth; rates are a factor 2 apart "
-        f"and were chosen on seed {TUNING_SEED}. It took {len(runs)} runs and {int(runs['step'].sum()):,} steps, on "
-        f"{' and '.join(dict.fromkeys(map(machine, made)))} ([origin.json](origin.json)).{missing}",
+        f"fresh seeds with its 95 % interval, at the best rate of each variant and depth; rates are a factor of 2 "
+        f"apart and were chosen on seed {TUNING_SEED}. It took {len(runs)} runs and {int(runs['step'].sum()):,} steps, "
+        f"on {' and '.join(dict.fromkeys(map(machine, made)))} ([origin.json](origin.json)).{missing}",
         "",
         *(line for note in edition.notes for line in (note, "")),
         "![Loss at every rate and depth](figures/rates.png)",
@@ -334,6 +336,13 @@ def page(edition: Edition) -> str:
         *([alike, ""] if alike else []),
     ]
     return "\n".join(lines)
+
+
+def _at(point: Any) -> str:
+    """The best rate of a point in words."""
+    if point.window == 0:
+        return "(no rate learned)"
+    return f"at {formatting.number(point.lr)}{'' if point.interior else ' (edge)'}"
 
 
 def _without(points: pd.DataFrame, variant: Any) -> str:

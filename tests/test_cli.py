@@ -221,7 +221,8 @@ def test_variants_has_one_line_each_at_80_columns(monkeypatch):
     drawn.print(list_variants(Composer("train")))
     lines = drawn.export_text().splitlines()
     variants = Composer("train").options("variant")
-    assert len(lines) == 1 + len({*map(family_of, variants)}) + len(variants)
+    assert len(lines) == 2 + len({*map(family_of, variants)}) + len(variants)
+    assert lines[-1].startswith("Papers: normexp show variant=NAME")
     assert any("…" in line for line in lines)
     assert all(cell_len(line) <= 80 for line in lines)
 

@@ -24,6 +24,8 @@ class SigmaLinear(nn.Linear):
     @torch.no_grad()
     def start(self, gain: float | None) -> None:
         """Find σ(W) of the initial matrix exactly. gain: where g starts; None: at σ(W)."""
+        if self.weight.is_meta:  # it has no values
+            return
         _, sizes, directions = torch.linalg.svd(self.weight, full_matrices=False)
         self.scaled = bool(sizes[0] > 0)
         self.direction.copy_(directions[0])
@@ -49,8 +51,8 @@ class SigmaLinear(nn.Linear):
 class SigmaReparam(AddOn):
     """Every matrix of the sub-layers has a spectral norm g of its own: W ← (g/σ(W)) W, g learned.
 
-    Embeddings and the head stay as they are, and so does a matrix that starts at 0. Where g starts at 1, factors that a
-    variant or an init puts on initial matrices are without effect.
+    Embeddings, the head and matrices of other add-ons stay as they are, and so does a matrix that starts at 0. Where g
+    starts at 1, factors that a variant or an init puts on initial matrices are without effect.
     gain: where g starts. null: at σ(W), so that the model starts as it would without, as in the authors' vision code.
     """
 

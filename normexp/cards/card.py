@@ -14,6 +14,7 @@ from normexp.cards.checks import RUNS, check
 from normexp.cards.finding import Finding, State, headline
 from normexp.cards.numbers import Map, numbers, predictors, reference
 from normexp.cards.subject import GRAPH, Subject
+from normexp.config.compose import Composer
 from normexp.papers import papers_of
 from normexp.probes import graph
 from normexp.views.report.parts import Graph, Picture, Section, Table
@@ -59,7 +60,7 @@ def make(
     if not failed & set(MEANINGLESS):
         measured = start.measure(about, start.QUICK if quick else start.FULL, say)
     written = [] if RUNS.fails in failed else graph.written(Case.of(about.config, about.config.task.name).model())
-    found = numbers(about.name, of or reference())
+    found = numbers(about.name, of or (None if _hides_ours(about) else reference()))
     return Card(about, findings, written, measured, found, time.monotonic() - began, quick)
 
 
@@ -83,6 +84,14 @@ def _checks(card: Card) -> Section:
     )
 
 
+def _hides_ours(about: Subject) -> bool:
+    """Whether a variant of the user's folder has the name of one of the package, whose numbers are not its own."""
+    ours, theirs = Composer("train"), Composer("train", about.config_dirs)
+    return about.name in ours.options("variant") and ours.choice("variant", about.name) != theirs.choice(
+        "variant", about.name
+    )
+
+
 def _start(card: Card, pictures: Sequence[Picture]) -> Section:
     name, question = card.about.name, "What does its start predict?"
     if card.start is None:
@@ -94,11 +103,7 @@ def _start(card: Card, pictures: Sequence[Picture]) -> Section:
         [each.measure.name, *(start.text(each.values[it]) for it in variants), each.closer.partition(" (")[0]]
         for each in found
     ]
-    unknown = [
-        f"{each.measure.name}: {each.closer}, because the loss does not use the tensor that probes call the stream."
-        for each in found
-        if each.closer == "cannot be measured"
-    ]
+    unknown = [f"{each.measure.name}: {each.closer}." for each in found if each.closer.startswith("cannot be measured")]
     depths = ", ".join(map(str, sorted(card.start["depth"].unique())))
     caption = f"Mean [95 % interval] over {card.start['seed'].nunique()} seeds; depths {depths}"
     return Section(

@@ -31,8 +31,8 @@ def numbers(name: str, of: Map | None) -> pd.DataFrame:
     """One row per number and place: number, at, value (with its interval, or the depths between which depth₅₀ is), the
     rank, and the value of pre_ln and post_ln.
 
-    at: the data and the keys of the point. rank: 3 of 41, the best first. Empty where the map has no row of this
-    variant.
+    at: the data and the keys of the point. rank: 3 of 41, the best first; 2–4 of 41 where its interval overlaps those
+    of others, or its value is theirs. Empty where the map has no row of this variant.
     """
     rows = [] if of is None else [*_points(name, of.points), *_variants(name, of.variants)]
     found = pd.DataFrame(rows, columns=["number", "at", "value", "rank", *PEERS])
@@ -49,7 +49,8 @@ def _points(name: str, points: pd.DataFrame) -> Iterator[list[str]]:
         regret = part.assign(**{each: part[each] - part["floor"] for each in ("loss", "low", "high")})
         kind = "regret" if part["floor"].max() > 0 else "loss"  # a floor of 0 is one that is not known
         yield from _row(name, f"{kind} at its best rate", at, regret, "loss", best=1, ends=("low", "high"))
-        yield from _row(name, "best rate", at, part, "lr")
+        learned = part.assign(lr=part["lr"].where(part["window"] != 0))  # else no rate is better than another
+        yield from _row(name, "best rate", at, learned, "lr")
         yield from _row(name, "usable rates, octaves (±1)", at, part, "window", best=-1)
 
 
@@ -78,11 +79,21 @@ def _row(
     by_name = rows.set_index("variant")
     if name not in by_name.index:
         return
-    order = best * by_name[ranked or column].astype(float)
-    known = order.dropna()
-    rank = f"{int((known < known[name]).sum()) + 1} of {len(known)}" if best and name in known.index else "–"
+    rank = _rank(by_name, name, ranked or column, best, None if ranked else ends) if best else "–"
     others = [_value(by_name, peer, column, ends) for peer in PEERS]
     yield [what, at, _value(by_name, name, column, ends), rank, *others]
+
+
+def _rank(rows: pd.DataFrame, name: str, column: str, best: int, ends: tuple[str, str] | None) -> str:
+    """The ranks that a variant may have, by the values or by the intervals where there are some; – without a value."""
+    known = rows[rows[column].notna()]
+    if name not in known.index:
+        return "–"
+    value = best * known[column].astype(float)
+    low, high = [best * known[each].astype(float).fillna(known[column]) for each in ends or (column, column)][::best]
+    ahead, behind = (value < value[name]) & (high <= low[name]), (value > value[name]) & (low >= high[name])
+    first, last = int(ahead.sum()) + 1, len(known) - int(behind.sum())
+    return f"{first} of {len(known)}" if first == last else f"{first}–{last} of {len(known)}"
 
 
 def _value(rows: pd.DataFrame, name: str, column: str, ends: tuple[str, str] | None) -> str:

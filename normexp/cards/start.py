@@ -164,21 +164,31 @@ def readings(rows: pd.DataFrame, name: str) -> list[Reading]:
         }
         if not values:
             continue
-        found.append(Reading(each, values, _closer(each, values, name)))
+        own = rows.loc[(rows["statistic"] == each.statistic) & (rows["variant"] == name), "value"]
+        found.append(Reading(each, values, _closer(each, values, name) or f"cannot be measured ({_missing(own)})"))
     return found
+
+
+def _missing(values: pd.Series) -> str:
+    """Why these values of a variant have no interval."""
+    if len(values) and (values == 0).all():
+        return "it is 0, of which there is no logarithm"
+    return "the loss does not use the tensor that probes call the stream" if values.isna().any() else "it is not finite"
 
 
 def _closer(measure: Measure, values: dict[str, Interval], name: str) -> str:
     """The peer on whose side of the middle between both the whole interval of the variant is; else why there is none.
 
-    Peers whose intervals overlap decide nothing.
+    Peers whose intervals overlap, or that have none, decide nothing. Empty if the variant has no interval.
     """
     if name in PEERS:
         return name
     one, other = (values[peer] for peer in PEERS)
     at = values[name]
     if not np.isfinite([at.low, at.high]).all():
-        return "cannot be measured"
+        return ""
+    if not np.isfinite([one.low, one.high, other.low, other.high]).all():
+        return "cannot tell (pre_ln or post_ln cannot be measured)"
     if one.low <= other.high and other.low <= one.high:
         return "cannot tell (pre_ln and post_ln do not differ here)"
     ends = one.estimate, other.estimate

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from normexp.cli import completion
-from normexp.config.schema import CHOICES, CLASSES, LISTS, ignored_keys, iter_keys
+from normexp.config.schema import CHOICES, CLASSES, LISTS, PRESETS, ignored_keys, iter_keys
 
 
 class Style(StrEnum):
@@ -25,10 +25,10 @@ def _keys() -> str:
             offered = ", ".join(completion.names(name))
             lines.append(f"[bold]{name}[/]  {field.metadata['help']}" + (f": {offered}" if offered else ""))
     for group in CHOICES:
-        if group not in (*CLASSES, *LISTS.values()):
+        if group not in (*CLASSES, *PRESETS, *LISTS.values()):
             lines.append(f"[bold]{group}[/]  {', '.join(completion.names(group))}")
     lines.append(
-        "Choose several probes with [bold]probe=\\[stream,dependency][/]; set their options as probes.stream.…"
+        "Choose several probes with [bold]'probe=\\[stream,dependency]'[/]; set their options as probes.stream.…"
     )
     lines.append("[bold]normexp show --all[/] prints all other keys, such as model.dropout and training.amp.")
     return "\n\n".join(lines)
@@ -93,7 +93,7 @@ PoolName = Annotated[
     ),
 ]
 Submit = Annotated[
-    bool, typer.Option("--submit", help="With --pool slurm: return at once; normexp status tells how the runs do.")
+    bool, typer.Option("--submit", help="With --pool slurm: return at once; normexp status shows their progress.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the runs and what each would cost.")]
 Estimate = Annotated[
@@ -104,7 +104,7 @@ StyleName = Annotated[
     typer.Option("--style", help="paper: PDFs of a column's width in figures/paper, without titles; captions as text."),
 ]
 Offline = Annotated[
-    bool, typer.Option("--offline", help="Ask nothing of the Hugging Face Hub; read its datasets from the cache.")
+    bool, typer.Option("--offline", help="Do not contact the Hugging Face Hub; read its datasets from the cache.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Also run more than 10,000 runs.")]
 Folder = Annotated[Path | None, typer.Argument(metavar="DIR", help="Runs, or folders of runs.", show_default=False)]

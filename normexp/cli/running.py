@@ -82,7 +82,7 @@ def probe(
     multirun: Multirun = False,
     cfg: Cfg = "",
 ) -> None:
-    """Measure untrained models: [bold]normexp probe depth=6,18 probe=\\[stream,dependency][/].
+    """Measure untrained models: [bold]normexp probe depth=6,18 'probe=\\[stream,dependency]'[/].
 
     Models can have any size, up to the papers' own: [bold]model=base[/]. The same probes measure a training run every
     [bold]probe.every[/] steps: [bold]normexp sweep depth=6 probe=\\[gradient_norm,stream][/].

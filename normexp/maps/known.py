@@ -26,17 +26,18 @@ def known_runs(table: Path, planned: Iterable[PlannedRun], swept: Iterable[str])
         numbers = {"floor": float, "blind": float, "lr": float, "seed": int, "loss": float, "step": int}
         frame = pd.read_csv(table, dtype=numbers, keep_default_na=False)
         keys = [*frame.columns[: list(frame.columns).index("data") + 1]]
-        rows = frame[[*keys, *COLUMNS[1:]]].to_dict("records")
+        rows: list[Any] = frame[[*keys, *COLUMNS[1:]]].to_dict("records")
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(f"--known must be the runs.csv of a map; got {table}") from error
     if missing := [key for key in swept if key not in (*keys, "lr", "seed")]:
         raise ConfigError(f"--known {table} has no column {missing[0]}, by which the runs of this map differ")
     by = {(*(str(row[key]) for key in keys), f"{row['lr']:.6g}", row["seed"]): row for row in rows}
-    found = {}
+    found: dict[str, Mapping[str, Any]] = {}
     for run in planned:
         config = run.config
         values = (str(_named(value_of(config, key))) for key in keys)
-        if row := by.get((*values, f"{config.lr:.6g}", config.seed)):
+        row: Mapping[str, Any] | None = by.get((*values, f"{config.lr:.6g}", config.seed))
+        if row:
             if row["step"] > config.steps or (row["outcome"] in HAS_LEARNED and row["step"] < config.steps):
                 raise ConfigError(
                     f"--known {table} is of runs with {row['step']} steps; those here have {config.steps}"

@@ -1,8 +1,9 @@
 """Which learning rates to try next, for one variant at one depth.
 
-Rates are a factor 2 apart: rate k is start · 2^k. The search begins with two and moves towards the lowest loss until a
-rate on each side of the best one is worse, so that the best rate is inside what was tried. It begins at the rate that
-shallower stacks of the variant point to, if there are any. Where no run learned anything yet, lower rates come first.
+Rates are a factor of 2 apart: rate k is start · 2^k. The search begins with two and moves towards the lowest loss until
+a rate on each side of the best one is worse, so that the best rate is inside what was tried. It begins at the rate that
+shallower stacks of the variant point to, if there are any. Where no run has learned anything yet, all lower rates come
+first.
 """
 
 import math

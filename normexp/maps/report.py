@@ -23,14 +23,7 @@ RATES = "Does the best learning rate carry over with depth?"
 def write(asked: Survey) -> tuple[Path, list[Path]]:
     """Write map.md, points.csv, variants.csv, runs.csv and the figures from the runs on disk; return their paths."""
     folder = asked.sweep.path
-    runs = load_runs(folder)
-    places = {run.name: place for place, run in enumerate(asked.runs())}
-    ours = runs["folder"].map(lambda run: Path(run).name in places)
-    runs = runs[ours & (runs["state"] == "completed")].reset_index(drop=True)
-    losses = numbers.losses(runs).set_axis([Path(run).name for run in runs["folder"]])
-    if known := {name: asked.known[name] for name in places if name in asked.known}:
-        losses = pd.concat([losses, pd.DataFrame.from_dict(known, "index")[[*losses]]])
-        losses = losses.sort_index(key=lambda names: names.map(places))
+    runs, losses = measured(asked)
     points = numbers.points(losses)
     variants = numbers.variants(points)
     for name, frame in (("points", points), ("variants", variants), ("runs", losses)):
@@ -40,6 +33,21 @@ def write(asked: Survey) -> tuple[Path, list[Path]]:
     page = folder / "map.md"
     page.write_text(markdown(asked, runs, points, variants, figures), "utf-8")
     return page, figures
+
+
+def measured(asked: Survey) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The runs of the map on disk that are complete, as `load_runs` gives them, and the losses of all that count.
+
+    Those are the runs of the search and the fresh seeds at the best rates, known ones too; see `numbers.losses`.
+    """
+    runs = load_runs(asked.sweep.path)
+    places = {run.name: place for place, run in enumerate(asked.runs())}
+    ours = runs["folder"].map(lambda run: Path(run).name in places)
+    runs = runs[ours & (runs["state"] == "completed")].reset_index(drop=True)
+    losses = numbers.losses(runs).set_axis([Path(run).name for run in runs["folder"]])
+    if known := {name: asked.known[name] for name in places if name in asked.known}:
+        losses = pd.concat([losses, pd.DataFrame.from_dict(known, "index")[[*losses]]])
+    return runs, losses.sort_index(key=lambda names: names.map(places))
 
 
 def publish(folder: Path, out: Path) -> None:
@@ -64,8 +72,8 @@ def markdown(
         f"`normexp map {' '.join(asked.sweep.overrides)}`",
         "",
         f"{_settings(runs)}. Losses are those on the validation part after the last step, in {formatting.unit(runs)}. "
-        f"Rates are a factor 2 apart and were chosen on seed {TUNING_SEED}; losses are means over fresh seeds with 95 "
-        f"% intervals.{_stopped(runs)}",
+        f"Rates are a factor of 2 apart and were chosen on seed {TUNING_SEED}; losses are means over fresh seeds with "
+        f"95 % intervals.{_stopped(runs)}",
         "",
         *_open(asked),
         f"It took {took} and {cost:,} steps, {cost / grid:.0%} of the {grid:,} of the full grid of "

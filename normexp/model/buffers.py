@@ -15,9 +15,13 @@ def with_buffers(model: nn.Module) -> list[nn.Module]:
 
 def copied_buffers(modules: Iterable[nn.Module]) -> Buffers:
     """Copies of the buffers of every module."""
+    return clones({module: module._buffers for module in modules})
+
+
+def clones(buffers: Buffers) -> Buffers:
     return {
-        module: {name: None if each is None else each.clone() for name, each in module._buffers.items()}
-        for module in modules
+        module: {name: None if each is None else each.clone() for name, each in its.items()}
+        for module, its in buffers.items()
     }
 
 

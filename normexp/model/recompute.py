@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from normexp.model.buffers import copied_buffers, replaced_buffers
+from normexp.model.buffers import clones, copied_buffers, replaced_buffers
 from normexp.model.variant import Context
 
 
@@ -30,7 +30,7 @@ def recomputed(layer: Callable[[Any], Any], stream: Any, context: Context, count
         now = dict(vars(context))
         vars(context).update(given)
         try:
-            with replaced_buffers(before):
+            with replaced_buffers(clones(before)):  # there may be a second backward through the same forward
                 return layer(stream)
         finally:
             vars(context).update(now)

@@ -17,7 +17,7 @@ class Norm(nn.Module):
 
     symbol: its name in equations, for example LN. paper: keys of normexp.papers, "" for none.
     causality_note: how a token can depend on later ones in a causal stack; "" where it cannot.
-    refuses_causal: not allowed in causal stacks.
+    refuses_causal: not allowed in causal stacks. refuses_fp16: not allowed with training.amp=fp16.
     produces_weights: its output is weights on the stream and no part of the stream (see as_weights).
     """
 
@@ -25,6 +25,7 @@ class Norm(nn.Module):
     paper: str | tuple[str, ...] = ""
     causality_note = ""
     refuses_causal = False
+    refuses_fp16 = False
     produces_weights = False
     # For norms that pool over tokens; attention changes both for norms on split heads.
     token_dim = 1  # of x
@@ -38,8 +39,9 @@ class Norm(nn.Module):
     def linearised_at(self, x: Tensor) -> Callable[[Tensor], Tensor]:
         """The norm as a linear map, its statistics fixed at those of x: summand of x → its share of the output.
 
-        Added constants are left out, so that the shares of all summands add up to the output. The default serves norms
-        that are not linear even then: the factor by which the norm changes a token's length.
+        Called after a forward at x. Added constants are left out, so that the shares of all summands add up to the
+        output. The default serves norms that are not linear even then: the factor by which the norm changes a token's
+        length.
         """
         before, after = (torch.linalg.vector_norm(each, dim=-1, keepdim=True) for each in (x, self(x)))
         return lambda part: part * after / before

@@ -1,5 +1,7 @@
 """Normalisers that pool their statistics over tokens; padding never enters them."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +26,13 @@ def moments(x: Tensor, norm: Norm, dims: tuple[int, ...]) -> tuple[Tensor, Tenso
     count = weight.sum(dims, keepdim=True)
     mean = (weight * x).sum(dims, keepdim=True) / count
     return mean, (weight * (x - mean).square()).sum(dims, keepdim=True) / count, count
+
+
+def _centred(norm: "BatchNorm | InstanceNorm", x: Tensor, dims: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
+    """summand ↦ g · (summand − its mean) / √(var + eps), var that of x along `dims`."""
+    _, var, _ = moments(at_least_float32(x), norm, dims)
+    scale = norm.weight / torch.sqrt(var + norm.eps)
+    return lambda part: scale * (part - moments(part, norm, dims)[0])
 
 
 class BatchNorm(Norm):
@@ -59,6 +68,12 @@ class BatchNorm(Norm):
                 self.running_var.lerp_(unbiased.flatten(), self.momentum)
         return self.weight * (x - mean) / torch.sqrt(var + self.eps) + self.bias
 
+    def linearised_at(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        """In training as for InstanceNorm, over the batch; in evaluation the running mean is an added constant."""
+        if self.training:
+            return _centred(self, x, tuple(range(x.dim() - 1)))
+        return lambda part: self.weight * part / torch.sqrt(self.running_var + self.eps)
+
 
 class InstanceNorm(Norm):
     """g · (x − mean) / √(var + eps) + b, per channel over the real tokens of one text (Ulyanov et al. 2016).
@@ -82,3 +97,7 @@ class InstanceNorm(Norm):
         x = at_least_float32(x)
         mean, var, _ = moments(x, self, (self.token_dim,))
         return self.weight * (x - mean) / torch.sqrt(var + self.eps) + self.bias
+
+    def linearised_at(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        """Every summand is centred by its own mean over the tokens, and scaled by the deviation of x."""
+        return _centred(self, x, (self.token_dim,))

@@ -1,5 +1,7 @@
 """PowerNorm: BatchNorm with a running quadratic mean, in the forward and, approximately, in the backward."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -26,6 +28,7 @@ class PowerNorm(Norm):
     symbol = "PN"
     paper = "shen2020"
     causality_note = IN_TRAINING
+    refuses_fp16 = True
     running: Tensor
     nu: Tensor
     forwards: Tensor
@@ -69,3 +72,15 @@ class PowerNorm(Norm):
         if z.requires_grad:
             z.register_hook(approximate)
         return self.weight * z + self.bias
+
+    def linearised_at(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        """Every summand is divided by what x was divided by in the forward before: its RMS and ψ."""
+        x = at_least_float32(x)
+        u, square = F.rms_norm(x, x.shape[-1:], eps=self.eps), self.running
+        if self.training:
+            share = token_weights(u, self)
+            batch = (share / share.sum() * u.square()).sum(tuple(range(u.dim() - 1)))
+            before = (square - (1 - self.forward_decay) * batch) / self.forward_decay  # that forward has moved ψ²
+            square = torch.where(self.forwards <= self.warmup, batch, before)
+        root = torch.sqrt(x.square().mean(-1, keepdim=True) + self.eps)
+        return lambda part: self.weight * part / root / torch.sqrt(square + self.eps)

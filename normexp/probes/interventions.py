@@ -26,14 +26,12 @@ def skipped(stack: Stack, layers: Collection[int]) -> Iterator[None]:
         if sites[0].layer not in layers:
             return after
         if _sizes(after) == _sizes(stream):
-            after = stream
-        else:
-            with ExitStack() as contexts:
-                for site in sites:
-                    contexts.enter_context(replaced(site, branch=torch.zeros_like))
-                after = Stack.layer(stack, stream, sites)
-        stack.context.capture(f"{sites[-1].name}/stream", stack.variant.main_stream(after))
-        return after
+            stack.context.capture(f"{sites[-1].name}/stream", stack.variant.main_stream(stream))
+            return stream
+        with ExitStack() as contexts:
+            for site in sites:
+                contexts.enter_context(replaced(site, branch=torch.zeros_like))
+            return Stack.layer(stack, stream, sites)  # which captures the stream as that of every layer
 
     with replaced(stack, layer=layer):
         yield
@@ -72,8 +70,10 @@ def exchanged(stack: Stack, one: int, other: int) -> Iterator[None]:
 @torch.no_grad()
 def _exchange(one: nn.Module, other: nn.Module) -> None:
     ours, theirs = one.state_dict(), other.state_dict()  # they share the memory of the weights
+    done = set()  # a weight that several sites share has several names
     for name, weight in ours.items():
-        if name in theirs and theirs[name].shape == weight.shape:
+        if name in theirs and theirs[name].shape == weight.shape and weight.data_ptr() not in done:
+            done.add(weight.data_ptr())
             kept = weight.clone()
             weight.copy_(theirs[name])
             theirs[name].copy_(kept)

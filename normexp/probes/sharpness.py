@@ -31,8 +31,8 @@ class Sharpness(Probe):
     Adam is unstable. Both only where the optimizer keeps second moments per entry. Exact for Adam and AdamW without
     weight decay; the further corrections of NAdam, RAdam and AMSGrad are not taken into account.
 
-    A norm whose backward is not the derivative of its forward (ada_norm, power_norm) has no Hessian; the value is then
-    not a curvature.
+    What has a backward that is not the derivative of its forward has no Hessian, and the value is then not a curvature:
+    norm=ada_norm, norm=power_norm, addon=gpas, and addon=sigma_reparam in its second derivative.
     """
 
     measures = "largest eigenvalue of the Hessian, plain and preconditioned; × lr over its threshold below 1: stable"

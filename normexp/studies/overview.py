@@ -83,7 +83,8 @@ def dry_run(name: str, size: str, results: Path, config_dirs: Sequence[str], job
 
 def _claims(study: Study) -> Iterator[Text]:
     claims = _counted(type(study))
-    yield Text(f"{len(claims)} claims, of which it computes:" if claims else "no claims")
+    count = "1 claim, and what is measured for it:" if len(claims) == 1 else None
+    yield Text(count or (f"{len(claims)} claims, and what is measured for each:" if claims else "no claims"))
     for name, about in claims.items():
         yield Text(f"  {name}: {about['statistic']}")
 

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from normexp.config.choice import Choice
 from normexp.config.schema import CLASSES, Config
+from normexp.config.validate import depths
 from normexp.errors import ConfigError
 
 if TYPE_CHECKING:
     from normexp.model.variant import Variant
 
+PER_STACK = "normexp.variants.per_stack.PerStack"
 GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # one of them exists where a driver for CUDA or ROCm is loaded
 
 
@@ -36,13 +38,15 @@ def check_buildable(config: Config, set_keys: Collection[str]) -> None:
             _ = choice.factory
     if any(key.startswith(("variant.", "norm.", "init.")) for key in set_keys):
         _check_model(replace(config, depth=1, seed=0, model=replace(config.model, encoder_depth=1, decoder_depth=1)))
+    if config.variant.target == PER_STACK:
+        _check_stacks(config, set_keys)
     if any(key.startswith("schedule.") for key in set_keys):
         _check_schedule(config.schedule, config.steps)
     if config.record.trunk:
         from normexp.training.trunk import check_trunk
 
         check_trunk(config)
-    if "norm" in groups or config.config_dirs:
+    if "norm" in groups or config.config_dirs or "training.amp" in set_keys:
         _check_norm(config, chosen="norm" in groups)
     if config.addon and ({"addon", "variant", "optimizer"} & groups or config.config_dirs):
         _check_add_ons(config)
@@ -67,6 +71,15 @@ def check_buildable(config: Config, set_keys: Collection[str]) -> None:
                 probe.build()
 
 
+def _check_stacks(config: Config, set_keys: Collection[str]) -> None:
+    """Refuse the variant of a stack that the task does not have."""
+    for stack, depth in zip(("encoder", "decoder"), depths(config), strict=True):
+        if not depth and f"variant.{stack}" in set_keys:
+            raise ConfigError(
+                f"variant.{stack} is not used by task={config.task.name}, which has no {stack}; remove it"
+            )
+
+
 def _check_norm(config: Config, chosen: bool) -> None:
     from normexp.norms import NoNorm
 
@@ -78,6 +91,10 @@ def _check_norm(config: Config, chosen: bool) -> None:
         raise ConfigError(
             f"norm=none cannot be used with variant={config.variant.name}: its stream would grow without bound"
         )
+    if config.training.amp == "fp16" and getattr(norm, "refuses_fp16", False):
+        raise ConfigError(
+            f"norm={config.norm.name} cannot be used with training.amp=fp16, whose loss scale it would learn"
+        )
     if getattr(norm, "refuses_causal", False) and config.task.name != "classification":
         raise ConfigError(
             f"norm={config.norm.name} cannot be used in a causal stack ({norm.causality_note}); use task=classification"
@@ -85,8 +102,10 @@ def _check_norm(config: Config, chosen: bool) -> None:
 
 
 def _variants(config: Config) -> tuple[type["Variant"], ...]:
-    """The classes of the variants in the stacks."""
+    """The classes of the variants in the stacks that the task has."""
     found: tuple[type[Variant], ...] = config.variant.cls.made_of(**config.variant.options)
+    if config.variant.target == PER_STACK:
+        found = tuple(each for each, depth in zip(found, depths(config), strict=True) if depth)
     return found
 
 

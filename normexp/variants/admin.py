@@ -17,7 +17,8 @@ class Admin(Variant):
 
     ω₁ = 1 and ω²ᵢ₊₁ = Var(ωᵢ x) + Var(F(x)), over all elements of the batch, padding included, in training mode. Each ω
     is already in effect while those above it are measured. Every stack starts at 1. The authors' code does it so; the
-    paper's formula, ω²ᵢ = Σⱼ﹤ᵢ Var(Fⱼ), has no term for the variance of the embedding.
+    paper's formula, ω²ᵢ = Σⱼ﹤ᵢ Var(Fⱼ), has no term for the variance of the embedding. With addon=prores the branches
+    are measured with the factors of step 1.
     """
 
     equation = "x ← LN(ω ⊙ x + F(x)), ω from one batch, then learned"

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from normexp.variants import MakeNorm, Site, StackShape
 from normexp.variants.pre_ln import PreLN
+from normexp.variants.weighted import weighted
 
 Outputs = list[Tensor]  # y₀, the embedding, and the output of every layer so far
 
@@ -31,7 +32,7 @@ class DenseFormer(PreLN):
         """What follows the layers so far reads."""
         if len(outputs) == 1:
             return outputs[0]
-        return torch.einsum("k,kbtd->btd", self.mix[len(outputs) - 2, : len(outputs)], torch.stack(outputs))
+        return weighted("k,kbtd->btd", self.mix[len(outputs) - 2, : len(outputs)], torch.stack(outputs))
 
     def layer(self, stream: Outputs, sites: list[Site]) -> Outputs:
         return [*stream, super().layer(self.mixed(stream), sites)]

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from normexp.errors import ConfigError
 from normexp.variants import MakeNorm, Site, StackShape, Variant
+from normexp.variants.weighted import weighted
 
 Outputs = list[Tensor]  # y₀, the embedding, and the output of every layer so far
 
@@ -34,7 +35,7 @@ class DLCL(Variant):
         return [x]
 
     def mixed(self, outputs: Outputs) -> Tensor:
-        return torch.einsum("k,kbtd->btd", self.mix[len(outputs) - 1, : len(outputs)], torch.stack(outputs))
+        return weighted("k,kbtd->btd", self.mix[len(outputs) - 1, : len(outputs)], torch.stack(outputs))
 
     def main_stream(self, stream: Tensor | Outputs) -> Tensor:
         """Inside a layer the stream is one tensor; between layers it is the list."""

@@ -32,7 +32,8 @@ class Fixup(Variant):
     """A plain residual sum without norms, whose branches start at 0 and have scalar shifts and multipliers.
 
     With B residual branches in the whole model (2N + 3M) and m matrices in a branch, all but the last matrix are scaled
-    by B^(−1/(2m−2)), and the last starts at 0: fc1 by B^(−1/2); query, key and value by B^(−1/6); fc2 and out by 0.
+    by B^(−1/(2m−2)), and the last starts at 0: fc1 by B^(−1/2); query, key and value by B^(−1/6); fc2 and out by 0. A
+    gated feed-forward has three matrices, so its fc1 and gate are scaled by B^(−1/4).
     There is a scalar shift before attention, fc1, the activation and fc2, and a multiplier after each branch. The
     encoder ends with both, the decoder with a shift, as in the authors' code (Fixup, transformer_zero.py). Its matrices
     have no biases; ours keep theirs, which start at 0 under every init but torch_default.
@@ -62,7 +63,9 @@ class Fixup(Variant):
         return {**{slot: Shift() for slot in shifts}, "output": Multiplier()}
 
     def init_scale(self, site: Site | None, role: str) -> float:
-        power = {"query": -1 / 6, "key": -1 / 6, "value": -1 / 6, "fc1": -1 / 2, "embedding": 0}
+        gated = site is not None and getattr(site.sublayer, "gate", None) is not None
+        power = {"query": -1 / 6, "key": -1 / 6, "value": -1 / 6, "gate": -1 / 4, "embedding": 0}
+        power["fc1"] = power["gate"] if gated else -1 / 2
         return self.branches ** power[role] if role in power else 0.0
 
     def join(self, x: Tensor, site: Site) -> Tensor:

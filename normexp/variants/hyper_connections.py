@@ -9,21 +9,22 @@ from normexp.config.limits import Limit
 from normexp.norms.norm import as_weights
 from normexp.variants import MakeNorm, Site, StackShape
 from normexp.variants.pre_ln import PreLN
+from normexp.variants.weighted import weighted
 
 
 def read(a: Tensor, h: Tensor) -> Tensor:
     """aᵀH: what a branch reads."""
-    return torch.einsum("...n,...nd->...d", a, h)
+    return weighted("...n,...nd->...d", a, h)
 
 
 def mixed(mix: Tensor, h: Tensor) -> Tensor:
     """AᵀH: the streams after mixing."""
-    return torch.einsum("...nm,...nd->...md", mix, h)
+    return weighted("...nm,...nd->...md", mix, h)
 
 
 def written(b: Tensor, f: Tensor) -> Tensor:
     """b fᵀ: a branch's output for every stream."""
-    return torch.einsum("...n,...d->...nd", b, f)
+    return weighted("...n,...d->...nd", b, f)
 
 
 def patterns(streams: int, width: int) -> Tensor:

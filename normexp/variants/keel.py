@@ -19,6 +19,7 @@ class Keel(Variant):
     equation = "x ← LN_out(αx + F(LN_in(x))), α = S, the number of sub-layers; layer 1: x + A(LN(x)), then α = 1"
     paper = "chen2026"
     verified = "paper, public ports; x-transformers but for layer 1; cross-attention in layer 1 is our choice"
+    needs_norm = True  # without one every sub-layer multiplies the stream by α
 
     def __init__(
         self, shape: StackShape, make_norm: MakeNorm, *, alpha: float | None = None, first_block: bool = True

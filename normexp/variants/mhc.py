@@ -11,6 +11,7 @@ from normexp.norms import Norm
 from normexp.norms.norm import as_weights
 from normexp.variants import MakeNorm, Site, StackShape
 from normexp.variants.hyper_connections import StaticHyperConnections, read, written
+from normexp.variants.weighted import weighted
 
 CLOSE = 4.0  # logit of a weight that starts near 1: σ(4) = 0.982
 
@@ -114,7 +115,7 @@ class MHCLite(MHC):
 
     def mixing(self, normed: Tensor, site: Site) -> Tensor:
         logits = site.mix_scale * torch.matmul(normed, site.mix_of) + site.mix
-        return torch.einsum("...k,knm->...nm", torch.softmax(logits, dim=-1), self.all_permutations)
+        return weighted("...k,knm->...nm", torch.softmax(logits, dim=-1), self.all_permutations)
 
 
 class IdentityHyperConnections(MHC):

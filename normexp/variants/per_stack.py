@@ -15,7 +15,8 @@ DEFAULTS = {"encoder": "post_ln", "decoder": "pre_ln"}
 class PerStack(Variant):
     """The variant named `encoder` in the encoder and the one named `decoder` in the decoder, with their defaults.
 
-    There are no instances of this class: made for a stack, it is the variant of that stack.
+    There are no instances of this class: made for a stack, it is the variant of that stack. What the encoder's variant
+    does to initial word vectors holds for both stacks, and what the decoder's does to an output matrix of its own.
     """
 
     equation = "the equation of encoder in the encoder, that of decoder in the decoder"

@@ -29,7 +29,8 @@ class ResPostNorm(FinalNorm):
 class SwinV2(ResPostNorm):
     """ResPostNorm whose norms after the branches start with gain and bias 0.
 
-    A stack starts as the identity: at the first step nothing inside a branch has a gradient except the norm after it.
+    A stack starts as the identity, unless its norm has no gain (ada_norm): at the first step nothing inside a branch
+    has a gradient except the norm after it.
     Not included: cosine attention, and the norm on the stream that the largest models have every few blocks.
     """
 
@@ -40,5 +41,5 @@ class SwinV2(ResPostNorm):
     def build_site(self, site: Site) -> None:
         super().build_site(site)
         for name, parameter in site.norm.named_parameters():
-            if name in ("weight", "bias"):  # other scalars of a norm start as its class defines
+            if name in ("weight", "bias", "scale"):  # other scalars of a norm start as its class defines
                 nn.init.zeros_(parameter)

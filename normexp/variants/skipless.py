@@ -46,12 +46,12 @@ class Skipless(FinalNorm):
     """The simplified block: self-attention without a residual connection, values and output projection.
 
     Attention gives (αI + βP − γC) of what it reads, head by head, α = β = γ = 1. Query matrices start at 0, so P = C
-    and every attention starts as the identity; only the first layer has a matrix of values, the identity at the start.
-    The feed-forward keeps its residual connection, with scalars: s = 1 and b = 0.1 at the authors' 18 layers. They ask
-    for b ~ 1/√L; that b is 0.1 √(18/L) at other depths is our reading. Dropout on attention weights is on P alone.
-    Cross-attention, which cannot start as the identity, is that of Pre-LN; the authors have none. The modules on values
-    replace the norm that model.attention_norm=qkv would put there. A bias on the logits (model.positions=alibi) and
-    persistent keys make P differ from C at the start.
+    and every attention starts as the identity, but under init=torch_default, whose biases are not 0; only the first
+    layer has a matrix of values, the identity at the start. The feed-forward keeps its residual connection, with
+    scalars: s = 1 and b = 0.1 at the authors' 18 layers. They ask for b ~ 1/√L; that b is 0.1 √(18/L) at other depths
+    is our reading. Dropout on attention weights is on P alone. Cross-attention, which cannot start as the identity, is
+    that of Pre-LN; the authors have none. The modules on values replace the norm that model.attention_norm=qkv would
+    put there. A bias on the logits (model.positions=alibi) and persistent keys make P differ from C at the start.
     start: b at 18 layers.
     """
 

@@ -13,7 +13,7 @@ class TFixup(Variant):
     share it (in a decoder alone: (9M)^(−1/4)). The paper has one N for both stacks; separate N and M are from the
     authors' code (transformer_layer.py), whose √2 on value only undoes a gain of fairseq's. Derived for
     encoder-decoders with Xavier weights and no warm-up; that an encoder or a decoder alone takes the same constants is
-    our choice.
+    our choice. With model.fix_norm=true word vectors have norm 1, so the embedding's factor is without effect.
     """
 
     equation = "x ← x + F(x), value, out, fc1, fc2 and embedding scaled by depth"

@@ -72,11 +72,11 @@ def configuration(a: Side, b: Side) -> Iterator[str]:
     for key in dict.fromkeys([*map(str, a.runs.columns), *map(str, b.runs.columns)]):
         if key.split(".")[0] in (*HOUSEKEEPING, *NOT_CONFIG) or key.startswith(("baseline.", "config.")):
             continue
-        if key.endswith("_target_"):
+        if any(part.startswith("_") for part in key.split(".")):
             continue
-        ours, theirs = (_values(each.runs, key) for each in (a, b))
+        ours, theirs = (", ".join(_values(each.runs, key)) or "not set" for each in (a, b))
         if ours != theirs:
-            yield f"{key}: {', '.join(ours) or 'not there'} | {', '.join(theirs) or 'not there'}"
+            yield f"{key}: {ours} | {theirs}"
 
 
 def graphs(a: Side, b: Side) -> Iterator[str]:
@@ -116,9 +116,9 @@ def curves(a: Side, b: Side) -> Iterator[str]:
     end = "to the end" if last == longest else f"up to step {last}, the last at which every run has a loss"
     step = parting(means)
     if step is None:
-        yield f"the mean losses never differ by more than {PART:.0%} {end}"
+        yield f"at no step do the losses begin to differ by more than {PART:.0%} and stay apart {end}"
     else:
-        yield f"from step {step} {end}, the mean losses differ by more than {PART:.0%} of the larger one"
+        yield f"from step {step} {end}, the losses differ by more than {PART:.0%} of the larger one"
 
 
 def parting(means: pd.DataFrame) -> int | None:

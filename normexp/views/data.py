@@ -10,7 +10,7 @@ def describe_data(corpus: Corpus, task: str) -> Iterator[str]:
     """Splits, tokens, methods (for a task) and origin of a corpus, a line each."""
     known = corpus.summary
     tokens = known["tokens"]
-    kind = f"{tokens['kind']} tokens" if "kind" in tokens else "tokens"
+    kind = f"tokens ({tokens['kind']})" if "kind" in tokens else "tokens"
     length = f" · {tokens['characters']:.2f} characters a token" if tokens.get("characters", 1) != 1 else ""
     classes = f" · {len(corpus.classes)} classes" if corpus.classes else ""
     yield f"Data: {' · '.join(_split(name, split) for name, split in known['splits'].items())}"

@@ -47,6 +47,10 @@ _OF_OPTIMIZERS = {  # of torch, whose docstrings say it in a list
 }
 
 
+# Keys that set others, which count.
+FOLLOWED, SIZES = ("model.parameters", "tokens", "flops"), "the size or the steps that follow from it are"
+
+
 def _key(name: str, rules: Any, default: Config) -> Iterator[str]:
     yield f"{name}: {rules['help']}"
     yield f"  default: {number(_plain(value_of(default, name))) or 'none'}"
@@ -56,7 +60,7 @@ def _key(name: str, rules: Any, default: Config) -> Iterator[str]:
     if rules.get("tasks"):
         yield f"  read by: {', '.join(rules['tasks'])}"
     if not rules.get("identity", True):
-        yield "  cannot change a run's tables, so it is no part of a run's identity"
+        yield "  is no part of a run's identity" + (f"; {SIZES}" if name in FOLLOWED else "")
 
 
 def _choices(group: str, composer: Composer) -> Iterator[str]:

@@ -15,7 +15,7 @@ from normexp.views import formatting
 from normexp.views.edge_labels import EdgeLabel, label_edges
 from normexp.views.grid import add_titles_and_legend, colours, panels, tick_places, values_of, where
 from normexp.views.names import name_of
-from normexp.views.palette import LineStyle
+from normexp.views.palette import LineStyle, of_points
 from normexp.views.seeds import Drawn, caption_of, draw_seeds
 
 Curve = Callable[[np.ndarray], np.ndarray]
@@ -59,14 +59,14 @@ def line_plot(
     the seeds alone. zero: start the y axis there. title, settings, caption: see grid.add_titles_and_legend.
     """
     columns, down = values_of(rows, column), values_of(rows, row)
-    styles = colours(rows, colour)
+    styles = colours(rows, colour) if joined else of_points(colours(rows, colour))
     many = len(styles) > MANY
     on_axis = bool(names) and bool((rows.groupby(colour)[x].nunique() == 1).all())  # the axis names the colours
     apart = 0.0 if joined or on_axis else DODGE
     figure, grid = panels(len(down), len(columns), max(2.2, many * LINE_HEIGHT * len(styles)), shared)
     drawn: list[Drawn] = []
     edges: list[tuple[Axes, list[EdgeLabel]]] = []
-    floored = covered = False
+    floored = raised = covered = False
     for place, (axes, row_value) in enumerate(zip(grid, down, strict=True)):
         for axis, value in zip(axes, columns, strict=True):
             part = rows if column is None else where(rows, **{column: value})
@@ -82,6 +82,9 @@ def line_plot(
                     curve = curve.assign(**{x: curve[x] + apart * (number - (len(styles) - 1) / 2)})
                 if floor:
                     floored |= _mark_floor(axis, curve, x, floor[0], style)
+                    raised |= bool(
+                        (curve.groupby(x)["value"].agg(["min", "max"]) < floor[0]).nunique(axis=1).gt(1).any()
+                    )
                     curve = curve.assign(value=curve["value"].clip(lower=floor[0]))
                 line: dict[str, Any] = {"color": style.colour, "ls": style.line, "marker": style.marker}
                 before = len(axis.lines)
@@ -109,6 +112,8 @@ def line_plot(
     said = [caption, caption_of(drawn, "y" in log)]
     if floored and floor:
         said.append(f"Open triangles: at or below {floor[1]}.")
+    if raised and floor:
+        said.append(f"Seeds below the floor ({floor[1]}) are drawn at it and count as it in the mean.")
     if covered:
         said.append("Wide lines: covered by another.")
     handles = [] if on_axis or many else _handles(styles, colour, drawn, joined)

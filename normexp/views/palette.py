@@ -1,6 +1,6 @@
 """Which colour, dashes and marker a line has: one colour means one thing in every figure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -74,6 +74,17 @@ def ordered_styles(names: Sequence[str]) -> dict[str, LineStyle]:
         name: LineStyle(to_hex(shade), "-", MARKERS[place % len(MARKERS)])
         for place, (name, shade) in enumerate(zip(names, shades, strict=True))
     }
+
+
+def of_points(styles: Mapping[str, LineStyle]) -> dict[str, LineStyle]:
+    """The same styles for points without lines: one whose colour an earlier one has gets a colour that is free."""
+    found: dict[str, LineStyle] = {}
+    for name, style in styles.items():
+        taken = {each.colour for each in (*found.values(), *styles.values())}
+        free = next((colour for colour in COLOURS if colour not in taken), style.colour)
+        again = style.colour in {each.colour for each in found.values()}
+        found[name] = style._replace(colour=free) if again else style
+    return found
 
 
 def _style_at(place: int, colours: Sequence[str]) -> LineStyle:

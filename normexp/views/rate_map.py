@@ -48,8 +48,8 @@ def rate_map(rates: pd.DataFrame, points: pd.DataFrame, *, title: str, settings:
     figure.colorbar(matplotlib.cm.ScalarMappable(norm, "viridis_r"), ax=grid, aspect=30, pad=0.02, label=label)
     caption = (
         "One run per field. Frame: the best rate, dashed where most fresh seeds are not trained. Line: the highest "
-        "rate that trains, made monotone in depth. Grey: stuck, no better than a model that does not read its input; "
-        "hatched: diverged. White: not tried."
+        "rate that trains, where a higher one was tried and does not, made monotone in depth. Grey: stuck, no better "
+        "than a model that does not read its input; hatched: diverged. White: not tried."
     )
     if points["trained"].isna().any():
         caption += " Grey frame: no fresh seeds yet."
@@ -76,10 +76,17 @@ def _panel(
         line = (0, (2, 2)) if point["trained"] <= 0.5 else "-"
         ink = "0.5" if math.isnan(point["trained"]) else "black"
         axis.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fill=False, ec=ink, lw=1, ls=line))
-    highest = rates[rates["outcome"] == "trained"].groupby("depth")["lr"].max()
-    tops = np.array([lrs.index(highest[depth]) if depth in highest else -1 for depth in depths])
-    boundary = np.minimum.accumulate(tops) + 0.5
+    ends = [_highest(rates[rates["depth"] == depth], lrs) for depth in depths]
+    boundary = np.where(np.isfinite(ends), np.minimum.accumulate(ends), np.nan) + 0.5
     axis.stairs(boundary, np.arange(len(depths) + 1) - 0.5, color="crimson", lw=1.2, baseline=None)
+
+
+def _highest(rates: pd.DataFrame, lrs: list[Any]) -> float:
+    """The place of the highest rate that trains; −1 if none does, infinite if no higher one was tried."""
+    trained = rates.loc[rates["outcome"] == "trained", "lr"]
+    if not len(rates) or (len(trained) and trained.max() == rates["lr"].max()):
+        return math.inf
+    return lrs.index(trained.max()) if len(trained) else -1
 
 
 def ranking(points: pd.DataFrame, *, title: str, settings: str, unit: str) -> Figure:
@@ -119,7 +126,7 @@ def ranking(points: pd.DataFrame, *, title: str, settings: str, unit: str) -> Fi
         axis.grid(axis="y", color="0.92", lw=0.6)
     caption = (
         "Validation loss at the best rate of each variant and depth, which was chosen on another seed: mean over fresh "
-        "seeds with its 95 % t-interval. Intervals that overlap are no order. Open: most seeds are not trained; "
+        "seeds with its 95 % t-interval. Overlapping intervals do not rank variants. Open: most seeds are not trained; "
         "cross: a seed diverged"
     )
     caption += f"; dashed: {' and '.join(dashed.values())}." if dashed else "."

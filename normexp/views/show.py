@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 
-from normexp.config.schema import Config, to_dict
+from normexp.config.choice import Choice
+from normexp.config.compose import Composer
+from normexp.config.schema import CLASSES, Config, to_dict
 from normexp.config.shape import layer_parameters
 from normexp.data.corpus import Corpus, load_corpus
 from normexp.model.build import Model, build
@@ -62,12 +64,12 @@ def _step(config: Config, corpus: Corpus) -> Iterator[str]:
     """What a step of training costs, where it can be counted."""
     with suppress(Exception):  # the code of a variant may need numbers
         tokens, flops = cost(config, corpus)
-        yield f"A step: {tokens:,.0f} tokens, {flops:.3g} FLOPs for each"
+        yield f"A step: {tokens:,.0f} tokens, {flops:.3g} FLOPs per token"
 
 
 def _differing(config: Config, default: Config) -> Iterator[str]:
     """The settings that are not the default ones."""
-    ours, theirs = _flat(to_dict(config)), _flat(to_dict(default))
+    ours, theirs = _flat(to_dict(config)), _flat(to_dict(default)) | _own_defaults(config, default)
     keys = [key for key in ours if key not in LOCAL and ours[key] != theirs.get(key)]
     keys = [key for key in keys if key not in FOLLOW or ours[key] != ours["depth"]]
     yield "Settings other than the defaults:" if keys else "All settings are the defaults."
@@ -76,17 +78,34 @@ def _differing(config: Config, default: Config) -> Iterator[str]:
     yield "normexp show --all prints every setting; normexp show KEY explains one."
 
 
+def _own_defaults(config: Config, default: Config) -> dict[str, Any]:
+    """The options of what was chosen in place of a default, as its own YAML has them, by dotted key."""
+    composer = Composer("train", config.config_dirs)
+    found: dict[str, Any] = {}
+    for group in CLASSES:
+        chosen: Choice = getattr(config, group)
+        if chosen.name != getattr(default, group).name:
+            own = composer.choice(group, chosen.name).options.items()
+            # One that follows from another key is as it should be.
+            found |= {f"{group}.{key}": chosen.options[key] if "${" in str(each) else each for key, each in own}
+    return found
+
+
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Settings by dotted key; a group has the name of its choice, and options only where they are its own."""
     found: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict):
             inner = _flat(value, f"{prefix}{key}.")
-            ours = ((name, each) for name, each in inner.items() if not name.rpartition(".")[2].startswith("_"))
+            ours = ((name, each) for name, each in inner.items() if not any(map(_is_internal, name.split("."))))
             found |= {name.removesuffix(".name"): each for name, each in ours}
         else:
             found[prefix + key] = value
     return found
+
+
+def _is_internal(part: str) -> bool:
+    return part.startswith("_")
 
 
 def _source(name: str, variant: Any) -> list[str]:

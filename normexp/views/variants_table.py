@@ -73,10 +73,13 @@ def _linked_table(variants: dict[str, type[Variant]], width: int) -> Table:
     rows = []
     for name, variant in variants.items():
         cited = Text(", ").join(Text(p.citation, f"link {p.link}" if p.link else "") for p in papers_of(variant.paper))
-        rows.append((Text(f"  {name}"), Text(variant.equation), cited, Text(variant.verified)))
+        link = next((paper.link for paper in papers_of(variant.paper) if paper.link), "")
+        named = Text("  ").append(name, f"link {link}" if link else "")
+        rows.append((named, Text(variant.equation), cited, Text(variant.verified)))
     widths = [max(row[place].cell_len for row in rows) + 2 for place in range(len(COLUMNS))]
     shown = max((count for count in (4, 3) if sum(widths[:count]) <= width), default=2)
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    rest = "Papers: normexp show variant=NAME, or normexp variants | less -S" if shown < len(COLUMNS) else None
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", caption=rest, caption_justify="left")
     fits = sum(widths[:shown]) <= width
     for column in COLUMNS[:shown]:
         cut = widths[0] - 2 if column == "variant" else None if fits else max(20, width - widths[0] - 2)

@@ -106,7 +106,7 @@ def test_a_gradient_that_cannot_be_measured_has_no_figure(card: Card, tmp_path: 
     hidden = card.start["value"].where(card.start["statistic"] != "stream_grad_norm")
     _, page, _ = written(replace(card, start=card.start.assign(value=hidden)), tmp_path)
     assert page.count("<figure>") == 2
-    assert "gradient slope: cannot be measured, because the loss does not use the tensor" in page
+    assert "gradient slope: cannot be measured (the loss does not use the tensor" in page
 
 
 @pytest.mark.usefixtures("svg_alone")

@@ -43,7 +43,14 @@ def test_peers_that_do_not_differ_decide_nothing() -> None:
 
 
 def test_what_is_not_a_number_cannot_be_measured() -> None:
-    assert closer(0.6, float("nan"), 0.1, 0.5)[1] == "cannot be measured"
+    assert closer(0.6, float("nan"), 0.1, 0.5)[1].startswith("cannot be measured (the loss does not use")
+
+
+def test_a_shift_of_0_has_no_logarithm() -> None:
+    rows = start_table(mine=PEERS["pre_ln"], **PEERS)
+    rows.loc[(rows["variant"] == "mine") & (rows["statistic"] == "output_shift"), "value"] = 0.0
+    shift = next(each for each in start.readings(rows, "mine") if each.measure.name == "output shift")
+    assert shift.closer == "cannot be measured (it is 0, of which there is no logarithm)"
 
 
 def test_every_measure_is_a_sentence() -> None:

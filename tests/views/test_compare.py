@@ -52,7 +52,7 @@ def test_what_differs_is_said(two: tuple[Path, Path]) -> None:
     assert "- encoder layers 1–6: x ← LN(x + A(x))\n  + encoder layers 1–6: x ← LN(A(x))\n\n" in text
     assert "a: 2 trained; final loss 0.310 ± 0.014 nats per token" in text
     assert "b: 2 stuck; final loss 1.960 ± 0.014 nats per token" in text
-    assert "the mean losses differ by more than 10% of the larger one" in text
+    assert "the losses differ by more than 10% of the larger one" in text
     assert "at the first step: most different at encoder layer 1, " in text
 
 
@@ -78,7 +78,7 @@ def test_losses_of_different_units_are_not_compared(two: tuple[Path, Path]) -> N
     b.runs["baseline.class_prior"] = 2.0
     text = compare(a, b)
     assert "the losses have different units, so they cannot be compared" in text
-    assert "to the end, the mean losses differ" not in text
+    assert "to the end, the losses differ" not in text
 
 
 def test_what_is_pooled_over_other_keys_is_said(two: tuple[Path, Path], make_sweep: Callable[..., Path]) -> None:
