@@ -88,7 +88,12 @@ def load(run: str | Path, *, trust: bool = False) -> Loaded:
     corpus = load_corpus(config.data)
     trainer = Trainer(_on_cpu(config), corpus)
     if folder.weights.is_file():
-        trainer.model.load_state_dict(torch.load(folder.weights, map_location="cpu", weights_only=True))
+        try:
+            trainer.model.load_state_dict(torch.load(folder.weights, map_location="cpu", weights_only=True))
+        except Exception as error:  # cut short, or of another model
+            raise ConfigError(
+                f"{run} is damaged: {folder.weights.name} cannot be loaded; run its sweep again"
+            ) from error
     else:
         trainer.calibrate()  # it was only measured, so its weights are the initial ones
     return Loaded(config, corpus, trainer.model.eval(), status)

@@ -73,7 +73,9 @@ def map_(
     overrides: Overrides = None,
     config_dir: ConfigDir = None,
     name: Name = "",
-    seeds: Annotated[int, typer.Option(metavar="N", help="Fresh seeds at the best rate of every point.", min=1)] = 5,
+    seeds: Annotated[
+        int, typer.Option(metavar="N", help="Fresh seeds at the best rate of every point.", min=1, max=1000)
+    ] = 5,
     best_only: Annotated[
         bool, typer.Option("--best-only", help="Find the best rate alone, not how wide the window of usable rates is.")
     ] = False,

@@ -190,6 +190,9 @@ def _run(
 
         remote = pool in ELSEWHERE
         sweep = plan(command, overrides or [], config_dirs=config_dir or [], name=name, many=yes, elsewhere=remote)
+        if submit and pool != "slurm":
+            raise ConfigError("--submit needs --pool slurm")
+        workers = make_pool(pool, sweep, jobs)
         if dry_run or estimate:
             from normexp.sweep import estimate as costs
 
@@ -200,9 +203,6 @@ def _run(
         from normexp.records.folder import ensure_writable_dir
         from normexp.sweep.executor import run_sweep
 
-        if submit and pool != "slurm":
-            raise ConfigError("--submit needs --pool slurm")
-        workers = make_pool(pool, sweep, jobs)
         ensure_writable_dir(sweep.results, "results")
         typer.echo(f"{count_of(len(sweep.runs))} in {sweep.path}", err=True)
         if submit:
@@ -228,7 +228,7 @@ def _submit(sweep: "Sweep", pool: "Pool") -> None:
     already = f", {count_of(len(queued))} in a job already" if queued else ""
     numbers = ", ".join(sorted({job.partition("_")[0] for job in jobs.values()}))
     typer.echo(f"{count_of(len(todo))} submitted" + (f" as job {numbers}" if jobs else "") + already)
-    typer.echo(f"normexp status {sweep.path} tells how they do", err=True)
+    typer.echo(f"normexp status {sweep.path} shows their progress", err=True)
 
 
 def _report(sweep: "Sweep") -> None:

@@ -58,7 +58,10 @@ def bad_input() -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        typer.echo(f"error: {error}", err=True)
+        from normexp.records.reading import visible
+
+        lines = map(visible, str(error).split("\n"))  # it may quote what a stranger's folder says
+        typer.echo("error: " + "\n".join(lines), err=True)
         raise typer.Exit(2) from error
     except OSError as error:
         if not (reason := disk_error(error)):

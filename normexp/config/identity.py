@@ -78,7 +78,7 @@ def user_sources(config_dirs: Sequence[str], chosen: Iterable[Choice]) -> dict[s
         seen.add(module)
         if parent := module.rpartition(".")[0]:
             todo.append(parent)  # importing package.module runs package/__init__.py first
-        for folder in map(Path, config_dirs):
+        for folder in map(Path, reversed(config_dirs)):  # the last one is searched first, for configs and modules
             stem = folder.joinpath(*module.split("."))
             for path, package in ((stem.with_suffix(".py"), parent), (stem / "__init__.py", module)):
                 name = path.relative_to(folder).as_posix()

@@ -56,6 +56,8 @@ def read(text: str, loader: ConfigLoader) -> Request:
         values = tuple(itertools.islice(listed, MOST_VALUES + 1))
     except HydraException as error:
         raise ConfigError(f"{text} cannot be read: {sentence(error)}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{text[:40]}… cannot be read: it is nested too deeply") from error
     if not values:
         raise ConfigError(f"{text} must have at least one value; it has none")
     if len(values) > MOST_VALUES:
@@ -72,6 +74,8 @@ def _check_key(override: Override, text: str, loader: ConfigLoader) -> None:
     key = override.get_key_element().lstrip("+~")
     group = key.partition(".")[0]
     keys = [name for name, _ in iter_keys()] + [*CHOICES]
+    if any(part.startswith("_") and part != "_target_" for part in key.split(".")):
+        raise ConfigError(f"{key} is not a key")
     if key == "config_dirs":
         raise ConfigError("config_dirs cannot be set as a key; use --config-dir DIR")
     if key == EXPERIMENT:

@@ -14,6 +14,7 @@ def replacing(path: Path) -> Iterator[Path]:
     It takes the place of a link, a FIFO or an empty folder too. Raises OSError for a folder with something in it.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)  # it may be a link
     try:
         yield temporary
         if path.is_dir() and not path.is_symlink():
@@ -32,11 +33,12 @@ def remove_leftovers(folder: Path) -> None:
     for path in folder.glob(".*.*.tmp"):
         with suppress(OSError, ValueError):  # gone meanwhile; not one of ours
             pid = int(path.suffixes[-2][1:])
-            if (pid == os.getpid() or not _alive(pid)) and time.time() - path.stat().st_mtime > 1:
+            if (pid == os.getpid() or not is_alive(pid)) and time.time() - path.stat().st_mtime > 1:
                 path.unlink()
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine has this number."""
     if os.name == "nt":
         return True  # there, signal 0 is Ctrl-C
     try:

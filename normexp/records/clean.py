@@ -10,9 +10,17 @@ REMOVED = ("interrupted", "failed", "damaged")
 
 
 def to_remove(runs: Iterable[Path]) -> list[tuple[RunFolder, str]]:
-    """The run folders that were interrupted, failed or are damaged, with their state; none that a process holds."""
+    """The run folders that were interrupted, failed or are damaged, with their state.
+
+    None that a process holds, and none that may be somebody else's: a folder whose status is lost has to bear a mark of
+    ours.
+    """
     found = ((folder, folder.status["state"]) for folder in map(RunFolder, runs))
-    return [(folder, state) for folder, state in found if state in REMOVED and not folder.locked]
+    return [
+        (folder, state)
+        for folder, state in found
+        if state in REMOVED and not folder.locked and (state != "damaged" or folder.is_ours)
+    ]
 
 
 def remove(folders: Iterable[RunFolder]) -> int:
@@ -29,7 +37,7 @@ def _remove(folder: RunFolder) -> bool:
             state = folder.status["state"]
             if state not in (*REMOVED, "running"):  # we hold the lock, so one that is running was interrupted
                 return False
-            shutil.rmtree(folder.path)
+            shutil.rmtree(folder.path.resolve())
     except (BlockingIOError, FileNotFoundError):  # another process holds it, or has removed it
         return False
     return True

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import shutil
 import socket
 import stat
@@ -21,6 +22,7 @@ from normexp.records import intact, lock
 from normexp.records.atomic import replacing
 from normexp.records.reading import Damaged, read_bytes, read_json, read_yaml
 
+NO_RUNS = ("figures", "jobs")  # folders of a run or a sweep that hold no runs
 STATES = ("pending", "running", "completed", "failed")  # as status.json has them
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # in C where the library has it: a quarter of the time
 MOST_SECTIONS = 10_000  # of YAML that are remembered
@@ -36,7 +38,11 @@ NUMBERS = (
     *("step", "loss", "seconds", "attempts", "diverged_at", "heartbeat", "pid", "format"),
     *("tokens_per_step", "flops_per_token"),
 )
+KEPT = ("state", "attempts", "format", "heartbeat", "pid", "host", "error", "stacked")  # in the status of a new start
 TEXTS = ("state", "outcome", "error", "first_to_go", "host", "measured")
+
+
+_OF_A_RUN = re.compile(r"-[0-9a-f]{8}$")  # how the name of a run ends
 
 
 def ensure_writable_dir(path: Path, key: str) -> Path:
@@ -51,6 +57,7 @@ def ensure_writable_dir(path: Path, key: str) -> Path:
     return path
 
 
+LARGEST = 2**63  # whole number in a status
 SILENT = 60.0  # seconds without a sign of life after which a run is no longer taken to be running
 
 
@@ -159,8 +166,12 @@ class RunFolder:
 
     def reset(self) -> None:
         """Delete what was recorded so far, so that the run starts again from its first step."""
-        for name in ("checkpoint.pt", "trunk.pt", "weights.pt", "provenance.json", intact.NAME, *TABLE_FILES):
+        for name in ("checkpoint.pt", "trunk.pt", "weights.pt", "provenance.json", *TABLE_FILES):
             _discard(self.path / name)
+        intact.keep(self.path, "config.yaml")
+        with suppress(Damaged):
+            status = checked_status(self.path / "status.json")
+            _write(self.path / "status.json", json.dumps({key: status[key] for key in KEPT if key in status}, indent=1))
 
     def discard_foreign(self) -> list[str]:
         """Remove links, FIFOs and folders that have the name of one of the run's files; return the names."""
@@ -170,6 +181,12 @@ class RunFolder:
     def provenance(self) -> list[dict[str, Any]]:
         """Where each attempt came from; empty if that cannot be read."""
         return read_provenance(self.path)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the folder is one that normexp has written, by its name or by files that no other program writes."""
+        named = _OF_A_RUN.search(self.path.resolve().name)
+        return bool(named) or any(os.path.lexists(self.path / name) for name in (intact.NAME, "provenance.json"))
 
     def append_provenance(self, provenance: dict[str, Any]) -> None:
         """Add where this attempt comes from to the earlier ones."""
@@ -242,7 +259,7 @@ def checked_status(path: Path) -> dict[str, Any]:
     if not isinstance(status, dict) or status.get("state") not in STATES:
         raise Damaged(path, "has no state that normexp knows")
     status.setdefault("attempts", 0)
-    wrong = [key for key in NUMBERS if type(status.get(key)) not in (int, float, type(None))]
+    wrong = [key for key in NUMBERS if not _is_number(status.get(key))]
     wrong += [key for key in TEXTS if not isinstance(status.get(key), str | None)]
     baselines = status.get("baselines")
     if not isinstance(baselines, dict | None) or not all(type(v) in (int, float) for v in (baselines or {}).values()):
@@ -253,6 +270,11 @@ def checked_status(path: Path) -> dict[str, Any]:
     if wrong or status["attempts"] is None:
         raise Damaged(path, f"has a wrong value of {(wrong or ['attempts'])[0]}")
     return dict(status)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value of the status may be used as a number, or is none."""
+    return value is None or type(value) is float or (type(value) is int and abs(value) < LARGEST)
 
 
 def is_current(status: Mapping[str, Any]) -> bool:

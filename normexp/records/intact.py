@@ -37,6 +37,16 @@ def sealing(path: Path) -> Iterator[Path]:
             record.write_text(json.dumps(seals), "utf-8")
 
 
+def keep(folder: Path, name: str) -> None:
+    """Forget what is recorded of all files but this one."""
+    try:
+        seals = {key: value for key, value in read_seals(folder).items() if key == name}
+    except Damaged:
+        seals = {}
+    with replacing(folder / NAME) as record:
+        record.write_text(json.dumps(seals), "utf-8")
+
+
 def read_seals(folder: Path) -> dict[str, list[Any]]:
     """What is recorded of each file: [size, time of the last change, sha256], the newest last; {} if nothing is.
 

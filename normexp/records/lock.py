@@ -26,9 +26,21 @@ def holding(path: Path, *, wait: bool = True) -> Iterator[None]:
         with lock:
             yield
         return
-    with open(os.open(path, os.O_RDWR | os.O_CREAT | PLAIN, 0o666), "rb+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
+    while True:
+        with open(os.open(path, os.O_RDWR | os.O_CREAT | PLAIN, 0o666), "rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if not _is_at(path, file.fileno()):  # the folder was removed, and made anew, while we waited
+                continue
+            yield
+            return
+
+
+def _is_at(path: Path, file: int) -> bool:
+    """Whether the open file is still the one with this name."""
+    try:
+        return os.path.samestat(os.fstat(file), os.lstat(path))
+    except FileNotFoundError:
+        return False
 
 
 def is_held(path: Path) -> bool:

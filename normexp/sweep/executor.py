@@ -1,6 +1,7 @@
 """Run a sweep: give all runs to a pool, then give the runs whose worker died a second and a third try."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,9 +44,10 @@ def prepare(sweep: Sweep, say: Callable[[str], None], leave: Collection[str] = (
     pairs = [(run, folder) for run, folder in zip(sweep.runs, sweep.folders, strict=True) if run.name not in leave]
     todo = [(run, folder) for run, folder in pairs if not folder.finished_as(run.config)]
     todo.sort(key=lambda pair: _turn(pair[0].config))
-    for _, folder in todo:
-        if not folder.locked:  # else another command is running it, and ours will wait for it
-            folder.update(state="pending", error=None)
+    for run, folder in todo:
+        with suppress(BlockingIOError), folder.lock(wait=False):  # if another command is running it, ours will wait
+            if not folder.finished_as(run.config):  # as another command may have done since
+                folder.update(state="pending", error=None)
     return [folder for _, folder in todo]
 
 

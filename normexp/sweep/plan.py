@@ -14,19 +14,20 @@ from normexp.config.compose import Composer
 from normexp.config.grid import configs
 from normexp.config.identity import run_name, slugify, sweep_name
 from normexp.config.overrides import Request
-from normexp.config.schema import EXPERIMENT, SETS, Config
+from normexp.config.schema import EXPERIMENT, SETS, Config, ignored_keys
 from normexp.config.shape import layer_parameters, sized
 from normexp.config.validate import check, check_read, check_stacked, check_times
 from normexp.data.columns import task_of
 from normexp.errors import ConfigError
 from normexp.records.atomic import replacing
-from normexp.records.folder import RunFolder
+from normexp.records.folder import NO_RUNS, RunFolder
 from normexp.records.reading import Damaged, read_bytes
 from normexp.sweep.budget import budgeted
 from normexp.sweep.preflight import check_buildable, device_of
 from normexp.sweep.sizes import check_size
 
 LONGEST_NAME = 100  # characters of a sweep's name
+SIZED_BY = ("tokens", "flops", "model.parameters")  # keys that are no part of a run's identity, but set some
 MOST_RUNS = 10_000  # that a sweep has without --yes
 LIMIT_RUNS = 1_000_000
 
@@ -167,6 +168,8 @@ def _swept(command: str, requests: Sequence[Request]) -> tuple[str, ...]:
     if command == "train" and several:
         raise ConfigError(f"{several[0].key} must have one value for `normexp train`; use `normexp sweep` for several")
     named = [request.key for request in several]
+    if unread := [key for key in named if key in ignored_keys() and key not in SIZED_BY]:
+        raise ConfigError(f"{unread[0]} must have one value: it does not change what a run computes")
     if "probe" in named:
         raise ConfigError("probe must be one list, for example probe=[stream,dependency]; every run makes all of them")
     return tuple(dict.fromkeys(key for name in named for key in SETS.get(name, (name,))))
@@ -174,6 +177,8 @@ def _swept(command: str, requests: Sequence[Request]) -> tuple[str, ...]:
 
 def _checked_name(name: str) -> str:
     cleaned = slugify(name)
+    if name in NO_RUNS:
+        raise ConfigError(f"name must not be {name}, which is a folder of figures or jobs in every sweep")
     if name and cleaned != name:
         raise ConfigError(f"name must consist of letters, digits and . _ + -; got {name!r}")
     if len(cleaned) > LONGEST_NAME:

@@ -10,6 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from normexp.records.folder import RunFolder
 from normexp.records.process import is_stopped, what_continues
@@ -108,7 +109,7 @@ class Progress:
             elif status["state"] == "stopped":
                 running.add_row(f"  {run.name}", "", what_continues(status))
             elif status["state"] == "failed":
-                running.add_row(f"  [red]{run.name}[/]", "[red]failed[/]", f"{run.log}")
+                running.add_row(Text(f"  {run.name}", "red"), Text("failed", "red"), Text(str(run.log)))
         return Group(self._summary(statuses), running)
 
     def _print_changes(self) -> bool:

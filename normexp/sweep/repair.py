@@ -6,6 +6,7 @@ from pathlib import Path
 from normexp.config.choice import Choice
 from normexp.config.identity import identity
 from normexp.config.schema import Config
+from normexp.errors import Interrupted
 from normexp.records import intact
 from normexp.records.folder import RunFolder, is_current
 from normexp.records.reading import Damaged
@@ -44,7 +45,12 @@ def repair(runs: Iterable[Path], say: Callable[[str], None]) -> bool:
         else:
             say(f"{folder.name}: {damage}; {_mark(folder)}")
     if again:
-        LocalPool(jobs_for(config.training.device for config in again.values())).run(list(again))
+        pool = LocalPool(jobs_for(config.training.device for config in again.values()))
+        try:
+            pool.run(list(again))
+        except (KeyboardInterrupt, Interrupted):
+            pool.stop(list(again))
+            raise
     for run, config in again.items():
         folder = RunFolder(run)
         done = folder.finished_as(config)

@@ -14,6 +14,8 @@ from normexp.records.reading import visible
 from normexp.sweep.pools import slurm_queue
 from normexp.sweep.progress import count_of
 
+NO_ANSWER = "no answer"  # of Slurm
+
 
 def describe(runs: Sequence[Path]) -> RenderableType:
     """A table of these runs, the counts of their states, and a line for each that failed or was lost."""
@@ -28,7 +30,7 @@ def describe(runs: Sequence[Path]) -> RenderableType:
     for run in runs:
         folder, job = RunFolder(run), jobs[run.parent].get(run.name, "")
         status = folder.status
-        said = "no answer" if known is None else known.get(job, "gone" if job else "")
+        said = "" if not job else NO_ANSWER if known is None else known.get(job, "gone")
         state, note = _state(folder, status, said)
         log = folder.log if folder.log.is_file() else _output(run.parent, job)
         notes += [f"{visible(run.name)}: {visible(note)}"] if note else []
@@ -51,7 +53,7 @@ def _state(folder: RunFolder, status: dict[str, Any], said: str) -> tuple[str, s
         return "lost", f"no sign of life for {folder.silence:.0f} s; run the same command again to continue it"
     if state in ("pending", "interrupted") and queued:
         return "waiting" if said != "RUNNING" else "starting", ""
-    if state in ("pending", "interrupted") and said:
+    if state in ("pending", "interrupted") and said not in ("", NO_ANSWER):
         return "lost", f"its job ended ({said}); run the same command again to continue it"
     return state, ""
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from normexp.records.events import curve_tag, layer_tag
-from normexp.records.reading import visible
+from normexp.records.reading import Damaged, visible
 from normexp.records.tables import read_table
 from normexp.views.runs import STATUS
 
@@ -42,9 +42,13 @@ class Measured:
 
 
 def measured(runs: pd.DataFrame) -> Iterator[Measured]:
-    """Every completed run of a frame of `load_runs`."""
+    """Every completed run of a frame of `load_runs`, but for those whose tables cannot be read."""
     for row in runs[runs["state"] == "completed"].to_dict("records"):
         folder = Path(row["folder"])
+        try:
+            metrics = _metrics(folder)
+        except Damaged:
+            continue
         given = {str(key): value for key, value in row.items() if not _missing(value)}
         results = {key: value for key, value in given.items() if key in STATUS or key.startswith("baseline.")}
         config = {key: value for key, value in given.items() if key not in (*results, *NOT_SETTINGS)}
@@ -53,7 +57,7 @@ def measured(runs: pd.DataFrame) -> Iterator[Measured]:
             name=visible(folder.name),
             config=config,
             results=results,
-            metrics=_metrics(folder),
+            metrics=metrics,
             seconds=(folder / "status.json").stat().st_mtime,
         )
 

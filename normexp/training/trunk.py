@@ -7,11 +7,11 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from normexp.config.identity import identity
+from normexp.config.identity import choices, identity, user_sources
 from normexp.config.schema import Config
 from normexp.config.validate import warmup_steps
 from normexp.errors import ConfigError
-from normexp.records.folder import TABLE_FILES, RunFolder, measurements
+from normexp.records.folder import TABLE_FILES, RunFolder, is_current, measurements
 from normexp.records.intact import check_intact, sealing
 from normexp.records.reading import Damaged
 from normexp.records.tables import read_table
@@ -88,7 +88,9 @@ def _shared(run: RunFolder, config: Config) -> int:
     """The step of a run's kept checkpoint, if the run differs from a config in its steps alone; else 0."""
     try:
         other = run.config
-        same = identity(replace(other, steps=config.steps)) == identity(config)
+        same = is_current(run.status) and identity(replace(other, steps=config.steps)) == identity(config)
+        # The identity has the user's sources as they are now; those that trained the run may have been others.
+        same &= run.provenance[-1]["user_sources"] == user_sources(config.config_dirs, choices(config))
         return kept_step(other) if same and run.measured == measurements(config) else 0
     except Exception:  # whatever a damaged config leads to is the other run's affair
         return 0

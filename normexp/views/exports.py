@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from normexp.errors import ConfigError
+from normexp.records.atomic import replacing
 from normexp.records.folder import ensure_writable_dir
 from normexp.records.reading import visible
 from normexp.views import formatting
@@ -94,7 +95,8 @@ def parquet(frame: pd.DataFrame, out: Path) -> list[Path]:
             path = out / f"{name}.parquet"
             named = rows.assign(folder=[f"{Path(each).parent.name}/{Path(each).name}" for each in rows["folder"]])
             try:
-                _typed(named).to_parquet(path, index=False)
+                with replacing(path) as temporary:
+                    _typed(named).to_parquet(temporary, index=False)
             except OSError as error:
                 raise ConfigError(f"--parquet must be a folder that can be written to; got {out} ({error})") from error
             written.append(path)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from normexp.config.schema import ignored_keys
 from normexp.errors import ConfigError
-from normexp.records.folder import FILES, TABLE_FILES, RunFolder, is_current
+from normexp.records.folder import FILES, NO_RUNS, TABLE_FILES, RunFolder, is_current
 from normexp.records.intact import check_intact
 from normexp.records.process import is_stopped, what_continues
 from normexp.records.reading import Damaged, plain, read_sweep, read_yaml, visible
@@ -31,7 +31,6 @@ STATUS = (
 )
 TABLES = {name: tuple(schema.names) for name, schema in SCHEMAS.items()}
 DEEPEST = 12  # levels of folders that are searched for runs
-SKIPPED = ("figures", "jobs")  # folders of a run or a sweep that hold no runs
 # Sections of configs that are flat already, by key and identity: the reader shares those that many runs have in common.
 # The section itself is kept with them, so that no other one gets its identity.
 Flattened = dict[tuple[str, int], tuple[Any, dict[str, Hashable]]]
@@ -80,7 +79,7 @@ def find_runs(folder: Path, depth: int = 0) -> Iterator[Path]:
         yield folder
         return
     for entry in entries:
-        hidden = entry.name.startswith(".") or entry.name in SKIPPED
+        hidden = entry.name.startswith(".") or entry.name in NO_RUNS
         if not hidden and depth < DEEPEST and entry.is_dir(follow_symlinks=False):
             yield from find_runs(Path(entry.path), depth + 1)
 
@@ -187,7 +186,7 @@ def _row(run: Path, known: Flattened) -> dict[str, Any]:
         status |= dict.fromkeys(("outcome", "final_loss", "valid_loss", "token_accuracy", "accuracy", "bleu"))
     elif not is_current(status):
         status["error"] = f"recorded in the older format {status['format']}; run the sweep again"
-    if status.get("tokens_per_step") and status.get("seconds"):
+    if all(status.get(key) for key in ("step", "tokens_per_step", "seconds")):
         status["tokens_per_second"] = status["step"] * status["tokens_per_step"] / status["seconds"]
     baselines = status.pop("baselines", None) or {}
     outcome = {**status, **{f"baseline.{name}": value for name, value in baselines.items()}}

@@ -84,6 +84,8 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 
     The same figure gives the same bytes. Raises ConfigError where a file cannot be written.
     """
+    if stem.parent.is_symlink():
+        raise ConfigError(f"{stem.parent} must be a folder, not a link; remove it")
     stem.parent.mkdir(parents=True, exist_ok=True)
     paths = [stem.parent / f"{stem.name}.{kind}" for kind in sheet().kinds]
     for path in paths:

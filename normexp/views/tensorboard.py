@@ -96,7 +96,10 @@ def serve(folder: Path | str, port: int = 6006, host: str = "127.0.0.1", open_br
     served = chosen(folder)
     if served.note:
         print(served.note, file=sys.stderr, flush=True)
-    port = port or _free_port(host)
+    try:
+        port = port or _free_port(host)
+    except OSError as error:
+        raise ConfigError(f"--host must be an address of this machine; got {host} ({error.strerror})") from error
     # The thread below may still write while the server is stopped.
     with tempfile.TemporaryDirectory(prefix="normexp-tensorboard-", ignore_cleanup_errors=True) as temporary:
         logdir = _linked(served, Path(temporary)) if served.sweeps else folder

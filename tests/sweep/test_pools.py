@@ -27,7 +27,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
     finally:
         os.kill(sweep.pid, signal.SIGKILL)
         sweep.communicate()
-    wait_until(lambda: not any(map(alive, workers)), seconds=60)
+    wait_until(lambda: not any(map(alive, workers)), seconds=15)
     # The lock of a process is released a moment after it counts as gone.
     wait_until(lambda: {run.status["state"] for run in runs(tmp_path / "results").values()} == {"interrupted"})
 
@@ -40,6 +40,24 @@ def test_hydras_launchers_are_a_pool(launcher, tmp_path):
     assert {name: run.status["state"] for name, run in found.items()} == {"post_ln": "completed", "pre_ln": "completed"}
     (sweep,) = (tmp_path / "results").iterdir()
     assert not list(sweep.glob(".hydra-*"))  # its scratch folder is gone
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGKILL])
+def test_a_launchers_jobs_end_with_their_parent(signal_, tmp_path):
+    """And leave a checkpoint."""
+    line = (*TINY, "steps=100000", "variant=post_ln", "seed=0,1", "hydra/launcher=basic")
+    sweep = started("sweep", *line, cwd=tmp_path)
+    try:
+        wait_until(lambda: any("step" in status(run) for run in runs(tmp_path / "results").values()))
+        jobs = [pid for pid in descendants(sweep.pid) if pid != sweep.pid]
+    finally:
+        sweep.send_signal(signal_)
+        sweep.communicate()
+    wait_until(lambda: not any(map(alive, jobs)), seconds=15)
+    found = runs(tmp_path / "results").values()
+    assert any(run.checkpoint.exists() for run in found)
+    wait_until(lambda: {run.status["state"] for run in found} == {"interrupted", "pending"})
 
 
 def test_pool_that_starts_nothing_says_why(monkeypatch, tmp_path):

@@ -1,13 +1,18 @@
 """Any Hydra launcher as a pool: `hydra/launcher=joblib`, submitit_local, ray, …"""
 
 import json
+import os
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from normexp.errors import LaunchError
+from normexp.sweep.pools.local import GRACE
 from normexp.sweep.pools.pool import Pool
 
 
@@ -28,14 +33,20 @@ class HydraPool(Pool):
             listed.write_text(json.dumps([str(folder) for folder in folders]), "utf-8")
             command = [sys.executable, "-m", "normexp.sweep.pools.hydra_job", "--multirun", *self.launcher]
             command += [f"hydra.sweep.dir='{scratch}/jobs'", f"folders='{listed}'", f"index=range({len(folders)})"]
-            done = subprocess.run(
-                command,
-                stderr=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                encoding="utf-8",
-                errors="replace",
-                check=False,
-            )
-        if done.returncode:
-            reason = (done.stderr.strip().splitlines() or ["the launcher ended without a message"])[-1]
+            command += [f"parent={os.getpid()}", f"host='{socket.gethostname()}'"]
+            said: dict[str, Any] = {"encoding": "utf-8", "errors": "replace"}
+            # In a session of its own, so that Ctrl-C reaches it through us alone and its jobs leave a checkpoint.
+            with subprocess.Popen(
+                command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True, **said
+            ) as launcher:
+                try:
+                    _, errors = launcher.communicate()
+                except BaseException:
+                    listed.unlink()  # which its jobs take as the sign to stop
+                    with suppress(subprocess.TimeoutExpired):
+                        launcher.communicate(timeout=GRACE)
+                    launcher.kill()
+                    raise
+        if launcher.returncode:
+            reason = (errors.strip().splitlines() or ["the launcher ended without a message"])[-1]
             raise LaunchError(reason)
