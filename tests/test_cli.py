@@ -44,6 +44,21 @@ def test_help_imports_nothing_heavy(words, tmp_path):
     assert [name for name in HEAVY if name in loaded.split()] == []
 
 
+@pytest.mark.slow
+def test_a_dry_run_of_many_runs_loads_no_torch(tmp_path):
+    """Which alone takes seconds."""
+    code = (
+        "import sys\nfrom normexp.__main__ import main\n"
+        "sys.argv = ['normexp', 'sweep', 'depth=1', 'variant=post_ln', 'seed=range(500)', '--dry-run']\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print('loaded:', *sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, text=True, capture_output=True, check=True)
+    said, _, loaded = done.stdout.partition("loaded:")
+    assert "500 runs in" in said
+    assert not {"torch", "pandas", "matplotlib"} & set(loaded.split())
+
+
 BAD_INPUT = [
     ("sweep dpeth=6", "dpeth is not a key; did you mean depth?"),
     ("sweep depth", "depth must be KEY=VALUE, for example depth=6"),
@@ -82,6 +97,23 @@ BAD_INPUT = [
     ("train model.max_length=5", "model.max_length must be at least 11, the size of .*; got 5"),
     ("train data.source=xx", "data.source must be a CLDR language code"),
     ("train optimizer.betas=3", "optimizer=adam does not accept its options"),
+    ("sweep results=a,b", "results must have one value: it does not change what a run computes"),
+    ("sweep training.threads=1,2", "training.threads must have one value: it does not change what a run computes"),
+    ("sweep --name figures", "name must not be figures, which is a folder of figures or jobs in every sweep"),
+    ("sweep --pool bogus --dry-run", "--pool must be one of local, slurm, ray, hydra; got bogus"),
+    ("sweep --submit --dry-run", "--submit needs --pool slurm"),
+    ("train data._pins_=3", "data._pins_ is not a key"),
+    ("train variant._contents_=3", "variant._contents_ is not a key"),
+    (f"train variant.foo={'{a:' * 600}1{'}' * 600}", "variant.foo=.* cannot be read: it is nested too deeply"),
+    ("train variant=keel norm=none", "norm=none cannot be used with variant=keel: its stream would grow without bound"),
+    (
+        "train norm=power_norm training.amp=fp16 training.device=cpu",
+        "norm=power_norm cannot be used with training.amp=fp16",
+    ),
+    (
+        "train task=classification variant=per_stack variant.decoder=deep_norm",
+        "variant.decoder is not used by task=classification, which has no decoder; remove it",
+    ),
     ("train config_dirs=[x]", "config_dirs cannot be set as a key; use --config-dir DIR"),
     ("train task=classification model.decoder_depth=3", "model.decoder_depth is not used by task=classification"),
     ("train warmup=200%", r"warmup must be between 0 and steps=400; got 200% \(800 steps\)"),

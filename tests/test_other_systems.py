@@ -45,9 +45,7 @@ def test_a_run_in_a_c_locale(tmp_path: Path) -> None:
         return subprocess.check_output(command, env=environment(**C_LOCALE), cwd=tmp_path, text=True, encoding="utf-8")
 
     assert "pre_ln · depth 1" in normexp("train", *TINY)
-    assert " · " in normexp("results", "--markdown")
-    normexp("report")
-    assert "x ← x + F(LN(x))" in (tmp_path / "results" / "report.html").read_text("utf-8")
+    assert "x ← x + F(LN(x))" in next(tmp_path.rglob("report.html")).read_text("utf-8")
 
 
 @pytest.mark.slow

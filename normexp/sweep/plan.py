@@ -168,10 +168,10 @@ def _swept(command: str, requests: Sequence[Request]) -> tuple[str, ...]:
     if command == "train" and several:
         raise ConfigError(f"{several[0].key} must have one value for `normexp train`; use `normexp sweep` for several")
     named = [request.key for request in several]
-    if unread := [key for key in named if key in ignored_keys() and key not in SIZED_BY]:
-        raise ConfigError(f"{unread[0]} must have one value: it does not change what a run computes")
     if "probe" in named:
         raise ConfigError("probe must be one list, for example probe=[stream,dependency]; every run makes all of them")
+    if unread := [key for key in named if key in ignored_keys() and key not in SIZED_BY]:
+        raise ConfigError(f"{unread[0]} must have one value: it does not change what a run computes")
     return tuple(dict.fromkeys(key for name in named for key in SETS.get(name, (name,))))
 
 

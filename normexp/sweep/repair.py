@@ -93,7 +93,11 @@ def _hopeless(folder: RunFolder) -> str:
     status = folder.status
     if not is_current(status):
         return f"it was recorded in the older format {status['format']}"
-    if not folder.name.endswith(identity(config)[:8]):
+    try:
+        digest = identity(config)
+    except Exception:  # a part is missing, or is of another type
+        return f"{CONFIG} is not a config of normexp"
+    if not folder.name.endswith(digest[:8]):
         return f"its name does not have the digest of {CONFIG}, so another config or another version made it"
     return ""
 

@@ -528,3 +528,9 @@ def test_one_from_a_folder_of_ones_own(tmp_path, monkeypatch):
     before = identity(one)
     (tmp_path / "doubled_branch.py").write_text(source + "    # edited\n")
     assert identity(one) != before
+
+
+def test_options_next_to_sigma_reparam_are_checked_without_numbers():
+    """The model that is built for that has none."""
+    config = config_of(*TINY, "addon=[sigma_reparam]", "norm.eps=1e-4")
+    check_buildable(config, ["norm.eps", "addon"])

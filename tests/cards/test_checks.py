@@ -14,6 +14,7 @@ from normexp.config.compose import Composer
 
 SMALL = ["depth=4", "model.width=16", "model.heads=2", "model.feed_forward=16"]
 VARIANTS = Composer("train").options("variant")
+BOTH = ("post_ln", "pre_ln", "per_stack", "admin", "mhc")  # checked as encoder-decoders too
 UNBOUNDED = {"no_norm": "Its gradients are not finite"}  # its stream doubles at every site: too large at 48 layers
 
 
@@ -150,7 +151,7 @@ def test_the_global_generator_keeps_its_state() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_shipped_variant_passes(variant: str) -> None:
-    found = failed(findings_of(f"variant={variant}"))
+    found = failed(findings_of(f"variant={variant}", tasks=() if variant in BOTH else ALONE))
     assert [each[: len(UNBOUNDED.get(variant, ""))] for each in found] == (
         [UNBOUNDED[variant]] if variant in UNBOUNDED else []
     )

@@ -3,15 +3,10 @@
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from normexp.cli import app
+from tests.support.cli import in_process
 
 SMALL = ["depth=3", "task=language_modelling", "model.width=16", "model.heads=2", "model.feed_forward=16"]
-
-
-def in_process(*words: str) -> Result:
-    return CliRunner().invoke(app, list(words), env={"COLUMNS": "200"}, catch_exceptions=False)
 
 
 @pytest.mark.slow

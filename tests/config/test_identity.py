@@ -151,3 +151,12 @@ def test_sources_include_relative_imports_and_packages(tmp_path):
 def test_slug_is_safe_for_a_path(text):
     assert re.fullmatch(r"[A-Za-z0-9_+]?[A-Za-z0-9._+-]*", slugify(text))
     assert slugify(slugify(text)) == slugify(text)
+
+
+def test_of_two_folders_the_source_that_is_imported_counts(tmp_path):
+    """The last one is searched first."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.py").write_text(f"{name} = 1\n")
+    folders = [str(tmp_path / name) for name in ("one", "two")]
+    assert user_sources(folders, [Choice("variant", "mine", "mine.Mine")]) == {"mine.py": "two = 1\n"}

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.support.fuzz import answer, bad_lines
+from tests.support.fuzz import COMMAND_LINES, answer, bad_lines
 
 LINES = list(bad_lines())
 
@@ -14,6 +14,6 @@ def test_there_are_enough_of_them():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("line", random.Random(0).sample(LINES, 40), ids=lambda line: line[:50])
+@pytest.mark.parametrize("line", [*COMMAND_LINES, *random.Random(0).sample(LINES, 40)], ids=lambda line: line[:50])
 def test_bad_input_is_refused(line):
     assert answer(line).fault == ""

@@ -8,6 +8,7 @@ import torch
 from normexp.config.compose import Composer
 from normexp.errors import ConfigError
 from normexp.sweep.preflight import check_buildable
+from normexp.training.evaluate import cross_entropy, logits
 from tests.support import golden
 from tests.support.configs import with_values
 from tests.support.steps import take_step
@@ -84,3 +85,15 @@ def test_a_trace_is_complete():
     trainer.backward(batch)
     context = trainer.probe_context(batch)
     assert len(list(context.branches())) == len(context.sites)
+
+
+@pytest.mark.parametrize("more", ["norm=power_norm", "addon=[sigma_reparam]"])
+def test_a_second_backward_through_one_forward_is_the_first(more):
+    """As the Hessian of probe=sharpness takes many."""
+    trainer = golden.trainer_of(recomputing(golden.tiny_run("post_ln", "classification", more)))
+    batch = next(trainer.data())
+    take_step(trainer, batch)
+    loss = cross_entropy(logits(trainer.forward, batch), batch.labels)
+    parameters = list(trainer.model.parameters())
+    first, second = (torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True) for _ in range(2))
+    torch.testing.assert_close(first, second, rtol=0, atol=0)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from normexp.config.compose import Composer
 from normexp.probes.ablations import FirstLayers, SkipLayer, SwapLayers
 from normexp.probes.angular_distance import AngularDistance
+from normexp.probes.interventions import exchanged, skipped
 from normexp.probes.relative_contribution import RelativeContribution
 from tests.support import golden
 from tests.support.probes import measured, padded, rows_of, trainer_of
@@ -213,3 +214,27 @@ def test_every_variant_has_a_finite_value_everywhere(variant):
         rows = rows_of(probe, context)
         assert len(rows)
         assert np.isfinite(rows.to_numpy()).all(), rows[~np.isfinite(rows)]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_weight_that_several_sites_share_is_exchanged_once(task):
+    """ReZero has one scalar per layer, which is at all of its sites."""
+    model = context_of("re_zero", task).model
+    stack = model.stacks[-1]
+    scalars = [[site.alpha for site in sites] for sites in stack.sites_by_layer]
+    for layer, its in enumerate(scalars, start=1):
+        its[0].data.fill_(layer)
+    with exchanged(stack, 1, 2):
+        assert [float(its[0]) for its in scalars[:2]] == [2, 1]
+    assert [float(its[0]) for its in scalars[:2]] == [1, 2]
+
+
+@pytest.mark.parametrize("variant", ["dlcl_pre", "dlcl_post", "dense_former", "attention_residuals"])
+def test_the_stream_after_silent_branches_is_that_of_the_layer(variant):
+    context = context_of(variant)
+    for stack in context.model.stacks:
+        name = stack.shape.stack
+        _, expected = run(silent(context.model, name, 1), context.batch)
+        with skipped(stack, {1}):
+            _, streams = run(context.model, context.batch)
+        np.testing.assert_allclose(streams[name][1], expected[name][1], rtol=1e-9)

@@ -85,3 +85,20 @@ def test_doctor_says_what_a_bug_report_needs(tmp_path, monkeypatch):
     assert {"system", "cores", "memory", "devices", "normexp", "torch", "run format", "free disk"} <= named.keys()
     assert "GB, writable" in named["free disk"]
     assert not list(tmp_path.iterdir())
+
+
+def test_clean_leaves_what_may_be_somebody_elses(tmp_path):
+    """Files with our names are no proof that a folder is ours."""
+    theirs = tmp_path / "project"
+    theirs.mkdir()
+    for name in ("config.yaml", "log.txt", "precious.py"):
+        (theirs / name).write_text("theirs")
+    done = CliRunner().invoke(app, ["clean", str(tmp_path), "--yes"])
+    assert "nothing to remove" in done.output
+    assert (theirs / "precious.py").exists()
+
+
+def test_clean_removes_the_run_behind_a_link(results, tmp_path):
+    (tmp_path / "link").symlink_to(results / "try/failed")
+    done = CliRunner().invoke(app, ["clean", str(tmp_path / "link"), "--yes"])
+    assert (done.exit_code, (results / "try/failed").exists()) == (0, False)

@@ -27,7 +27,7 @@ def test_small_sweep_is_measured():
 
 
 @pytest.mark.slow
-def test_large_sweep_names_some_runs_and_imports_nothing_heavy():
+def test_large_sweep_names_some_runs():
     text = printed("variant=post_ln", "seed=range(500)", hint="--estimate measures them")
     assert "parameters" not in text
     assert "… and 450 runs more" in text

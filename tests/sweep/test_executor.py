@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from normexp.records.folder import RunFolder
+from normexp.sweep.executor import leaders, prepare
+from normexp.sweep.plan import plan
+from normexp.sweep.worker import execute
 from tests.support.cli import in_process
 from tests.support.runs import TINY, runs, swept
 
@@ -126,3 +130,31 @@ def test_editing_a_users_variant_gives_new_runs(tmp_path):
         assert status["state"] == "completed"
         losses[path in old].append(status["final_loss"])
     assert not set(losses[True]) & set(losses[False])
+
+
+def test_a_run_that_another_command_holds_is_left_as_it_is(tmp_path):
+    """It is planned here too, but neither set back to pending nor stacked."""
+    sweep = plan("sweep", [*TINY, "variant=post_ln", "seed=0,1", "training.stacked=2", f"results={tmp_path}"])
+    first, second = prepare(sweep, lambda text: None)
+    first.update(state="running", attempts=1)
+    with first.lock():
+        before = (first.path / "status.json").read_bytes()
+        todo = prepare(sweep, lambda text: None)
+        assert [folder.name for folder in leaders(sweep, todo)] == [folder.name for folder in todo]
+        assert (first.path / "status.json").read_bytes() == before
+    assert second.status["state"] == "pending"
+
+
+def test_a_run_that_another_command_completes_meanwhile_stays_complete(tmp_path, monkeypatch):
+    sweep = plan("sweep", [*TINY, "steps=2", "variant=post_ln", f"results={tmp_path}"])
+    (folder,) = prepare(sweep, lambda text: None)
+    lock = RunFolder.lock
+
+    def after_the_other(run, **options):
+        monkeypatch.setattr(RunFolder, "lock", lock)
+        execute(run.path)
+        return lock(run, **options)
+
+    monkeypatch.setattr(RunFolder, "lock", after_the_other)
+    prepare(sweep, lambda text: None)
+    assert folder.status["state"] == "completed"

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import termios
 import time
+from pathlib import Path
 
 import pytest
 
 from normexp.errors import StoppedError
 from normexp.records.folder import RunFolder
+from normexp.sweep.pools.local import GRACE
 from normexp.sweep.worker import execute
 from normexp.views.runs import load_runs
 from tests.support.runs import TINY, alive, descendants, environment, runs, started, status, tiny_config, wait_until
@@ -26,6 +28,15 @@ def training(cwd, jobs=1):
     sweep = started(*LONG, f"--jobs={jobs}", cwd=cwd)
     wait_until(lambda: sum("step" in status(run) for run in runs(cwd / "results").values()) == jobs)
     return sweep, descendants(sweep.pid)
+
+
+def seconds_of(pid) -> float:
+    """CPU seconds that a process has had."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def end_of(sweep, family) -> str:
@@ -42,11 +53,10 @@ def end_of(sweep, family) -> str:
     return said
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_leaves_a_checkpoint_of_the_last_step(number, tmp_path):
+def test_a_signal_leaves_a_checkpoint_of_the_last_step(tmp_path):
     """Of the run that is being trained; the other one is still to come."""
     sweep, family = training(tmp_path)
-    sweep.send_signal(number)
+    sweep.send_signal(signal.SIGINT)
     end_of(sweep, family)
     stopped, waiting = sorted(runs(tmp_path / "results").values(), key=lambda run: run.status["state"])
     assert (stopped.status["state"], waiting.status["state"]) == ("interrupted", "pending")
@@ -73,25 +83,46 @@ def test_ctrl_c_on_a_terminal_reaches_the_sweep_alone(tmp_path):
     assert all(run.checkpoint.is_file() for run in runs(tmp_path / "results").values())
 
 
-@pytest.mark.parametrize("delay", [0.5, 1.5, 3.0])
-def test_a_signal_before_the_first_step_ends_it_too(delay, tmp_path):
-    """While it imports, plans, and starts its workers, whichever it is on this machine."""
+@pytest.mark.parametrize(("work", "number"), [(0.5, signal.SIGINT), (1.5, signal.SIGTERM), (3.0, signal.SIGHUP)])
+def test_a_signal_before_the_first_step_ends_it_too(work, number, tmp_path):
+    """While it imports, plans, and starts its workers, after so many seconds of CPU; one handler serves all signals."""
     sweep = started(*LONG, "--jobs=2", cwd=tmp_path)
-    time.sleep(delay)
+    wait_until(lambda: sum(seconds_of(pid) for pid in descendants(sweep.pid)) > work)
+    family = descendants(sweep.pid)
+    sweep.send_signal(number)
+    end_of(sweep, family)
+
+
+SLEEPING = """
+import time
+from pathlib import Path
+from normexp.variants.post_ln import PostLN
+
+
+class Sleeping(PostLN):
+    def on_step_begin(self, step):
+        if step == 3:
+            Path(__file__).with_name("asleep").touch()
+            time.sleep(600)
+"""
+
+
+def test_a_second_signal_does_not_wait_for_a_worker(tmp_path):
+    """One in the middle of a step gets 20 s for it after the first signal, and none after the second."""
+    (tmp_path / "variant").mkdir()
+    (tmp_path / "variant" / "sleeping.yaml").write_text("_target_: sleeping.Sleeping\n")
+    (tmp_path / "sleeping.py").write_text(SLEEPING)
+    line = ("sweep", *TINY, "variant=sleeping", "seed=0,1", "--jobs=1", "--config-dir=.")
+    sweep = started(*line, cwd=tmp_path)
+    wait_until((tmp_path / "asleep").exists)
     family = descendants(sweep.pid)
     sweep.send_signal(signal.SIGINT)
-    end_of(sweep, family)
-
-
-def test_a_second_signal_does_not_wait_for_a_stopped_worker(tmp_path):
-    sweep, family = training(tmp_path, jobs=2)
-    workers = [pid for pid in family if pid != sweep.pid]
-    for pid in workers:
-        os.kill(pid, signal.SIGSTOP)
-    sweep.send_signal(signal.SIGINT)
-    time.sleep(0.2)
+    time.sleep(1)
+    assert all(map(alive, family))
+    began = time.monotonic()
     sweep.send_signal(signal.SIGINT)
     end_of(sweep, family)
+    assert time.monotonic() - began < GRACE / 2
 
 
 def test_a_stopped_worker_is_named(tmp_path):

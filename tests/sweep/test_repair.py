@@ -10,9 +10,11 @@ from typer.testing import CliRunner
 from normexp.cli import app
 from normexp.config.identity import run_name
 from normexp.errors import StoppedError
+from normexp.records import intact
 from normexp.records.folder import RunFolder
 from normexp.sweep.repair import repair
 from normexp.sweep.worker import execute
+from normexp.views.runs import load_runs
 from tests.support.damage import DAMAGES
 from tests.support.runs import tiny_config
 
@@ -134,3 +136,34 @@ def test_the_command_says_what_it_does_and_prints_the_table(templates, tmp_path)
     assert "status.json is missing; marked as interrupted" in done.stderr
     assert "interrupted" in done.stdout
     assert "damaged" not in done.stdout
+
+
+@pytest.mark.parametrize("text", ["seed: 2001-01-01", "config_dirs: [3]", "variant: {name: post_ln}"])
+def test_a_config_that_means_nothing_marks_its_run_alone(text, templates, tmp_path):
+    """Although it is valid YAML, and was sealed."""
+    folder, sound = (copied(template, tmp_path / name) for name, template in zip("ab", templates, strict=True))
+    with intact.sealing(folder.path / "config.yaml") as temporary:
+        temporary.write_text(f"{text}\n")
+    (folder.path / "curves.parquet").write_bytes(b"")
+    said = repaired(folder)
+    assert folder.status["state"] == "failed", said
+    assert sound.status["state"] == "interrupted"
+
+
+def test_a_run_that_starts_again_has_none_of_its_old_results(templates, tmp_path):
+    folder = copied(templates[0], tmp_path)
+    folder.update(state="running")
+    (folder.path / "checkpoint.pt").write_bytes(b"cut")
+    repaired(folder)
+    assert folder.status["state"] in ("pending", "interrupted")
+    row = load_runs(folder.path).iloc[0]
+    assert row["outcome"] is None or row["outcome"] != row["outcome"]
+
+
+def test_the_seal_of_the_config_outlives_the_first_attempt(templates, tmp_path):
+    folder = copied(templates[0], tmp_path)
+    text = (folder.path / "config.yaml").read_text()
+    (folder.path / "config.yaml").write_text("".join(text.splitlines(keepends=True)[:6]))
+    row = load_runs(folder.path).iloc[0]
+    assert row["state"] == "damaged"
+    assert row["error"].startswith("config.yaml has")

@@ -162,3 +162,24 @@ def test_shorter_runs_come_first(kept, turns, tmp_path):
     made = plan("sweep", [*line, f"record.trunk={kept}", f"results={tmp_path}"])
     order = [folder.config for folder in prepare(made, lambda text: None)]
     assert [(config.steps, config.depth) for config in order] == turns
+
+
+def test_a_neighbour_that_other_code_trained_is_not_used(tmp_path):
+    """Its name is another, but its config is the same, and the identity has the sources as they are now."""
+    lab = tmp_path / "lab"
+    (lab / "variant").mkdir(parents=True)
+    (lab / "variant" / "own.yaml").write_text("_target_: own.Own\n")
+    source = "from normexp.variants.post_ln import PostLN\n\n\nclass Own(PostLN): ...\n"
+    (lab / "own.py").write_text(source)
+    line = [*TINY, *KEYS, "record.trunk=true", "variant=own", f"steps={SHORT},{LONG}", f"results={tmp_path}/results"]
+
+    def folders():
+        sweep = plan("sweep", line, config_dirs=[str(lab)], name="try")
+        sweep.create()
+        return dict(zip((SHORT, LONG), sweep.folders, strict=True))
+
+    execute(folders()[SHORT].path)
+    assert branch(folders()[LONG], folders()[LONG].config)
+    (lab / "own.py").write_text(source.replace("...", "pass"))
+    edited = folders()[LONG]
+    assert branch(edited, edited.config) == ""
