@@ -7,7 +7,7 @@ from itertools import islice
 import pytest
 
 from normexp.probes.model_update import ModelUpdate
-from tests.support.probes import nothing_changes, rows_of, trainer_of
+from tests.support.probes import rows_of, trainer_of
 from tests.support.steps import take_step
 
 
@@ -88,13 +88,3 @@ def test_the_relative_move_of_an_unrelated_model_is_near_1():
     rows = rows_of(ModelUpdate(), context)
     assert rows["decoder", 0, "", "", "model_update"] == pytest.approx(64**0.5, rel=0.2)
     assert rows["decoder", 0, "", "", "model_update_relative"] == pytest.approx(1, rel=0.2)
-
-
-@pytest.mark.slow
-def test_measuring_changes_nothing():
-    trainer = trainer_of("variant=admin", "norm=batch_norm")
-    batch = next(trainer.data())
-    take_step(trainer, batch)
-    trainer.backward(batch)
-    with nothing_changes(trainer):
-        rows_of(ModelUpdate(), trainer.probe_context(batch))

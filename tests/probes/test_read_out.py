@@ -10,8 +10,7 @@ import torch.nn.functional as F
 
 from normexp.errors import ConfigError
 from normexp.probes.read_out import ReadOut, position_r2
-from tests.support.probes import measured, nothing_changes, padded, real_rows, streams_by_hand, trainer_of
-from tests.support.steps import take_step
+from tests.support.probes import measured, padded, real_rows, streams_by_hand, trainer_of
 
 
 def r2_by_hand(stream, rows, ridge):
@@ -110,16 +109,6 @@ def test_an_encoder_on_its_own_writes_no_words():
     trainer = trainer_of("variant=pre_ln", "task=classification")
     rows = measured(ReadOut(), trainer.probe_context(padded(trainer)))
     assert set(rows.index.get_level_values("statistic")) == {"position_r2"}
-
-
-@pytest.mark.parametrize("norm", ["batch_norm", "power_norm"])
-def test_measuring_changes_nothing(norm):
-    trainer = trainer_of("variant=pre_ln", f"norm={norm}", "model.dropout=0.1")
-    batch = padded(trainer)
-    take_step(trainer, batch)
-    with nothing_changes(trainer):
-        measured(ReadOut(), trainer.probe_context(batch))
-    assert trainer.model.decoder.context.mask is None
 
 
 def test_half_precision_training_is_read_out_too():

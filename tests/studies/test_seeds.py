@@ -147,12 +147,14 @@ def sequential(effect, kind, draw, studies=1000, stops=(5, 10, 20)):
     """Shares of the verdicts of studies that add seeds until one is reached."""
     rng, found = np.random.default_rng(0), []
     for _ in range(studies):
-        values, verdicts = draw(rng, effect, stops[-1]), []
+        values, verdict = draw(rng, effect, stops[-1]), ""
         window = {"low": 0.5} if kind == "share" else {"low": 0.0}
         for stop in stops:
             claim = Claim("c", "A.", "", "", values[:stop], high=math.inf, kind=kind, looks=len(stops), **window)
-            verdicts.append(str(claim.verdict))
-        found.append(next((verdict for verdict in verdicts if verdict != "cannot tell"), "cannot tell"))
+            verdict = str(claim.verdict)
+            if verdict != "cannot tell":
+                break
+        found.append(verdict)
     return {verdict: found.count(verdict) / studies for verdict in ("holds", "does not hold", "cannot tell")}
 
 
