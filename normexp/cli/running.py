@@ -217,14 +217,15 @@ def _run(
 
 def _submit(sweep: "Sweep", pool: "Pool") -> None:
     """Submit the runs that are not complete and return; those that already have a job keep it."""
-    from normexp.sweep.executor import leaders, prepare
+    from normexp.sweep.executor import leaders, prepare, writing
     from normexp.sweep.pools.slurm import SlurmPool
     from normexp.sweep.progress import count_of
 
     assert isinstance(pool, SlurmPool)
     queued = pool.queued()
-    todo = prepare(sweep, lambda text: typer.echo(text, err=True), leave=queued)
-    jobs = pool.submit([folder.path for folder in leaders(sweep, todo)]) if todo else {}
+    with writing():
+        todo = prepare(sweep, lambda text: typer.echo(text, err=True), leave=queued)
+        jobs = pool.submit([folder.path for folder in leaders(sweep, todo)]) if todo else {}
     already = f", {count_of(len(queued))} in a job already" if queued else ""
     numbers = ", ".join(sorted({job.partition("_")[0] for job in jobs.values()}))
     typer.echo(f"{count_of(len(todo))} submitted" + (f" as job {numbers}" if jobs else "") + already)

@@ -16,10 +16,13 @@ def clean(
     with bad_input():
         from normexp.records.clean import remove, to_remove
         from normexp.records.reading import visible
+        from normexp.sweep.pools.slurm_queue import queued
         from normexp.sweep.progress import count_of
         from normexp.views.runs import find_runs
 
         found = to_remove(find_runs(existing(folder)))
+        waiting = queued(run.path for run, _ in found)  # a run that was preempted, which its job will continue
+        found = [(run, state) for run, state in found if run.path not in waiting]
         if not found:
             typer.echo("nothing to remove: no run was interrupted, failed or is damaged")
             return

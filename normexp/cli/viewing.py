@@ -122,11 +122,12 @@ def status(folder: Folder = None) -> None:
 
 def repair_runs(folder: Path) -> None:
     """Repair the damaged runs in a folder and say what was done, on stderr."""
+    from normexp.records.reading import visible
     from normexp.sweep.repair import repair
     from normexp.views.runs import find_runs
 
     with interruptible():
-        if not repair(find_runs(folder), lambda line: typer.echo(line, err=True)):
+        if not repair(find_runs(folder), lambda line: typer.echo(visible(line), err=True)):
             typer.echo("not every damaged run could be repaired", err=True)
 
 

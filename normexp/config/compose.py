@@ -59,6 +59,8 @@ class _Hydra:
             raise ConfigError(sentence(error)) from error
         except yaml.YAMLError as error:
             raise ConfigError(f"a config file is not valid YAML: {' '.join(str(error).split())}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"a config file is not text in UTF-8: {error}") from error
 
 
 @cache

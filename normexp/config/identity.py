@@ -83,7 +83,7 @@ def user_sources(config_dirs: Sequence[str], chosen: Iterable[Choice]) -> dict[s
             for path, package in ((stem.with_suffix(".py"), parent), (stem / "__init__.py", module)):
                 name = path.relative_to(folder).as_posix()
                 if module and name not in found and path.is_file():
-                    found[name] = path.read_text("utf-8")
+                    found[name] = path.read_text("utf-8", errors="replace")  # Python may know another encoding of it
                     todo += _imported(found[name], package)
     return dict(sorted(found.items()))
 

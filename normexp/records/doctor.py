@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+import subprocess
 from collections.abc import Iterator
 from importlib import metadata, util
 from pathlib import Path
@@ -30,9 +31,20 @@ def report(results: Path) -> Iterator[tuple[str, str]]:
     yield "run format", str(IDENTITY_VERSION)
     for module, purpose in EXTRAS.items():
         yield f"extra for {purpose}", "installed" if _installed(module) else "not installed"
+    yield "Slurm here", _answers(["squeue", "--version"])
+    yield "Ray here", f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}" if os.environ.get("RAY_ADDRESS") else "no RAY_ADDRESS"
     existing = next(path for path in (results.absolute(), *results.absolute().parents) if path.is_dir())
     writable = "writable" if os.access(existing, os.W_OK) else "not writable"
     yield "free disk", f"{shutil.disk_usage(existing).free / 1e9:.1f} GB, {writable}"
+
+
+def _answers(command: list[str]) -> str:
+    """The first line of what a program says, or that it cannot be reached."""
+    try:
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return f"{command[0]} does not answer"
+    return done.stdout.partition("\n")[0]
 
 
 def _devices() -> str:

@@ -99,13 +99,14 @@ def judge_final(
     return "trained" if reads and final <= baselines["bar"] else "partial"
 
 
-def judge_tables(task: str, curves: pd.DataFrame, baselines: Mapping[str, float], outputs: int) -> str:
-    """The outcome of a completed run, read off its table `curves`: also of one that an earlier rule judged.
+def last_validation(curves: pd.DataFrame) -> dict[str, float]:
+    """What was measured on the validation part after the last training step; {} of a run that diverged before."""
+    last = curves[(curves["split"] == "valid") & (curves["step"] == len(train_losses(curves)))]
+    return dict(zip(last["statistic"], last["value"], strict=True))
 
-    The validation that counts is the one after the last training step; a run that diverged before has none.
-    """
-    losses = train_losses(curves)
-    last = curves[(curves["split"] == "valid") & (curves["step"] == len(losses))]
-    valid = dict(zip(last["statistic"], last["value"], strict=True))
+
+def judge_tables(task: str, curves: pd.DataFrame, baselines: Mapping[str, float], outputs: int) -> str:
+    """The outcome of a run that has ended, read off its table `curves`: also of one that an earlier rule judged."""
+    losses, valid = train_losses(curves), last_validation(curves)
     gap = valid["permuted_nll"] - valid["nll"] if "permuted_nll" in valid else None
     return judge(task, losses, baselines, outputs, gap, valid.get("nll"))

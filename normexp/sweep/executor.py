@@ -1,7 +1,7 @@
 """Run a sweep: give all runs to a pool, then give the runs whose worker died a second and a third try."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,8 +26,15 @@ def run_sweep(sweep: Sweep, pool: Pool, say: Callable[[str], None] = lambda text
     Raises LaunchError if the pool starts nothing or the disk takes nothing, and KeyboardInterrupt or Interrupted after
     stopping the workers.
     """
-    try:
+    with writing():
         return _run_sweep(sweep, pool, say)
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """What the disk does not take becomes a DiskError in one sentence."""
+    try:
+        yield
     except OSError as error:
         what = disk_error(error) or f"the results cannot be written: {error.strerror or error} ({error.filename})"
         raise DiskError(what) from error

@@ -17,7 +17,7 @@ from normexp.probes import graph
 from normexp.probes.probe_set import ProbeSet
 from normexp.records.atomic import replacing
 from normexp.records.folder import RunFolder
-from normexp.records.outcome import final_loss, is_stuck, judge, train_losses
+from normexp.records.outcome import final_loss, is_stuck, judge_tables, last_validation, train_losses
 from normexp.records.samples import GRAPH, write_samples
 from normexp.training import evaluate
 from normexp.training.recorder import Recorder
@@ -134,14 +134,11 @@ def result(trainer: Trainer, recorder: Recorder, corpus: Corpus) -> dict[str, An
     """The outcome and the numbers behind it, read from the tables. What the model wrote is kept as its samples."""
     config = trainer.config
     curves = recorder.curves.frame()
-    nll = train_losses(curves)
-    last = curves[(curves["split"] == "valid") & (curves["step"] == len(nll))]  # none where it diverged before
-    valid = dict(zip(last["statistic"], last["value"], strict=True))
-    gap = valid["permuted_nll"] - valid["nll"] if "permuted_nll" in valid else None
+    valid = last_validation(curves)
     baselines = corpus.baselines_for(config.task.name)
     out = {
-        "outcome": judge(config.task.name, nll, baselines, corpus.outputs, gap, valid.get("nll")),
-        "final_loss": final_loss(nll),
+        "outcome": judge_tables(config.task.name, curves, baselines, corpus.outputs),
+        "final_loss": final_loss(train_losses(curves)),
         "baselines": baselines,
         "parameters": parameters(trainer),
         **cost_of_step(config, corpus),
@@ -150,7 +147,7 @@ def result(trainer: Trainer, recorder: Recorder, corpus: Corpus) -> dict[str, An
         **valid,
     }
     written = []
-    if last.size:
+    if out["valid_loss"] is not None:
         examples = corpus.examples("test", config.task.name)[: config.record.sentences]
         budget = 4 * config.training.batch_tokens  # no gradient is kept, so batches may be larger
         written = samples(trainer.model, corpus, examples, budget, trainer.device)

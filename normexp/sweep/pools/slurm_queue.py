@@ -25,6 +25,13 @@ def jobs_of(sweep: Path) -> dict[str, str]:
     return {run: job for run, job in pairs if isinstance(job, str) and job.replace("_", "").isdigit()}
 
 
+def queued(runs: Iterable[Path]) -> set[Path]:
+    """Those of these runs that Slurm still has a job for."""
+    jobs = {run: jobs_of(run.parent).get(run.name, "") for run in runs}
+    known = states(filter(None, jobs.values())) or {}
+    return {run for run, job in jobs.items() if known.get(job) in ALIVE}
+
+
 def record(sweep: Path, jobs: Mapping[str, str]) -> None:
     """Add to the record which run is in which job."""
     with replacing(sweep / FOLDER / "jobs.json") as temporary:
