@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from normexp.addons import AddOn, Site, StackShape
+from normexp.norms.norm import without_autocast
 
 
 class SigmaLinear(nn.Linear):
@@ -34,7 +35,7 @@ class SigmaLinear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         if not self.scaled:
             return super().forward(x)
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             weight = self.gain / self.largest() * self.weight
         return F.linear(x, weight, self.bias)
 

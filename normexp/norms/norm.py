@@ -1,6 +1,7 @@
 """The base class of all normalisers, and the one that does nothing."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -10,6 +11,11 @@ from torch import Tensor, nn
 def at_least_float32(x: Tensor) -> Tensor:
     """x in float32 or better: statistics lose too much in half precision."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager[Any]:
+    """Computes inside in the types of the tensors, on the device of x, whatever training.amp says."""
+    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 
 
 class Norm(nn.Module):

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.overrides import has_torch_function
 
+from normexp.norms.norm import without_autocast
+
 
 def weighted(equation: str, *tensors: Tensor) -> Tensor:
     """torch.einsum in the widest type of the tensors, float32 at least, under autocast too.
@@ -16,5 +18,5 @@ def weighted(equation: str, *tensors: Tensor) -> Tensor:
     if has_torch_function(tensors):  # symbols, of which `normexp show` makes the graph
         return torch.einsum(equation, *tensors)
     kind = reduce(torch.promote_types, (each.dtype for each in tensors), torch.float32)
-    with torch.autocast(tensors[0].device.type, enabled=False):
+    with without_autocast(tensors[0]):
         return torch.einsum(equation, *(each.to(kind) for each in tensors))

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -116,9 +117,11 @@ def _said(cls: Any, option: str) -> str:
         return f"{meaning}; see {cls.__module__.partition('.')[0]}'s {cls.__name__}"
     doc = inspect.getdoc(cls) or ""
     listed = rf"(?:\w+, )*{re.escape(option)}(?:, \w+)*"  # "betas, eps: of AdamW"
-    stated = re.search(rf"(?:^|[.;,] ){listed}: ([^.;]+)", " ".join(doc.split()))
+    stated = re.search(rf"(?:^|[.;,] ){listed}: ((?:[^.;]|\.(?=\w))+)", " ".join(doc.split()))
     first = doc.partition("\n")[0]
     said = stated[1] if stated else first if re.search(rf"\b{re.escape(option)}\b", first) else ""
+    if elsewhere := re.fullmatch(r"as in `(\w+)`", said):
+        return _said(getattr(sys.modules[cls.__module__], elsewhere[1]), option)
     return f"; {said}" if said else ""
 
 

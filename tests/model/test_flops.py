@@ -51,6 +51,11 @@ def test_every_variant_costs_what_a_step_with_numbers_costs(variant):
     assert cost(config, corpus).flops_per_token == pytest.approx(counter.get_total_flops() / batch.size, rel=0.05)
 
 
+def test_an_add_on_that_looks_at_numbers_is_counted_without_them():
+    config = golden.tiny_run("post_ln", "translation", "addon=[sigma_reparam]")
+    assert cost(config, golden.corpus("translation")).flops_per_token > 0
+
+
 @pytest.mark.slow
 def test_a_run_records_what_its_steps_cost(tmp_path):
     config = tiny_config("steps=4", "probe=[]", f"results={tmp_path}")

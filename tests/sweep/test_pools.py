@@ -57,7 +57,7 @@ def test_a_launchers_jobs_end_with_their_parent(signal_, tmp_path):
     wait_until(lambda: not any(map(alive, jobs)), seconds=15)
     found = runs(tmp_path / "results").values()
     assert any(run.checkpoint.exists() for run in found)
-    wait_until(lambda: {run.status["state"] for run in found} == {"interrupted", "pending"})
+    wait_until(lambda: {run.status["state"] for run in found} <= {"interrupted", "pending"})
 
 
 def test_pool_that_starts_nothing_says_why(monkeypatch, tmp_path):
