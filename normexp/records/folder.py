@@ -38,7 +38,17 @@ NUMBERS = (
     *("step", "loss", "seconds", "attempts", "diverged_at", "heartbeat", "pid", "format"),
     *("tokens_per_step", "flops_per_token"),
 )
-KEPT = ("state", "attempts", "format", "heartbeat", "pid", "host", "error", "stacked")  # in the status of a new start
+KEPT = (
+    "state",
+    "attempts",
+    "format",
+    "heartbeat",
+    "pid",
+    "host",
+    "error",
+    "stacked",
+    "measured",
+)  # by a run that starts again
 TEXTS = ("state", "outcome", "error", "first_to_go", "host", "measured")
 
 

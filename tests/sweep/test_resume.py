@@ -1,5 +1,6 @@
 """A sweep survives kill -9 at any moment; its tables equal those of an undisturbed one to the byte."""
 
+import json
 import os
 import random
 import signal
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from normexp.config.schema import to_dict
+from normexp.errors import StoppedError
 from normexp.records.folder import RunFolder, as_yaml
 from normexp.sweep.plan import plan
 from normexp.sweep.pools import local
@@ -161,3 +163,17 @@ def test_a_config_is_written_as_yaml_writes_the_whole():
     odd = {"a": {1: "x"}, "b": {"1": "x"}, "c": [1, 1.0, True, None, "null"], "d": {}, "e": "a: b"}
     for values in (odd, to_dict(tiny_config("seed=1")), to_dict(tiny_config("seed=2")), {"a": {"1": "x"}}):
         assert as_yaml(values) == yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def test_a_run_whose_data_has_changed_starts_again_and_is_finished(tmp_path):
+    config = tiny_config("steps=6", "record.checkpoint_every=3")
+    folder = RunFolder(tmp_path / "run")
+    folder.create(config)
+    asked = iter([False] * 4 + [True])
+    with pytest.raises(StoppedError):
+        execute(folder.path, lambda: next(asked))
+    (attempt,) = folder.provenance
+    (folder.path / "provenance.json").write_text(json.dumps([attempt | {"data_sha256": "of other data"}]))
+    execute(folder.path)
+    assert "restarting from step 1" in folder.log.read_text()
+    assert folder.finished
