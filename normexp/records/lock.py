@@ -29,7 +29,7 @@ def holding(path: Path, *, wait: bool = True) -> Iterator[None]:
     while True:
         with open(os.open(path, os.O_RDWR | os.O_CREAT | PLAIN, 0o666), "rb+") as file:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            if not _is_at(path, file.fileno()):  # the folder was removed, and made anew, while we waited
+            if not _is_at(path, file.fileno()):  # the folder was removed, perhaps made again, while we waited
                 continue
             yield
             return

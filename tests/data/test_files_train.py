@@ -97,7 +97,7 @@ def test_show_says_what_became_of_the_file(here):
     write_table(here / "x.tsv", [("el", "ka"), *pairs(), ("", "x"), ("α " * 200, "β")])
     shown = CliRunner().invoke(app, ["show", *PAIRS], catch_exceptions=False).stdout
     assert "Data: train 48 (62 read; left out: 1 empty, 1 too long) · valid 6 · test 6" in " ".join(shown.split())
-    assert "byte_pair tokens" in shown
+    assert "tokens (byte_pair)" in shown
     assert "blind: estimate: the best n-gram" in shown
     assert "path: x.tsv" in shown
 

@@ -225,8 +225,8 @@ def test_a_weight_that_several_sites_share_is_exchanged_once(task):
     for layer, its in enumerate(scalars, start=1):
         its[0].data.fill_(layer)
     with exchanged(stack, 1, 2):
-        assert [float(its[0]) for its in scalars[:2]] == [2, 1]
-    assert [float(its[0]) for its in scalars[:2]] == [1, 2]
+        assert [its[0].item() for its in scalars[:2]] == [2, 1]
+    assert [its[0].item() for its in scalars[:2]] == [1, 2]
 
 
 @pytest.mark.parametrize("variant", ["dlcl_pre", "dlcl_post", "dense_former", "attention_residuals"])

@@ -199,5 +199,5 @@ def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(lab):
     assert rows["rates"][:2] == ["2", "2"]
     assert rows["runs"][:2] == ["5", "5"]
     assert "7 runs to do, less than a minute with" in done.stdout
-    assert "3 claims, of which it computes:" in done.stdout
+    assert "3 claims, and what is measured for each:" in done.stdout
     assert [path.name for path in lab.iterdir()] == ["lab"]
