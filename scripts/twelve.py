@@ -22,12 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from normexp.cards.numbers import SHIPPED
+from normexp.errors import ConfigError
 from normexp.maps import numbers, report
 from normexp.maps.report import RATES, TITLE
 from normexp.maps.survey import TUNING_SEED, Survey, survey
@@ -116,8 +118,12 @@ UNTIED = Edition(
 
 def make(edition: Edition, jobs: int, stacked: int) -> None:
     """Train what the search asks for and is not published yet, then publish it."""
-    if not edition.survey().todo():
-        sys.exit(f"all runs are in {edition.known}; remove the file to train them again")
+    asked = edition.survey()
+    if not asked.todo():
+        if all(run.name in asked.known for run in asked.runs()):
+            sys.exit(f"all runs are in {edition.known}; remove the file to train them again")
+        publish(edition)
+        return
     words = [*edition.grid, f"training.stacked={stacked}", "--name", edition.name, "--jobs", str(jobs)]
     words += ["--known", str(edition.known)] if edition.known else []
     subprocess.run([sys.executable, "-m", "normexp", "map", *words], check=True)
@@ -126,7 +132,12 @@ def make(edition: Edition, jobs: int, stacked: int) -> None:
 
 def publish(edition: Edition) -> None:
     """Add the runs that are complete here to runs.csv and origin.json, then draw."""
-    runs, losses = report.measured(edition.survey())
+    try:
+        runs, losses = report.measured(edition.survey())
+    except ConfigError as error:
+        sys.exit(f"nothing to publish: {error}")
+    if edition.known:
+        losses = pd.concat([edition.table("runs"), losses]).drop_duplicates([*POINT, "lr", "seed"])
     made = json.loads((edition.path / "origin.json").read_text("utf-8")) if edition.known else []
     made += [each for each in origins(map(Path, runs["folder"])) if each not in made]
     edition.path.mkdir(parents=True, exist_ok=True)
@@ -136,8 +147,11 @@ def publish(edition: Edition) -> None:
 
 
 def shown(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs of the depths that are complete."""
-    found = runs[runs["depth"].isin(complete(runs))].reset_index(drop=True)
+    """The runs of the depths that are complete, without fresh seeds at a rate that was the best of its point once."""
+    at_best = runs.merge(numbers.points(runs)[[*POINT, "lr"]], on=POINT, suffixes=("", "_best"))
+    counts = (at_best["seed"] == TUNING_SEED) | np.isclose(at_best["lr"], at_best["lr_best"], rtol=1e-4)
+    found = at_best.loc[counts, runs.columns]
+    found = found[found["depth"].isin(complete(found))].reset_index(drop=True)
     if found.empty:
         sys.exit(f"no depth is complete yet: a depth has {SEEDS} fresh seeds of every variant")
     return found
@@ -198,19 +212,26 @@ def _within(low: float, high: float, window_low: float, window_high: float) -> s
 
 
 def differences(runs: pd.DataFrame, tied: pd.DataFrame) -> list[tuple[str, str, str]]:
-    """The same of what is expected of the untied map alone: differences of losses, seed by seed, that are below 0."""
+    """The same of what is expected of the untied map alone: differences of losses, seed by seed, that are below 0.
+
+    It cannot be tested where one of the two has no best rate, because none of those tried learned.
+    """
+    learned, learned_tied = (numbers.points(each).set_index(POINT)["window"] != 0 for each in (runs, tied))
     of, of_tied = (by_seed(each) for each in (runs, tied))
     pairs = {
-        "pre-before-post": (of["pre_ln"], of["post_ln"]),
-        "deep-norm-untied": (of["deep_norm"], of_tied["deep_norm"]),
+        "pre-before-post": (of["pre_ln"], learned["pre_ln"], of["post_ln"], learned["post_ln"]),
+        "deep-norm-untied": (of["deep_norm"], learned["deep_norm"], of_tied["deep_norm"], learned_tied["deep_norm"]),
     }
     found = []
-    for name, (one, other) in pairs.items():
+    for name, (one, one_learned, other, other_learned) in pairs.items():
         for depth in DEPTHS:
             both = depth in one and depth in other
             values = (one[depth] - other[depth]).dropna().tolist() if both else []
             if len(values) < SEEDS:
                 found.append((f"{name}: {depth} layers", "its seeds are missing", "cannot be tested"))
+                continue
+            if not (one_learned[depth] and other_learned[depth]):
+                found.append((f"{name}: {depth} layers", "no rate of one of them learned", "cannot be tested"))
                 continue
             at = interval(values, -math.inf, 0.0, "difference")
             measured = f"{at.estimate:.3f} [{at.low:.3f}, {at.high:.3f}]"
@@ -287,7 +308,7 @@ def page(edition: Edition) -> str:
     missing = f" Not made yet: {' and '.join(absent)} layers." if absent else ""
     expected, alike = claims(points, variants), ""
     if edition is not TIED:
-        expected += differences(runs, TIED.table("runs"))
+        expected += differences(runs, shown(TIED.table("runs")))
         if taus := ", ".join(agreement(points, TIED.table("points"))):
             alike = f"Kendall's τ between the orders of the variants on this map and on the tied one: {taus} layers."
     order = points[points["depth"] == last].sort_values("loss")["variant"]

@@ -133,7 +133,7 @@ def test_losses_are_compared_seed_by_seed():
     """Seeds differ by more than variants do here."""
     losses = {"pre_ln": 1.0, "post_ln": 1.5, "deep_norm": 2.0}
     rows = [(name, 3, 0.003, seed, loss + seed) for name, loss in losses.items() for seed in range(5)]
-    runs = some_runs(*rows, ("pre_ln", 3, 0.003, 100, 9.0))
+    runs = some_runs(*rows, *((name, 3, 0.003, 100, 9.0) for name in losses))
     found = twelve["differences"](runs, runs.assign(loss=runs["loss"] - 0.25))
     assert found[0] == ("pre-before-post: 3 layers", "-0.500 [-0.500, -0.500]", "holds")
     assert found[1] == ("pre-before-post: 6 layers", "its seeds are missing", "cannot be tested")
@@ -160,15 +160,26 @@ def edition(tmp_path, monkeypatch):
 
 
 def seeds_of(depth, count):
-    """Fresh seeds of all variants at a depth."""
-    return some_runs(*((name, depth, 0.003, seed, 2.0) for name in twelve["VARIANTS"] for seed in range(count)))
+    """A run of the search and fresh seeds of all variants at a depth."""
+    seeds = (100, *range(count))
+    return some_runs(*((name, depth, 0.003, seed, 2.0) for name in twelve["VARIANTS"] for seed in seeds))
 
 
 def test_the_page_shows_the_depths_that_are_complete():
-    runs = pd.concat([seeds_of(3, 5), seeds_of(6, 5)[1:]])
+    runs = pd.concat([seeds_of(3, 5), seeds_of(6, 5)[:-1]])
     assert set(twelve["shown"](runs)["depth"]) == {3}
     with pytest.raises(SystemExit, match="no depth is complete yet: a depth has 5 fresh seeds of every variant"):
         twelve["shown"](seeds_of(6, 4))
+
+
+def test_fresh_seeds_at_a_rate_that_was_the_best_once_do_not_count():
+    runs = seeds_of(3, 5)
+    better = some_runs(("pre_ln", 3, 0.0015, 100, 1.0))
+    with pytest.raises(SystemExit, match="no depth is complete yet"):
+        twelve["shown"](pd.concat([runs, better]))
+    seeds = some_runs(*(("pre_ln", 3, 0.0015, seed, 1.5) for seed in range(5)))
+    found = twelve["shown"](pd.concat([runs, better, seeds]))
+    assert set(found.loc[(found["variant"] == "pre_ln") & (found["seed"] != 100), "lr"]) == {0.0015}
 
 
 @pytest.mark.slow
@@ -195,6 +206,28 @@ def test_what_is_complete_is_published_with_where_it_was_made(edition, monkeypat
     edition.path.mkdir()
     seeds_of(3, 1).to_csv(edition.path / "runs.csv", index=False)
     (edition.path / "origin.json").write_text('["there"]')
-    twelve["publish"](edition)
-    assert len(edition.table("runs")) == 12  # those of the earlier table that count are among what was measured
+    for _ in range(2):  # the second time nothing is new
+        twelve["publish"](edition)
+        assert edition.table("runs")["depth"].value_counts().to_dict() == {3: 24, 6: 24}
     assert (edition.path / "origin.json").read_text() == '[\n "there",\n "here"\n]\n'
+
+
+def test_without_a_run_nothing_is_overwritten(edition, monkeypatch, tmp_path):
+    monkeypatch.setenv("NORMEXP_RESULTS", str(tmp_path / "results"))
+    edition.path.mkdir()
+    seeds_of(3, 1).to_csv(edition.path / "runs.csv", index=False)
+    before = (edition.path / "runs.csv").read_bytes()
+    with pytest.raises(SystemExit, match="nothing to publish: no run in"):
+        twelve["publish"](edition)
+    assert (edition.path / "runs.csv").read_bytes() == before
+
+
+def test_where_no_rate_learned_there_is_no_difference():
+    runs = pd.concat([seeds_of(depth, 5) for depth in twelve["DEPTHS"]])
+    verdicts = {name: verdict for name, _, verdict in twelve["differences"](runs, runs)}
+    assert verdicts["pre-before-post: 24 layers"] == "holds"
+    stuck = (runs["variant"] == "post_ln") & (runs["depth"] == 24)
+    runs = runs.assign(outcome=runs["outcome"].where(~stuck, "stuck"), loss=runs["loss"].where(~stuck, 3.0))
+    verdicts = {name: verdict for name, _, verdict in twelve["differences"](runs, runs)}
+    assert verdicts["pre-before-post: 24 layers"] == "cannot be tested"
+    assert verdicts["pre-before-post: 12 layers"] == "holds"

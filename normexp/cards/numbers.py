@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from normexp.cards.start import PEERS
@@ -51,7 +52,10 @@ def _points(name: str, points: pd.DataFrame) -> Iterator[list[str]]:
         yield from _row(name, f"{kind} at its best rate", at, regret, "loss", best=1, ends=("low", "high"))
         learned = part.assign(lr=part["lr"].where(part["window"] != 0))  # else no rate is better than another
         yield from _row(name, "best rate", at, learned, "lr")
-        yield from _row(name, "usable rates, octaves (±1)", at, part, "window", best=-1)
+        octaves = part.assign(window_low=part["window"] - 1, window_high=part["window"] + 1)
+        yield from _row(
+            name, "usable rates, octaves (±1)", at, octaves, "window", -1, ranks=("window_low", "window_high")
+        )
 
 
 def _variants(name: str, variants: pd.DataFrame) -> Iterator[list[str]]:
@@ -61,8 +65,13 @@ def _variants(name: str, variants: pd.DataFrame) -> Iterator[list[str]]:
         low, high = depth50_ends(part)
         between = part.assign(depth50_low=low, depth50_high=high)
         yield from _row(name, "depth₅₀", at, between, "depth50", best=-1, ends=("depth50_low", "depth50_high"))
-        steady = part.assign(size=part["drift"].abs())
-        yield from _row(name, "drift of the best rate", at, steady, "drift", 1, ("drift_low", "drift_high"), "size")
+        ends = part[["drift_low", "drift_high"]]
+        least = ends.abs().min(axis=1).where(np.sign(ends).sum(axis=1) != 0, 0.0)
+        steady = part.assign(size=part["drift"].abs(), size_low=least, size_high=ends.abs().max(axis=1))
+        drift = ("drift_low", "drift_high")
+        yield from _row(
+            name, "drift of the best rate", at, steady, "drift", 1, drift, "size", ("size_low", "size_high")
+        )
 
 
 def _row(
@@ -74,12 +83,16 @@ def _row(
     best: int = 0,
     ends: tuple[str, str] | None = None,
     ranked: str = "",
+    ranks: tuple[str, str] | None = None,
 ) -> Iterator[list[str]]:
-    """The row of one number. best: 1 where the smallest value is the best, −1 where the largest is, 0 for neither."""
+    """The row of one number. best: 1 where the smallest value is the best, −1 where the largest is, 0 for neither.
+
+    ends: the columns of its interval. ranked, ranks: the column and the interval that decide the rank, if others do.
+    """
     by_name = rows.set_index("variant")
     if name not in by_name.index:
         return
-    rank = _rank(by_name, name, ranked or column, best, None if ranked else ends) if best else "–"
+    rank = _rank(by_name, name, ranked or column, best, ranks or ends) if best else "–"
     others = [_value(by_name, peer, column, ends) for peer in PEERS]
     yield [what, at, _value(by_name, name, column, ends), rank, *others]
 

@@ -232,6 +232,10 @@ def value_of(config: Config, name: str) -> Any:
     return value
 
 
+# Keys that are no part of a run's identity, because those that they set are.
+SETTING_OTHERS = ("model.parameters", "tokens", "flops")
+
+
 @cache
 def ignored_keys() -> tuple[str, ...]:
     """The keys that are no part of a run's identity (`probe` stands for all keys below it)."""

@@ -12,6 +12,7 @@ from normexp.errors import ConfigError
 from normexp.records.outcome import HAS_LEARNED
 from normexp.sweep.plan import PlannedRun
 
+NUMBERS = {"floor": float, "blind": float, "lr": float, "seed": int, "loss": float, "step": int}
 COLUMNS = ("data", "floor", "blind", "lr", "seed", "loss", "outcome", "step")  # of every run, after its point's keys
 
 
@@ -23,27 +24,34 @@ def known_runs(table: Path, planned: Iterable[PlannedRun], swept: Iterable[str])
     runs with another number of steps.
     """
     try:
-        numbers = {"floor": float, "blind": float, "lr": float, "seed": int, "loss": float, "step": int}
-        frame = pd.read_csv(table, dtype=numbers, keep_default_na=False)
+        frame = pd.read_csv(table, dtype=str, keep_default_na=False)
         keys = [*frame.columns[: list(frame.columns).index("data") + 1]]
-        rows: list[Any] = frame[[*keys, *COLUMNS[1:]]].to_dict("records")
+        rows: list[dict[str, Any]] = frame[[*keys, *COLUMNS[1:]]].astype(NUMBERS).to_dict("records")  # type: ignore
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(f"--known must be the runs.csv of a map; got {table}") from error
     if missing := [key for key in swept if key not in (*keys, "lr", "seed")]:
         raise ConfigError(f"--known {table} has no column {missing[0]}, by which the runs of this map differ")
-    by = {(*(str(row[key]) for key in keys), f"{row['lr']:.6g}", row["seed"]): row for row in rows}
+    by = {(*(_text(row[key]) for key in keys), f"{row['lr']:.6g}", row["seed"]): row for row in rows}
     found: dict[str, Mapping[str, Any]] = {}
     for run in planned:
         config = run.config
-        values = (str(_named(value_of(config, key))) for key in keys)
-        row: Mapping[str, Any] | None = by.get((*values, f"{config.lr:.6g}", config.seed))
+        values = {key: _named(value_of(config, key)) for key in keys}
+        row = by.get((*map(_text, values.values()), f"{config.lr:.6g}", config.seed))
         if row:
             if row["step"] > config.steps or (row["outcome"] in HAS_LEARNED and row["step"] < config.steps):
                 raise ConfigError(
                     f"--known {table} is of runs with {row['step']} steps; those here have {config.steps}"
                 )
-            found[run.name] = row
+            found[run.name] = row | values  # as those that are trained here have them
     return found
+
+
+def _text(value: Any) -> str:
+    """A value as it is compared: numbers with the digits that a table has."""
+    try:
+        return f"{float(value):.6g}"
+    except (TypeError, ValueError):
+        return "" if value is None else str(value)
 
 
 def _named(value: Any) -> Any:
@@ -52,4 +60,4 @@ def _named(value: Any) -> Any:
         return "+".join(each.name for each in value) or "no_addon"
     if isinstance(value, Choice):
         return value.name
-    return "" if value is None else value
+    return value

@@ -73,7 +73,7 @@ def markdown(
         "",
         f"{_settings(runs)}. Losses are those on the validation part after the last step, in {formatting.unit(runs)}. "
         f"Rates are a factor of 2 apart and were chosen on seed {TUNING_SEED}; losses are means over fresh seeds with "
-        f"95 % intervals.{_stopped(runs)}",
+        f"95 % intervals.{_stopped(asked)}",
         "",
         *_open(asked),
         f"It took {took} and {cost:,} steps, {cost / grid:.0%} of the {grid:,} of the full grid of "
@@ -113,10 +113,10 @@ def steps_of_grid(asked: Survey) -> int:
     return sum(point.steps * (len(EXPONENTS) + len(asked.final[point][0])) for point in asked.points)
 
 
-def _stopped(runs: pd.DataFrame) -> str:
+def _stopped(asked: Survey) -> str:
     """When the search gave a run up, as a sentence; empty if it never does."""
-    tuning = runs[runs["seed"] == TUNING_SEED]
-    at = str(tuning["training.stop_stuck"].iloc[0] or "")
+    rates = next(iter(asked.tuning.values()))
+    at = next(iter(rates.values())).config.training.stop_stuck
     after = f"{at.removesuffix('%')} % of their steps" if at.endswith("%") else f"{at} steps"
     return f" Runs of the search that were still stuck after {after} were stopped." if at else ""
 
@@ -151,6 +151,8 @@ def _figures(
         for end, part in combinations(points, further):
             alike = {key: part[key].iloc[0] for key in further}
             its_runs, its_variants, its_rates = (where(frame, **alike) for frame in (runs, variants, rates))
+            if its_runs.empty:  # all of them are known, so what they have in common with the others is said
+                its_runs = runs.drop(columns=[key for key in alike if key in runs])
             drawn += _set_of_figures(folder / "figures", end, its_runs, part, its_variants, its_rates)
     return drawn
 

@@ -14,7 +14,7 @@ from normexp.config.compose import Composer
 from normexp.config.grid import configs
 from normexp.config.identity import run_name, slugify, sweep_name
 from normexp.config.overrides import Request
-from normexp.config.schema import EXPERIMENT, SETS, Config, ignored_keys
+from normexp.config.schema import EXPERIMENT, SETS, SETTING_OTHERS, Config, ignored_keys
 from normexp.config.shape import layer_parameters, sized
 from normexp.config.validate import check, check_read, check_stacked, check_times
 from normexp.data.columns import task_of
@@ -27,7 +27,6 @@ from normexp.sweep.preflight import check_buildable, device_of
 from normexp.sweep.sizes import check_size
 
 LONGEST_NAME = 100  # characters of a sweep's name
-SIZED_BY = ("tokens", "flops", "model.parameters")  # keys that are no part of a run's identity, but set some
 MOST_RUNS = 10_000  # that a sweep has without --yes
 LIMIT_RUNS = 1_000_000
 
@@ -170,7 +169,7 @@ def _swept(command: str, requests: Sequence[Request]) -> tuple[str, ...]:
     named = [request.key for request in several]
     if "probe" in named:
         raise ConfigError("probe must be one list, for example probe=[stream,dependency]; every run makes all of them")
-    if unread := [key for key in named if key in ignored_keys() and key not in SIZED_BY]:
+    if unread := [key for key in named if key in ignored_keys() and key not in SETTING_OTHERS]:
         raise ConfigError(f"{unread[0]} must have one value: it does not change what a run computes")
     return tuple(dict.fromkeys(key for name in named for key in SETS.get(name, (name,))))
 

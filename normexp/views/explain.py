@@ -9,7 +9,7 @@ from typing import Any
 from normexp.config.choice import Choice
 from normexp.config.compose import Composer
 from normexp.config.names import did_you_mean
-from normexp.config.schema import CHOICES, CLASSES, LISTS, Config, iter_keys, value_of
+from normexp.config.schema import CHOICES, CLASSES, LISTS, SETTING_OTHERS, Config, iter_keys, value_of
 from normexp.errors import ConfigError
 from normexp.views.formatting import number
 
@@ -48,8 +48,7 @@ _OF_OPTIMIZERS = {  # of torch, whose docstrings say it in a list
 }
 
 
-# Keys that set others, which count.
-FOLLOWED, SIZES = ("model.parameters", "tokens", "flops"), "the size or the steps that follow from it are"
+SIZES = "the size or the steps that follow from it are"
 
 
 def _key(name: str, rules: Any, default: Config) -> Iterator[str]:
@@ -61,7 +60,7 @@ def _key(name: str, rules: Any, default: Config) -> Iterator[str]:
     if rules.get("tasks"):
         yield f"  read by: {', '.join(rules['tasks'])}"
     if not rules.get("identity", True):
-        yield "  is no part of a run's identity" + (f"; {SIZES}" if name in FOLLOWED else "")
+        yield "  is no part of a run's identity" + (f"; {SIZES}" if name in SETTING_OTHERS else "")
 
 
 def _choices(group: str, composer: Composer) -> Iterator[str]:

@@ -69,7 +69,12 @@ def sheet() -> Sheet:
 
 
 def folder(figures: Path, look: str) -> Path:
-    """Where figures of this style are: those for a paper next to the others."""
+    """Where figures of this style are: those for a paper next to the others.
+
+    Raises ConfigError for a link, which in a stranger's results may lead anywhere.
+    """
+    if figures.is_symlink():
+        raise ConfigError(f"{figures} must be a folder, not a link; remove it")
     return figures if look == "default" else figures / look
 
 
@@ -84,8 +89,6 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 
     The same figure gives the same bytes. Raises ConfigError where a file cannot be written.
     """
-    if stem.parent.is_symlink():
-        raise ConfigError(f"{stem.parent} must be a folder, not a link; remove it")
     stem.parent.mkdir(parents=True, exist_ok=True)
     paths = [stem.parent / f"{stem.name}.{kind}" for kind in sheet().kinds]
     for path in paths:

@@ -23,8 +23,8 @@ def test_every_number_has_its_interval_and_its_rank() -> None:
     ]
     assert rows["regret at its best rate", "grammar, depth 12"][:2] == ["0.6 [0.55, 0.65]", "2 of 4"]
     assert rows["best rate", "grammar, depth 6"] == ["0.001", "–", "–", "0.001"]  # no rate learned in the second
-    assert rows["usable rates, octaves (±1)", "grammar, depth 6"] == ["2", "2 of 4", "0", "1"]
-    assert rows["drift of the best rate", "grammar"] == ["-1.5", "2 of 4", "-1.2", "-2.5"]
+    assert rows["usable rates, octaves (±1)", "grammar, depth 6"] == ["2", "1–3 of 4", "0", "1"]
+    assert rows["drift of the best rate", "grammar"] == ["-1.5", "1–4 of 4", "-1.2", "-2.5"]
 
 
 def test_a_depth_beyond_the_map_is_said_to_be() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -9,11 +10,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from normexp.cli import app
+from normexp.maps.known import known_runs
 from normexp.maps.rates import Tried
 from normexp.maps.report import steps_of_grid
 from normexp.maps.survey import Survey, survey
 from normexp.records.folder import RunFolder
 from normexp.sweep import worker
+from normexp.sweep.plan import PlannedRun
+from tests.support.configs import config_of
 
 TINY = ["model.width=16", "model.feed_forward=16", "steps=20", "training.batch_tokens=400", "data.sequences=200"]
 ONE = ["variant=pre_ln,post_ln", "depth=1,2", *TINY]
@@ -84,6 +88,51 @@ def test_a_table_of_another_map_is_refused(rows, words, message, tmp_path, monke
     result = CliRunner().invoke(app, [*command, "--best-only", "--known", str(table)])
     assert (result.exit_code, result.stderr) == (2, f"error: {message.format(table=table)}\n")
     assert not (tmp_path / "results").exists()
+
+
+def test_numbers_and_none_are_known_however_the_table_writes_them(tmp_path):
+    """A column of whole and other numbers, or with an empty cell, is read as another type than the config has."""
+    rates = [f"pre_ln,1,{eps},{alpha},cldr_dates,0,3,0.003,100,2,trained,20" for eps, alpha in
+             (("1e-05", ""), ("1.0", ""), ("1", "2.0"))]  # fmt: skip
+    table = tmp_path / "runs.csv"
+    head = "variant,depth,norm.eps,variant.alpha,data,floor,blind,lr,seed,loss,outcome,step"
+    table.write_text("\n".join([head, *rates]) + "\n")
+
+    def run(name, eps, alpha):
+        options = {"eps": eps}
+        config = config_of("steps=20", "depth=1", "lr=3e-3", "seed=100")
+        norm = replace(config.norm, options=options)
+        variant = replace(config.variant, name="pre_ln", options={"alpha": alpha})
+        return PlannedRun(replace(config, norm=norm, variant=variant), name)
+
+    planned = [run("a", 1e-5, None), run("b", 1, None), run("c", 1, 2)]
+    found = known_runs(table, planned, ["norm.eps", "variant.alpha"])
+    assert {name: (row["norm.eps"], row["variant.alpha"]) for name, row in found.items()} == {
+        "a": (1e-5, None),
+        "b": (1, None),
+        "c": (1, 2),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_pdf", "no_workers")
+def test_a_map_whose_new_runs_are_seeds_alone_has_a_page(tmp_path, monkeypatch):
+    """And one in which every run of a value of another key is known."""
+    line = ["map", "variant=pre_ln", "depth=1", *TINY, "--best-only", "--jobs", "1", "--name", "map"]
+    monkeypatch.setenv("NORMEXP_RESULTS", str(tmp_path / "small"))
+    small = CliRunner().invoke(app, [*line, "init=normal,small", "--seeds", "1"], catch_exceptions=False)
+    assert small.exit_code == 0, small.output
+    table = tmp_path / "small" / "map" / "runs.csv"
+    runs = pd.read_csv(table)
+    fresh = (runs["seed"] != 100) & (runs["init"] == "small")
+    runs[~fresh].to_csv(table, index=False)  # the one fresh seed of one init is missing
+    monkeypatch.setenv("NORMEXP_RESULTS", str(tmp_path / "large"))
+    large = CliRunner().invoke(
+        app, [*line, "init=normal,small", "--seeds", "1", "--known", str(table)], catch_exceptions=False
+    )
+    assert large.exit_code == 0, large.output
+    assert len(list((tmp_path / "large" / "map").glob("*/config.yaml"))) == 1
+    assert len(pd.read_csv(tmp_path / "large" / "map" / "points.csv")) == 2
 
 
 @pytest.mark.slow

@@ -178,3 +178,10 @@ def test_labels_are_moved_apart_and_no_further() -> None:
     assert spread([1.0, 3.0], 0.5) == [1.0, 3.0]
     assert spread([1.0, 1.2], 0.5) == pytest.approx([0.85, 1.35])
     assert spread([1.0, 1.2, 1.5], 0.5) == pytest.approx([1.2333 - 0.5, 1.2333, 1.2333 + 0.5], abs=1e-3)
+
+
+def test_nothing_is_drawn_through_a_link(tmp_path):
+    """Which in a stranger's results may lead anywhere. A folder that the user names may be one."""
+    (tmp_path / "figures").symlink_to(tmp_path)
+    with pytest.raises(ConfigError, match=r"figures must be a folder, not a link; remove it$"):
+        style.folder(tmp_path / "figures", "default")

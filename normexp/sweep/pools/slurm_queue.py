@@ -26,10 +26,12 @@ def jobs_of(sweep: Path) -> dict[str, str]:
 
 
 def queued(runs: Iterable[Path]) -> set[Path]:
-    """Those of these runs that Slurm still has a job for."""
-    jobs = {run: jobs_of(run.parent).get(run.name, "") for run in runs}
-    known = states(filter(None, jobs.values())) or {}
-    return {run for run, job in jobs.items() if known.get(job) in ALIVE}
+    """Those of these runs that Slurm still has a job for, or may have, where it does not answer."""
+    runs = list(runs)
+    submitted = {sweep: jobs_of(sweep) for sweep in {run.parent for run in runs}}
+    jobs = {run: job for run in runs if (job := submitted[run.parent].get(run.name))}
+    known = states(jobs.values()) if jobs else {}
+    return {run for run, job in jobs.items() if known is None or known.get(job) in ALIVE}
 
 
 def record(sweep: Path, jobs: Mapping[str, str]) -> None:
