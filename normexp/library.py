@@ -1,4 +1,7 @@
-"""normexp in Python: load a run, build a model, read tables. Import these names from `normexp`."""
+"""normexp in Python: load a run, build a model, read tables. Import these names from `normexp`.
+
+Where no folder is given, it is that of all results: NORMEXP_RESULTS, or results.
+"""
 
 import os
 import shlex
@@ -12,7 +15,7 @@ from torch import Tensor
 
 from normexp.config.choice import add_to_path
 from normexp.config.identity import choices
-from normexp.config.schema import Config
+from normexp.config.schema import Config, results_folder
 from normexp.data.batches import Batch, Batches
 from normexp.data.corpus import Corpus, load_corpus
 from normexp.errors import ConfigError
@@ -111,7 +114,7 @@ def build(overrides: str | Sequence[str] = "", *, config_dirs: Sequence[str] = (
 
 def runs(folder: str | Path = "") -> "pd.DataFrame":
     """One row per run at or below a folder: its config, flattened with dots, and its results."""
-    return load_runs(_existing(folder))
+    return load_runs(folder or results_folder())
 
 
 def table(folder: str | Path, name: str) -> "pd.DataFrame":
@@ -126,12 +129,12 @@ def table(folder: str | Path, name: str) -> "pd.DataFrame":
 
 def results(folder: str | Path = "") -> "pd.DataFrame":
     """What `normexp results` prints: one row per configuration, mean ± standard deviation over its seeds, as texts."""
-    return exports.printed(load_runs(_existing(folder)))
+    return exports.printed(load_runs(folder or results_folder()))
 
 
 def latex(folder: str | Path = "") -> str:
     """The same table for LaTeX with booktabs."""
-    return exports.latex(load_runs(_existing(folder)))
+    return exports.latex(load_runs(folder or results_folder()))
 
 
 def figures(folder: str | Path = "", style: str = "default") -> dict[str, Shown]:
@@ -139,12 +142,7 @@ def figures(folder: str | Path = "", style: str = "default") -> dict[str, Shown]
 
     style: default, or paper for a column's width without titles. `save(stem)` writes one, `caption` is its text.
     """
-    return shown(_existing(folder), style)
-
-
-def _existing(folder: str | Path) -> str | Path:
-    """The folder, by default that of all results."""
-    return folder or os.environ.get("NORMEXP_RESULTS") or "results"
+    return shown(folder or results_folder(), style)
 
 
 def _on_cpu(config: Config) -> Config:

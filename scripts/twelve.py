@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from normexp.cards.numbers import SHIPPED
 from normexp.errors import ConfigError
 from normexp.maps import numbers, report
-from normexp.maps.report import RATES, TITLE
+from normexp.maps.report import RATES, SLOPED, TITLE
 from normexp.maps.survey import TUNING_SEED, Survey, survey
 from normexp.records.provenance import origins
 from normexp.studies.verdict import interval, judge
@@ -277,8 +277,9 @@ def draw(edition: Edition) -> None:
         about["settings"] += f" · n = {SEEDS} seeds"
         at_best = ranking(whole, title="Twelve variants at their best learning rates", **about)
         style.save(at_best, figures / "ranking")
-        by_depth = rate_by_depth(points, variants, title=RATES, settings=settings)
-        style.save(by_depth, figures / "rate_by_depth")
+        if points["depth"].nunique() >= SLOPED:
+            by_depth = rate_by_depth(points, variants, title=RATES, settings=settings)
+            style.save(by_depth, figures / "rate_by_depth")
     (edition.path / "map.md").write_text(page(edition))
 
 
@@ -349,8 +350,7 @@ def page(edition: Edition) -> str:
                 for row, slope, depth50 in zip(variants.itertuples(), slopes, depth50s, strict=True)
             ),
         ),
-        "![The best rate over depth](figures/rate_by_depth.png)",
-        "",
+        *(["![The best rate over depth](figures/rate_by_depth.png)", ""] if len(wide.columns) >= SLOPED else []),
         "What was expected ([windows](../METHOD.md), committed before the runs):",
         "",
         markdown_table(["claim", "measured", "verdict"], expected),

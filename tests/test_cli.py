@@ -28,35 +28,35 @@ def here(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("words", [["--help"], ["sweep", "--help"], ["--version"], []])
-def test_help_imports_nothing_heavy(words, tmp_path):
+def said_and_loaded(words, folder) -> tuple[str, set[str]]:
+    """What a command prints, and the modules that it imports, in a process of its own."""
     code = (
         "import sys\nfrom normexp.__main__ import main\n"
         f"sys.argv = ['normexp', *{words}]\n"
         "try: main()\nexcept SystemExit: pass\n"
         "print('loaded:', *sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, text=True, capture_output=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, text=True, capture_output=True, check=True)
     said, _, loaded = done.stdout.partition("loaded:")
+    return said, set(loaded.split())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [["--help"], ["sweep", "--help"], ["--version"], []])
+def test_help_imports_nothing_heavy(words, tmp_path):
+    said, loaded = said_and_loaded(words, tmp_path)
     assert said.strip()
-    assert "typer" in loaded.split()
-    assert [name for name in HEAVY if name in loaded.split()] == []
+    assert "typer" in loaded
+    assert [name for name in HEAVY if name in loaded] == []
 
 
 @pytest.mark.slow
 def test_a_dry_run_of_many_runs_loads_no_torch(tmp_path):
     """Which alone takes seconds."""
-    code = (
-        "import sys\nfrom normexp.__main__ import main\n"
-        "sys.argv = ['normexp', 'sweep', 'depth=1', 'variant=post_ln', 'seed=range(500)', '--dry-run']\n"
-        "try: main()\nexcept SystemExit: pass\n"
-        "print('loaded:', *sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, text=True, capture_output=True, check=True)
-    said, _, loaded = done.stdout.partition("loaded:")
+    line = ["sweep", "depth=1", "variant=post_ln", "seed=range(500)", "--dry-run"]
+    said, loaded = said_and_loaded(line, tmp_path)
     assert "500 runs in" in said
-    assert not {"torch", "pandas", "matplotlib"} & set(loaded.split())
+    assert not {"torch", "pandas", "matplotlib"} & loaded
 
 
 BAD_INPUT = [

@@ -53,9 +53,8 @@ def _points(name: str, points: pd.DataFrame) -> Iterator[list[str]]:
         learned = part.assign(lr=part["lr"].where(part["window"] != 0))  # else no rate is better than another
         yield from _row(name, "best rate", at, learned, "lr")
         octaves = part.assign(window_low=part["window"] - 1, window_high=part["window"] + 1)
-        yield from _row(
-            name, "usable rates, octaves (±1)", at, octaves, "window", -1, ranks=("window_low", "window_high")
-        )
+        window = ("window", "window_low", "window_high")
+        yield from _row(name, "usable rates, octaves (±1)", at, octaves, "window", best=-1, rank_by=window)
 
 
 def _variants(name: str, variants: pd.DataFrame) -> Iterator[list[str]]:
@@ -68,10 +67,8 @@ def _variants(name: str, variants: pd.DataFrame) -> Iterator[list[str]]:
         ends = part[["drift_low", "drift_high"]]
         least = ends.abs().min(axis=1).where(np.sign(ends).sum(axis=1) != 0, 0.0)
         steady = part.assign(size=part["drift"].abs(), size_low=least, size_high=ends.abs().max(axis=1))
-        drift = ("drift_low", "drift_high")
-        yield from _row(
-            name, "drift of the best rate", at, steady, "drift", 1, drift, "size", ("size_low", "size_high")
-        )
+        drift, size = ("drift_low", "drift_high"), ("size", "size_low", "size_high")
+        yield from _row(name, "drift of the best rate", at, steady, "drift", best=1, ends=drift, rank_by=size)
 
 
 def _row(
@@ -82,28 +79,29 @@ def _row(
     column: str,
     best: int = 0,
     ends: tuple[str, str] | None = None,
-    ranked: str = "",
-    ranks: tuple[str, str] | None = None,
+    rank_by: tuple[str, str, str] | None = None,
 ) -> Iterator[list[str]]:
     """The row of one number. best: 1 where the smallest value is the best, −1 where the largest is, 0 for neither.
 
-    ends: the columns of its interval. ranked, ranks: the column and the interval that decide the rank, if others do.
+    ends: the columns of its interval. rank_by: the columns of the value and the interval that decide the rank, if
+    others do.
     """
     by_name = rows.set_index("variant")
     if name not in by_name.index:
         return
-    rank = _rank(by_name, name, ranked or column, best, ranks or ends) if best else "–"
+    rank = _rank(by_name, name, rank_by or (column, *(ends or (column, column))), best) if best else "–"
     others = [_value(by_name, peer, column, ends) for peer in PEERS]
     yield [what, at, _value(by_name, name, column, ends), rank, *others]
 
 
-def _rank(rows: pd.DataFrame, name: str, column: str, best: int, ends: tuple[str, str] | None) -> str:
-    """The ranks that a variant may have, by the values or by the intervals where there are some; – without a value."""
+def _rank(rows: pd.DataFrame, name: str, by: tuple[str, str, str], best: int) -> str:
+    """The ranks that a variant may have; – without a value. by: the columns of the value and of its ends."""
+    column, *ends = by
     known = rows[rows[column].notna()]
     if name not in known.index:
         return "–"
     value = best * known[column].astype(float)
-    low, high = [best * known[each].astype(float).fillna(known[column]) for each in ends or (column, column)][::best]
+    low, high = [best * known[each].astype(float).fillna(known[column]) for each in ends][::best]
     ahead, behind = (value < value[name]) & (high <= low[name]), (value > value[name]) & (low >= high[name])
     first, last = int(ahead.sum()) + 1, len(known) - int(behind.sum())
     return f"{first} of {len(known)}" if first == last else f"{first}–{last} of {len(known)}"

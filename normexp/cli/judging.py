@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from normexp.cli.options import ConfigDir, DryRun, Jobs, Name, Offline, Overrides, PoolName
-from normexp.cli.shell import bad_input, interruptible, print_out, results_folder, set_hub
+from normexp.cli.shell import bad_input, interruptible, print_out, set_hub
+from normexp.config.schema import results_folder
 
 
 def check(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:

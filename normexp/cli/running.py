@@ -22,7 +22,8 @@ from normexp.cli.options import (
     Submit,
     Yes,
 )
-from normexp.cli.shell import bad_input, interruptible, print_out, results_folder, set_hub
+from normexp.cli.shell import bad_input, interruptible, print_out, set_hub
+from normexp.config.schema import results_folder
 from normexp.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -7,13 +7,10 @@ from pathlib import Path
 
 import typer
 
+from normexp.config.schema import results_folder
 from normexp.errors import INTERRUPTED, ConfigError, disk_error
 
 PIPED = 1000  # columns of output that goes into a pipe or a file
-
-
-def results_folder() -> Path:
-    return Path(os.environ.get("NORMEXP_RESULTS") or "results")
 
 
 def existing(folder: Path | None, name: str = "DIR") -> Path:

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from normexp.cli.options import Folder
-from normexp.cli.shell import bad_input, existing, results_folder
+from normexp.cli.shell import bad_input, existing
+from normexp.config.schema import results_folder
 
 
 def clean(

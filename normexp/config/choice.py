@@ -170,3 +170,10 @@ def add_to_path(folders: Sequence[str]) -> None:
     for folder in folders:
         if folder not in sys.path:
             sys.path.insert(0, folder)
+
+
+def named(value: Any) -> Any:
+    """A value of a config as run names and tables have it: a choice by its name, add-ons by theirs, others as is."""
+    if isinstance(value, tuple):
+        return "+".join(each.name for each in value) or "no_addon"
+    return value.name if isinstance(value, Choice) else value

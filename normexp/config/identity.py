@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from normexp.config.choice import Choice
+from normexp.config.choice import Choice, named
 from normexp.config.schema import CLASSES, GROUPS, PRESETS, Config, ignored_keys, iter_keys, to_dict, value_of
 
 IDENTITY_VERSION = 2  # raise it when a change of ours alters what a config means, so that old results are not reused
@@ -112,9 +112,7 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
 
 def name_part(key: str, value: Any) -> str:
     """What a run's name says of a key; the value of a group may be given by its name."""
-    if key in (*GROUPS, *PRESETS):
-        return slugify(str(getattr(value, "name", value)))
-    if key == "addon" and not isinstance(value, str):
-        return slugify("+".join(each.name for each in value) or "no_addon")
+    if key in (*GROUPS, *PRESETS, "addon"):
+        return slugify(str(named(value)))
     number = f"{value:02d}" if isinstance(value, int) and not isinstance(value, bool) and key != "seed" else value
     return slugify(f"{key.rpartition('.')[2]}{number}")

@@ -4,6 +4,7 @@
 as YAML. Groups that name a class (`variant`, `norm`, …) are a `Choice`: the class and its options.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, is_dataclass
 from functools import cache
@@ -198,6 +199,11 @@ def configs_folder() -> Path:
     """The package's own configs: inside the wheel, or next to the package in a checkout."""
     package = Path(__file__).resolve().parents[1]
     return next(d for d in (package / "configs", package.parent / "configs") if (d / "train.yaml").is_file())
+
+
+def results_folder() -> Path:
+    """The folder of all results, as the default of the key `results` has it."""
+    return Path(os.environ.get("NORMEXP_RESULTS") or "results")
 
 
 def is_section(kind: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from normexp.config.choice import Choice
+from normexp.config.choice import named
 from normexp.config.schema import value_of
 from normexp.errors import ConfigError
 from normexp.records.outcome import HAS_LEARNED
@@ -35,7 +35,7 @@ def known_runs(table: Path, planned: Iterable[PlannedRun], swept: Iterable[str])
     found: dict[str, Mapping[str, Any]] = {}
     for run in planned:
         config = run.config
-        values = {key: _named(value_of(config, key)) for key in keys}
+        values = {key: named(value_of(config, key)) for key in keys}
         row = by.get((*map(_text, values.values()), f"{config.lr:.6g}", config.seed))
         if row:
             if row["step"] > config.steps or (row["outcome"] in HAS_LEARNED and row["step"] < config.steps):
@@ -52,12 +52,3 @@ def _text(value: Any) -> str:
         return f"{float(value):.6g}"
     except (TypeError, ValueError):
         return "" if value is None else str(value)
-
-
-def _named(value: Any) -> Any:
-    """A value of a config as the tables of runs have it."""
-    if isinstance(value, tuple):
-        return "+".join(each.name for each in value) or "no_addon"
-    if isinstance(value, Choice):
-        return value.name
-    return value

@@ -17,6 +17,7 @@ from normexp.views.rate_map import ranking, rate_map
 from normexp.views.runs import load_runs
 
 TITLE = "Which variant trains at which depth and learning rate"
+SLOPED = 3  # depths that a slope needs
 RATES = "Does the best learning rate carry over with depth?"
 
 
@@ -164,7 +165,7 @@ def _set_of_figures(
     drawn = [*style.save(rate_map(rates, points, title=TITLE, **about), folder / f"rates{end}")]
     at_best = ranking(points, title="Every variant at its best learning rate", **about)
     drawn += style.save(at_best, folder / f"ranking{end}")
-    if points["depth"].nunique() > 2:
+    if points["depth"].nunique() >= SLOPED:
         by_depth = rate_by_depth(points, variants, title=RATES, settings=about["settings"])
         drawn += style.save(by_depth, folder / f"rate_by_depth{end}")
     return drawn

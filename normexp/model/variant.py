@@ -4,7 +4,7 @@ The stack knows its sub-layers and their order in depth; the variant knows how t
 subclass of `Variant`. The stack never asks which variant it holds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -143,8 +143,11 @@ class Variant(nn.Module):
         self.make_norm = make_norm
 
     @classmethod
-    def made_of(cls, **options: Any) -> tuple[type["Variant"], ...]:
-        """The classes that stacks get under these options. What is asked of a variant is asked of all of them."""
+    def made_of(cls, stacks: Sequence[str], **options: Any) -> tuple[type["Variant"], ...]:
+        """The classes that these stacks, encoder or decoder, get under these options.
+
+        What is asked of a variant is asked of all of them.
+        """
         return (cls,)
 
     # -- what is built ------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from normexp.errors import ConfigError
 if TYPE_CHECKING:
     from normexp.model.variant import Variant
 
-PER_STACK = "normexp.variants.per_stack.PerStack"
+STACKS = ("encoder", "decoder")
 GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # one of them exists where a driver for CUDA or ROCm is loaded
 
 
@@ -38,8 +38,11 @@ def check_buildable(config: Config, set_keys: Collection[str]) -> None:
             _ = choice.factory
     if any(key.startswith(("variant.", "norm.", "init.")) for key in set_keys):
         _check_model(replace(config, depth=1, seed=0, model=replace(config.model, encoder_depth=1, decoder_depth=1)))
-    if config.variant.target == PER_STACK:
-        _check_stacks(config, set_keys)
+    for stack in STACKS:
+        if f"variant.{stack}" in set_keys and stack not in _stacks(config):
+            raise ConfigError(
+                f"variant.{stack} is not used by task={config.task.name}, which has no {stack}; remove it"
+            )
     if any(key.startswith("schedule.") for key in set_keys):
         _check_schedule(config.schedule, config.steps)
     if config.record.trunk:
@@ -71,15 +74,6 @@ def check_buildable(config: Config, set_keys: Collection[str]) -> None:
                 probe.build()
 
 
-def _check_stacks(config: Config, set_keys: Collection[str]) -> None:
-    """Refuse the variant of a stack that the task does not have."""
-    for stack, depth in zip(("encoder", "decoder"), depths(config), strict=True):
-        if not depth and f"variant.{stack}" in set_keys:
-            raise ConfigError(
-                f"variant.{stack} is not used by task={config.task.name}, which has no {stack}; remove it"
-            )
-
-
 def _check_norm(config: Config, chosen: bool) -> None:
     from normexp.norms import NoNorm
 
@@ -103,10 +97,12 @@ def _check_norm(config: Config, chosen: bool) -> None:
 
 def _variants(config: Config) -> tuple[type["Variant"], ...]:
     """The classes of the variants in the stacks that the task has."""
-    found: tuple[type[Variant], ...] = config.variant.cls.made_of(**config.variant.options)
-    if config.variant.target == PER_STACK:
-        found = tuple(each for each, depth in zip(found, depths(config), strict=True) if depth)
+    found: tuple[type[Variant], ...] = config.variant.cls.made_of(_stacks(config), **config.variant.options)
     return found
+
+
+def _stacks(config: Config) -> list[str]:
+    return [stack for stack, depth in zip(STACKS, depths(config), strict=True) if depth]
 
 
 def _overrides(cls: Any, method: str) -> bool:

@@ -1,5 +1,6 @@
 """One variant in the encoder, another one in the decoder."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -35,8 +36,8 @@ class PerStack(Variant):
         return chosen[shape.stack == "decoder"].build(shape, make_norm)
 
     @classmethod
-    def made_of(cls, **options: Any) -> tuple[type[Variant], ...]:
-        return tuple(_bundled(option, name).cls for option, name in (DEFAULTS | options).items())
+    def made_of(cls, stacks: Sequence[str], **options: Any) -> tuple[type[Variant], ...]:
+        return tuple(_bundled(stack, (DEFAULTS | options)[stack]).cls for stack in stacks)
 
 
 @cache

@@ -13,19 +13,20 @@ from normexp.views.names import name_of
 def rate_by_depth(points: pd.DataFrame, variants: pd.DataFrame, *, title: str, settings: str) -> Figure:
     """Draw the best rate of every variant over depth, both logarithmic, and a line where its slope is known.
 
-    points: one row per variant and depth, with lr_fitted, and trained, the share of fresh seeds that train. variants:
-    one per variant, with drift, the slope d ln lr / d ln depth, and its interval drift_low and drift_high.
+    points: one row per variant and depth, with lr_fitted, trained, the share of fresh seeds that train, and window, 0
+    where no rate learned. variants: one per variant, with drift, the slope d ln lr / d ln depth, and its interval
+    drift_low and drift_high.
     """
     names, depths = values_of(points, "variant"), np.array(values_of(points, "depth"), dtype=float)
-    slopes = variants.set_index("variant")
+    slopes, learned = variants.set_index("variant"), points[points["window"] != 0]  # where it is 0 no rate is the best
     in_row = per_row(len(names))
     figure, grid = panels(-(-len(names) // in_row), in_row, row_height=1.7, shared=False)
-    low, high = float(points["lr_fitted"].min()), float(points["lr_fitted"].max())
+    low, high = float(learned["lr_fitted"].min()), float(learned["lr_fitted"].max())
     for number, axis in enumerate(grid.flat):
         axis.set_visible(number < len(names))
         if number >= len(names):
             continue
-        rows, slope = where(points, variant=names[number]), slopes.loc[names[number]]
+        rows, slope = where(learned, variant=names[number]), slopes.loc[names[number]]
         works = rows[rows["trained"] > 0.5]
         for some, face in ((works, "black"), (rows[~(rows["trained"] > 0.5)], "white")):
             axis.plot(some["depth"], some["lr_fitted"], "o", ms=3.5, color="black", mfc=face, lw=0)
@@ -49,7 +50,7 @@ def rate_by_depth(points: pd.DataFrame, variants: pd.DataFrame, *, title: str, s
     caption = (
         "Minimum of a parabola through the best rate of the search and its neighbours. Slope: d ln lr / d ln depth "
         "with its 95 % interval, over the depths at which most fresh seeds train, three at least; 0: the rate carries "
-        "over. Open: most seeds are not trained, or there are none."
+        "over. Open: most seeds are not trained, or there are none. No point: no rate learned."
     )
     add_titles_and_legend(figure, title, settings, caption, [])
     return figure

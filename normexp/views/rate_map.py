@@ -25,7 +25,7 @@ def rate_map(rates: pd.DataFrame, points: pd.DataFrame, *, title: str, settings:
     """Draw one panel per variant: depth to the right, learning rate upwards, loss as colour.
 
     rates: one row per run of the search (variant, depth, lr, loss, outcome). points: one per variant and depth, with
-    its best lr and with the levels floor and blind. unit: of the loss.
+    its best lr and with the levels floor and blind; window is 0 where no rate learned. unit: of the loss.
     """
     variants, depths, lrs = values_of(points, "variant"), values_of(points, "depth"), values_of(rates, "lr")
     learned = rates.loc[rates["outcome"].isin(HAS_LEARNED), "loss"]
@@ -47,9 +47,9 @@ def rate_map(rates: pd.DataFrame, points: pd.DataFrame, *, title: str, settings:
     label = f"validation loss ({unit})"
     figure.colorbar(matplotlib.cm.ScalarMappable(norm, "viridis_r"), ax=grid, aspect=30, pad=0.02, label=label)
     caption = (
-        "One run per field. Frame: the best rate, dashed where most fresh seeds are not trained. Line: the highest "
-        "rate that trains, where a higher one was tried and does not, made monotone in depth. Grey: stuck, no better "
-        "than a model that does not read its input; hatched: diverged. White: not tried."
+        "One run per field. Frame: the best rate of those that learn, dashed where most fresh seeds are not trained. "
+        "Line: the highest rate that trains, where a higher one was tried and does not, made monotone in depth. Grey: "
+        "stuck, no better than a model that does not read its input; hatched: diverged. White: not tried."
     )
     if points["trained"].isna().any():
         caption += " Grey frame: no fresh seeds yet."
@@ -71,7 +71,7 @@ def _panel(
         face = GREY if bad else colours(norm(run["loss"]))
         edge = "0.6" if hatch else "none"
         axis.add_patch(Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, hatch=hatch, fc=face, ec=edge, lw=0))
-    for _, point in points.iterrows():
+    for _, point in points[points["window"] != 0].iterrows():  # 0: no rate learned, so none is the best
         x, y = depths.index(point["depth"]), int(np.argmin(np.abs(np.log(np.array(lrs) / point["lr"]))))
         line = (0, (2, 2)) if point["trained"] <= 0.5 else "-"
         ink = "0.5" if math.isnan(point["trained"]) else "black"

@@ -41,7 +41,8 @@ def same(config):
 def test_the_numbers_of_every_variant_stay(variant):
     """With dropout, with padding and cross-attention, and with an update between the two steps."""
     config = golden.tiny_run(variant, "translation")
-    if all(each.separate_layers for each in config.variant.cls.made_of(**config.variant.options)):
+    made_of = config.variant.cls.made_of(("encoder", "decoder"), **config.variant.options)
+    if all(each.separate_layers for each in made_of):
         same(config)
     else:
         with pytest.raises(ConfigError, match=f"variant={variant}: its layers share more than the stream"):

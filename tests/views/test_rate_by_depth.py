@@ -9,9 +9,10 @@ from normexp.views import style
 from normexp.views.rate_by_depth import rate_by_depth
 
 POINTS = pd.DataFrame(
-    [("b2t", depth, 0.03 / depth, 1.0) for depth in (3, 6, 12)]
-    + [("post_ln", depth, 0.01, trained) for depth, trained in ((3, 1.0), (6, 0.2), (12, math.nan))],
-    columns=["variant", "depth", "lr_fitted", "trained"],
+    [("b2t", depth, 0.03 / depth, 1.0, 2) for depth in (3, 6, 12)]
+    + [("post_ln", depth, 0.01, trained, math.nan) for depth, trained in ((3, 1.0), (6, 0.2), (12, math.nan))]
+    + [("post_ln", 24, 1e-5, 0.0, 0)],  # no rate learned there
+    columns=["variant", "depth", "lr_fitted", "trained", "window"],
 )
 VARIANTS = pd.DataFrame(
     [("b2t", -1.0, -1.1, -0.9), ("post_ln", math.nan, math.nan, math.nan)],
@@ -27,11 +28,12 @@ def axes():
 
 def test_a_known_slope_has_its_line_through_the_points(axes):
     line = next(line for line in axes[0].lines if line.get_color() == "crimson")
-    assert line.get_ydata().tolist() == pytest.approx([0.01, 0.005, 0.0025])
+    assert line.get_ydata().tolist() == pytest.approx([0.01, 0.005, 0.0025, 0.00125])
     assert axes[0].get_title(loc="left") == "b2t\nslope −1.00 [−1.10, −0.90]"
 
 
 def test_too_few_depths_that_train_have_no_slope_and_others_are_open(axes):
+    """And where no rate learned there is no point."""
     assert axes[1].get_title(loc="left") == "post_ln\nslope not known, 1 depth"
     filled, empty = axes[1].lines
     assert list(filled.get_xdata()) == [3]
