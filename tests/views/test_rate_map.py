@@ -33,7 +33,7 @@ def test_every_best_rate_has_a_frame_dashed_where_nothing_trains():
 
 
 def test_where_no_rate_learned_none_is_the_best_and_the_line_ends_where_nothing_fails():
-    """At 2 layers the highest rate trains, so nothing is known of higher ones; at 6 and 12 layers a higher one fails."""
+    """At 2 layers the highest rate trains, so higher ones are not known; at 6 and 12 layers a higher one fails."""
     rows = [
         *(("pre_ln", 2, lr, 1.0, "trained") for lr in (1e-3, 2e-3)),
         *(("pre_ln", 6, 1e-3, 1.0, "trained"), ("pre_ln", 6, 2e-3, 3.0, "stuck")),
