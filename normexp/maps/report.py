@@ -11,6 +11,7 @@ from normexp.maps.survey import EXPONENTS, TUNING_SEED, Survey
 from normexp.records.provenance import origins
 from normexp.views import formatting, style
 from normexp.views.grid import combinations, where
+from normexp.views.levels import different_data
 from normexp.views.markdown import table as markdown_table
 from normexp.views.rate_by_depth import rate_by_depth
 from normexp.views.rate_map import ranking, rate_map
@@ -77,6 +78,7 @@ def markdown(
         f"95 % intervals.{_stopped(asked)}",
         "",
         *_open(asked),
+        *(f"{line}.\n" for line in different_data(runs)),
         f"It took {took} and {cost:,} steps, {cost / grid:.0%} of the {grid:,} of the full grid of "
         f"{len(EXPONENTS)} rates.",
         "",

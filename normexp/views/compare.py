@@ -14,6 +14,7 @@ from normexp.errors import ConfigError
 from normexp.records.folder import ensure_writable_dir
 from normexp.records.samples import read_graph
 from normexp.views import formatting, style
+from normexp.views.levels import different_data
 from normexp.views.line_plot import line_plot
 from normexp.views.loss_curves import TRAIN_NLL
 from normexp.views.runs import HOUSEKEEPING, STATUS, load_runs, load_table, swept_keys, undamaged
@@ -104,6 +105,7 @@ def curves(a: Side, b: Side) -> Iterator[str]:
     if formatting.unit(a.runs) != formatting.unit(b.runs):
         yield "the losses have different units, so they cannot be compared"
         return
+    yield from different_data(pd.concat([a.runs, b.runs]))
     if _several(a.runs) or _several(b.runs):
         yield "what follows compares means over all runs of each side, which differ in more than their seeds"
     if a.losses.empty or b.losses.empty:

@@ -72,3 +72,23 @@ def scale_of(frame: pd.DataFrame) -> Scale:
         return Scale(True, f"loss ({unit})", "The floor is 0.")
     low, high = f"{floor.min():.2f}", f"{floor.max():.2f}"
     return Scale(True, f"loss − floor ({unit})", f"The floor is {low if low == high else f'{low} to {high}'}.")
+
+
+def different_data(frame: pd.DataFrame) -> list[str]:
+    """One line for each data config whose runs were trained on different data, as their baselines show.
+
+    A file may have been edited between two runs, or a package updated whose text a corpus reads.
+    """
+    measured = [str(column) for column in frame.columns if str(column).startswith("baseline.")]
+    keys = [key for key in map(str, frame.columns) if key in ("task", "data") or key.startswith("data.")]
+    if not measured or "data" not in keys:
+        return []
+    lines = []
+    for _, runs in frame.dropna(subset=measured, how="all").groupby(keys, sort=False, dropna=False):
+        counts = runs[measured].astype(float).round(5).value_counts(dropna=False)
+        if len(counts) > 1:
+            lines.append(
+                f"different data: data={runs['data'].iloc[0]} was not the same for all runs "
+                f"({' and '.join(map(str, counts))} runs), so their losses cannot be compared"
+            )
+    return lines

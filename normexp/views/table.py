@@ -13,7 +13,7 @@ from rich.text import Text
 
 from normexp.records.reading import visible
 from normexp.views import formatting
-from normexp.views.levels import BASELINES
+from normexp.views.levels import BASELINES, different_data
 from normexp.views.markdown import escaped
 from normexp.views.markdown import table as markdown_table
 from normexp.views.probe_table import ProbeTable, probe_cost, tables
@@ -152,7 +152,7 @@ def notes(frame: pd.DataFrame) -> list[str]:
             lines.append(f"diverged: {name}{step}{first}")
         if run["state"] == "completed" and pd.notna(run["error"]):
             lines.append(f"older format: {name}: {run['error']}")
-    return lines
+    return lines + different_data(frame)
 
 
 def _one(folder: Path, frame: pd.DataFrame) -> RenderableType:

@@ -10,6 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from normexp.cli import app
+from normexp.data.corpus import load_corpus
 from normexp.maps.known import known_runs
 from normexp.maps.rates import Tried
 from normexp.maps.report import steps_of_grid
@@ -68,6 +69,12 @@ def test_the_runs_of_an_earlier_map_are_not_trained_again(tmp_path, monkeypatch)
     assert f"({runs} of them by an earlier map)" in (tmp_path / "large" / "map" / "map.md").read_text()
 
 
+def blind_of(*words):
+    """The loss of a model that does not read its input, with the digits that a table has."""
+    config = config_of(*words)
+    return f"{load_corpus(config.data).baselines_for(config.task.name)['blind']:.6g}"
+
+
 @pytest.mark.parametrize(
     ("rows", "words", "message"),
     [
@@ -75,6 +82,11 @@ def test_the_runs_of_an_earlier_map_are_not_trained_again(tmp_path, monkeypatch)
         ("", "init=normal,xavier_uniform", "--known {table} has no column init, by which the runs of this map differ"),
         ("", "steps=30", "--known {table} is of runs with 20 steps; those here have 30"),
         ("", "", "--known {table} has all runs of this map already"),
+        (
+            "",
+            "data.sequences=300",
+            "--known {table} is of runs on other data: data=docstrings has blind loss {blind} here and {kept} there",
+        ),
     ],
 )
 def test_a_table_of_another_map_is_refused(rows, words, message, tmp_path, monkeypatch):
@@ -82,25 +94,28 @@ def test_a_table_of_another_map_is_refused(rows, words, message, tmp_path, monke
     table = tmp_path / "runs.csv"
     columns = "variant,depth,data,floor,blind,lr,seed,loss,outcome,step\n"
     rates = [(0.0015, 100, 2), (0.003, 100, 1), (0.006, 100, 2), (0.003, 0, 1)]
-    made = "".join(f"pre_ln,1,docstrings,0,3,{lr},{seed},{loss},trained,20\n" for lr, seed, loss in rates)
+    kept, blind = (blind_of("task=language_modelling", f"data.sequences={sequences}") for sequences in (200, 300))
+    made = "".join(f"pre_ln,1,docstrings,0,{kept},{lr},{seed},{loss},trained,20\n" for lr, seed, loss in rates)
     table.write_text(rows or columns + made)
-    command = ["map", "variant=pre_ln", "depth=1", "data=docstrings", *TINY[:-1], *words.split(), "--seeds", "1"]
+    command = ["map", "variant=pre_ln", "depth=1", "data=docstrings", *TINY, "--seeds", "1"]
+    command = [word for word in command if word.partition("=")[0] not in words] + words.split()
     result = CliRunner().invoke(app, [*command, "--best-only", "--known", str(table)])
-    assert (result.exit_code, result.stderr) == (2, f"error: {message.format(table=table)}\n")
+    assert (result.exit_code, result.stderr) == (2, f"error: {message.format(table=table, blind=blind, kept=kept)}\n")
     assert not (tmp_path / "results").exists()
 
 
 def test_numbers_and_none_are_known_however_the_table_writes_them(tmp_path):
     """A column of whole and other numbers, or with an empty cell, is read as another type than the config has."""
-    rates = [f"pre_ln,1,{eps},{alpha},cldr_dates,0,3,0.003,100,2,trained,20" for eps, alpha in
-             (("1e-05", ""), ("1.0", ""), ("1", "2.0"))]  # fmt: skip
+    config = config_of("steps=20", "depth=1", "lr=3e-3", "seed=100")
+    levels = load_corpus(config.data).baselines_for("translation")
+    end = f"cldr_dates,{levels['floor']},{levels['blind']},0.003,100,2,trained,20"
+    rates = [f"pre_ln,1,{eps},{alpha},{end}" for eps, alpha in (("1e-05", ""), ("1.0", ""), ("1", "2.0"))]
     table = tmp_path / "runs.csv"
     head = "variant,depth,norm.eps,variant.alpha,data,floor,blind,lr,seed,loss,outcome,step"
     table.write_text("\n".join([head, *rates]) + "\n")
 
     def run(name, eps, alpha):
         options = {"eps": eps}
-        config = config_of("steps=20", "depth=1", "lr=3e-3", "seed=100")
         norm = replace(config.norm, options=options)
         variant = replace(config.variant, name="pre_ln", options={"alpha": alpha})
         return PlannedRun(replace(config, norm=norm, variant=variant), name)

@@ -46,6 +46,13 @@ def two(make_sweep: Callable[..., Path]) -> tuple[Path, Path]:
     return a, b
 
 
+def test_different_data_is_said(two: tuple[Path, Path]) -> None:
+    a, b = sides(*two)
+    assert "different data" not in compare(a, b)
+    b.runs["baseline.unigram"] += 0.01
+    assert "was not the same for all runs (2 and 2 runs), so their losses cannot be compared" in compare(a, b)
+
+
 def test_what_differs_is_said(two: tuple[Path, Path]) -> None:
     text = compare(*sides(*two))
     assert "Configuration\n  variant: post_ln | no_residual\n" in text

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from normexp.views import formatting
+from normexp.views.levels import different_data
 from normexp.views.runs import load_runs
 from normexp.views.table import MACHINE, baselines_line, csv, markdown, rows_of, table
 
@@ -97,6 +98,19 @@ def test_runs_say_what_they_cost(make_sweep: Callable[..., Path]) -> None:
 
 def test_a_state_that_is_not_complete_is_never_left_out(sweep: Path) -> None:
     assert "failed 1/2" in printed(load_runs(sweep), 100)
+
+
+def test_runs_on_different_data_are_named(sweep: Path) -> None:
+    """A package was updated between two runs, whose docstrings are the text; or the keys say that the data differs."""
+    frame = load_runs(sweep)
+    assert not different_data(frame)
+    frame.loc[0, "baseline.unigram"] += 0.01
+    name, others = frame["data"].iloc[0], frame["baseline.unigram"].count() - 1
+    line = f"different data: data={name} was not the same for all runs ({others} and 1 runs)"
+    assert [each[: len(line)] for each in different_data(frame)] == [line]
+    assert line in printed(frame)
+    frame["data.seed"] = range(len(frame))
+    assert not different_data(frame)
 
 
 def test_sweeps_have_a_line_between_them(make_sweep: Callable[..., Path]) -> None:
