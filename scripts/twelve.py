@@ -234,7 +234,7 @@ def differences(runs: pd.DataFrame, tied: pd.DataFrame) -> list[tuple[str, str, 
                 found.append((f"{name}: {depth} layers", "no rate of one of them learned", "cannot be tested"))
                 continue
             at = interval(values, -math.inf, 0.0, "difference")
-            measured = f"{at.estimate:.3f} [{at.low:.3f}, {at.high:.3f}]"
+            measured = f"{at.estimate:.3f} [{at.low:.3f}, {at.high:.3f}]".replace("-", "−")
             found.append((f"{name}: {depth} layers", measured, str(judge(values, -math.inf, 0.0, "difference"))))
     return found
 
@@ -255,6 +255,27 @@ def agreement(points: pd.DataFrame, tied: pd.DataFrame) -> list[str]:
         if len(part) == len(VARIANTS)
     }
     return [f"{tau:.2f} at {depth}" for depth, tau in taus.items()]
+
+
+def other_text(edition: Edition, points: pd.DataFrame) -> list[str]:
+    """How the runs on the text of other package versions, if there are any, compare: the orders and the best rates."""
+    if not (edition.path / "other_text.csv").exists():
+        return []
+    others = numbers.points(edition.table("other_text"))
+    both = points[points["n"] > 0].merge(others[others["n"] > 0], on=POINT, suffixes=("", "_there"))
+    said = []
+    for depth, part in both.groupby("depth"):
+        tau = kendalltau(part["loss"], part["loss_there"]).statistic
+        learned = part[(part["window"] != 0) & (part["window_there"] != 0)]
+        apart = np.log2(learned["lr"] / learned["lr_there"]).round().abs()
+        said += [
+            f"At {depth} layers, {len(part)} of the variants were also trained on an NVIDIA H200, where the packages "
+            f"have other versions and so other docstrings ([other_text.csv](other_text.csv); exploratory). Kendall's τ "
+            f"between both orders is {tau:.2f}. The best rate is the same for {(apart == 0).sum()} of {len(learned)} "
+            f"variants, twice or half as high for {(apart == 1).sum()}, and further away for {(apart > 1).sum()}.",
+            "",
+        ]
+    return said
 
 
 def draw(edition: Edition) -> None:
@@ -355,6 +376,7 @@ def page(edition: Edition) -> str:
         "",
         markdown_table(["claim", "measured", "verdict"], expected),
         *([alike, ""] if alike else []),
+        *other_text(edition, points),
     ]
     return "\n".join(lines)
 

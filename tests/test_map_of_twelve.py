@@ -231,3 +231,21 @@ def test_where_no_rate_learned_there_is_no_difference():
     verdicts = {name: verdict for name, _, verdict in twelve["differences"](runs, runs)}
     assert verdicts["pre-before-post: 24 layers"] == "cannot be tested"
     assert verdicts["pre-before-post: 12 layers"] == "holds"
+
+
+def test_another_text_is_compared_by_order_and_rates(edition):
+    """The same order; the best rate of one variant is a factor of 2 higher there, that of the last is unknown."""
+
+    def map_of(best, losses):
+        rates = [(name, 24, 3e-3 * 2.0**k, 100, 1 + abs(k - best[name])) for name in best for k in range(-2, 4)]
+        return some_runs(*rates, *((name, 24, 3e-3 * 2.0 ** best[name], 0, losses[name]) for name in losses))
+
+    edition.path.mkdir()
+    names = ("pre_ln", "post_ln", "b2t")
+    here = map_of(dict.fromkeys(names, 0), dict(zip(names, (1.5, 2.0, 2.5), strict=True)))
+    assert twelve["other_text"](edition, numbers.points(here)) == []
+    there = map_of({"pre_ln": 0, "post_ln": 1}, {"pre_ln": 1.6, "post_ln": 1.9})
+    there.to_csv(edition.path / "other_text.csv", index=False)
+    (said,) = filter(None, twelve["other_text"](edition, numbers.points(here)))
+    assert said.startswith("At 24 layers, 2 of the variants were also trained on an NVIDIA H200")
+    assert "is 1.00. The best rate is the same for 1 of 2 variants, twice or half as high for 1, and" in said
