@@ -8,6 +8,7 @@ import torch
 
 import normexp
 from normexp.data.vocabulary import BOS, EOS
+from normexp.model.transformer import Translator
 from normexp.sweep.plan import plan
 from normexp.sweep.worker import execute
 from tests.support.cli import in_process
@@ -45,6 +46,13 @@ def test_a_run_translates_what_it_is_given(translators):
     decode, encode = loaded.corpus.vocabulary.decode, loaded.corpus.vocabulary.encode
     written = loaded.model.translate(torch.tensor([[*encode("march 4"), EOS]]), None, begin=BOS, end=EOS)[0]
     assert in_process("sample", str(run), "march 4").stdout == f"given    march 4\nwritten  {decode(written)}\n"
+
+
+@pytest.mark.slow
+def test_nothing_is_no_reference(translators, monkeypatch):
+    monkeypatch.setattr(Translator, "translate", lambda *_, **__: [[EOS]])
+    run = next(path for path in translators.iterdir() if path.name.startswith("pre_ln"))
+    assert in_process("sample", str(run), "march 4").stdout == "given    march 4\nwritten  (nothing)\n"
 
 
 @pytest.mark.slow

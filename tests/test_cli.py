@@ -95,6 +95,11 @@ BAD_INPUT = [
     ("train model.feed_forward=0 model.activation=gelu", "model.activation is not used with model.feed_forward=0"),
     ("train training.batch_tokens=10", "training.batch_tokens must be at least 20, the size of .*; got 10"),
     ("train model.max_length=5", "model.max_length must be at least 11, the size of .*; got 5"),
+    (
+        "train variant=ngpt model.attention_norm=qk",
+        "model.attention_norm=qk is not used by variant=ngpt, which has its own modules there; remove it",
+    ),
+    ("train data.pairs=5 variant=hyper_connections variant.streams=2", "data.pairs must be at least 10; got 5"),
     ("train data.source=xx", "data.source must be a CLDR language code"),
     ("train optimizer.betas=3", "optimizer=adam does not accept its options"),
     ("sweep results=a,b", "results must have one value: it does not change what a run computes"),

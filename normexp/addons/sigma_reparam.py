@@ -29,6 +29,9 @@ class SigmaLinear(nn.Linear):
             return
         _, sizes, directions = torch.linalg.svd(self.weight, full_matrices=False)
         self.scaled = bool(sizes[0] > 0)
+        if not self.scaled:
+            self.register_parameter("gain", None)
+            return
         self.direction.copy_(directions[0])
         self.gain.copy_(sizes[0] if gain is None else torch.tensor(gain))
 
@@ -59,7 +62,7 @@ class SigmaReparam(AddOn):
 
     equation = "W ← (g/σ(W)) W for every matrix of F, g = 1 at the start"
     paper = "zhai2023"
-    verified = "authors' vision code; that g starts at 1 is from summaries of the paper"
+    verified = "authors' code: speech, where g starts at 1, and vision"
 
     def __init__(self, shape: StackShape, *, gain: float | None = 1.0) -> None:
         super().__init__(shape)

@@ -117,13 +117,13 @@ class Case:
         torch.manual_seed(fold_in(self.config.seed, "check", "dropout"))
         return logits(model, batch, trace=trace)
 
-    def trace(self, model: Model, batch: Batch, *, training: bool) -> Trace:
+    def trace(self, model: Model, batch: Batch, *, training: bool, step: int = LATE) -> Trace:
         """The named tensors of a forward without gradients, the logits last."""
         trace: Trace = {}
         if self.copies:
             model = copied(model)
         with torch.no_grad():
-            scores = self.forward(model, batch, training=training, trace=trace)
+            scores = self.forward(model, batch, training=training, step=step, trace=trace)
         return {**trace, "logits": scores}
 
     def loss(self, model: Model, *, step: int = LATE) -> Tensor:

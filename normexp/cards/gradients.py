@@ -23,19 +23,20 @@ def runs(case: Case) -> Found:
 
 
 def finite(case: Case) -> Found:
-    """Loss and gradients of the first step, at 2 and at 48 layers."""
+    """Loss and gradients at 2 and at 48 layers, in the first step and with what changes over time at its end."""
     for depth in (SHALLOW, DEEP):
-        deep = case.at(depth)
-        model = deep.model()
-        loss = deep.loss(model, step=1)
-        if not loss.isfinite():
-            trace = deep.trace(model, deep.batch(), training=True)
-            gone = (place(name) for name, x in trace.items() if place(name) and not x.isfinite().all())
-            return Found(f"at {depth} layers the forward is not finite, first at {next(gone, 'the loss')}")
-        loss.backward()
-        lost = [name for name, p in model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
-        if lost:
-            return Found(f"at {depth} layers the gradient of {listed(map(parameter, lost))} is not finite")
+        for step, then in ((1, ""), (LATE, f" at step {LATE:,}")):
+            deep = case.at(depth)
+            model = deep.model()
+            loss = deep.loss(model, step=step)
+            if not loss.isfinite():
+                trace = deep.trace(model, deep.batch(), training=True, step=step)
+                gone = (place(name) for name, x in trace.items() if place(name) and not x.isfinite().all())
+                return Found(f"at {depth} layers the forward is not finite{then}, first at {next(gone, 'the loss')}")
+            loss.backward()
+            lost = [name for name, p in model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+            if lost:
+                return Found(f"at {depth} layers the gradient of {listed(map(parameter, lost))} is not finite{then}")
     return Found()
 
 

@@ -66,10 +66,15 @@ class Batch:
     def permuted(self) -> "Batch":
         """The batch with its sources rolled by one, so that every target is paired with its neighbour's source.
 
-        A batch of one example stays as it is.
+        A batch of one example stays as it is; see `with_source_of`.
         """
         mask = None if self.source_mask is None else self.source_mask.roll(1, 0)
         return replace(self, source=self.source.roll(1, 0), source_mask=mask)
+
+    def with_source_of(self, other: "Batch") -> "Batch":
+        """A batch of one example with the last source of another batch in place of its own."""
+        mask = None if other.source_mask is None else other.source_mask[-1:]
+        return replace(self, source=other.source[-1:], source_mask=mask)
 
 
 class Batches:

@@ -1,9 +1,10 @@
 """Classification of real text: which language a message of an installed package is in."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
-from normexp.data.classification import fold
+from normexp.data.classification import fold, folded
 from normexp.data.corpus import Corpus
 from normexp.data.labelled import classified
 from normexp.data.messages import FILLED, SOURCE, messages, splits_of
@@ -87,4 +88,5 @@ def catalogue_languages(
     if empty := [split for split in SPLITS if not rows[split]]:
         raise ValueError(f"data.phrases must be high enough for messages in {empty[0]}; got {phrases}")
     sources = {package: version_of(package) for package in sorted(used)}
+    vocabulary = replace(vocabulary, split=folded)  # a person's text is not folded yet
     return classified(rows, vocabulary, codes, "exact: no two languages share a text", sources)

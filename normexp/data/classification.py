@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 from unicodedata import combining, normalize
 
@@ -31,6 +32,11 @@ def fold(text: str) -> str:
     letters = "".join(character for character in decomposed if not combining(character))
     masked = re.sub(r"\d+([.,:\s]\d+)*", "0", letters)
     return re.sub(r"[^a-z0]+", " ", masked).strip()
+
+
+def folded(text: str) -> list[str]:
+    """The characters of a text that is not folded yet."""
+    return list(fold(text))
 
 
 def cldr_languages(
@@ -95,4 +101,5 @@ def cldr_languages(
         source=Sequence(Value("int32")),
         target=ClassLabel(names=list(codes)),
     )
+    vocabulary = replace(vocabulary, split=folded)  # a person's text is not folded yet
     return build_corpus("classification", rows, features, vocabulary, codes, baselines, methods=methods)

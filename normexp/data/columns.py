@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path
 from typing import Any, Protocol
 
 from normexp.data.contents import FORMATS
@@ -26,9 +26,16 @@ def task_of(options: Mapping[str, Any]) -> str:
     first, *others = path if isinstance(path, list | tuple) else [path]
     if others:
         return "translation"
-    suffix = PurePath(str(first)).suffix.lower().lstrip(".")
-    kind = options.get("format") or (FORMATS.get(suffix, "text") if suffix else "")
+    kind = options.get("format") or _format_of(Path(str(options.get("folder") or ""), Path(str(first)).expanduser()))
     return "language_modelling" if kind == "text" else ""
+
+
+def _format_of(path: Path) -> str:
+    """The format that a file's suffix names, text without one; of a folder that of its train file; empty if none."""
+    if path.is_dir():
+        path = next((each for each in sorted(path.iterdir()) if each.name.partition(".")[0] == "train"), path)
+    suffix = path.suffix.lower().lstrip(".")
+    return FORMATS.get(suffix, "text") if suffix or path.is_file() else ""
 
 
 class Table(Protocol):

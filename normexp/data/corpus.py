@@ -77,8 +77,9 @@ class Corpus:
         """How blind and floor of `task` were found, a sentence each."""
         if task == self.task:
             return self.methods
-        floor = "exact: the entropy of the target text" if self.target_entropy else "unknown, so it is 0"
-        return {"blind": "estimate: the lower of unigram and position-only on the validation part", "floor": floor}
+        known = self.methods.get("blind", "estimate").partition(":")[0]  # the entropy of the targets is blind's, too
+        floor = f"{known}: the entropy of the target text" if self.target_entropy else "unknown, so it is 0"
+        return {"blind": "estimate: the lower of unigram and position-only", "floor": floor}
 
     @property
     def summary(self) -> dict[str, Any]:

@@ -168,7 +168,7 @@ def _write(
 def _training_texts(train: Cleaned, codes: Codes) -> Iterator[list[str]]:
     """The texts that are trained on, in batches: SAMPLE at most, at equal distances, for they make the vocabulary."""
     first = 0
-    step = max(1, len(codes) // SAMPLE)
+    step = -(-len(codes) // SAMPLE)
     for _, texts in train.batches():
         count = len(next(iter(texts.values())))
         taken = [i for i in range(-first % step, count, step) if codes[first + i] == 0]

@@ -2,7 +2,7 @@
 
 The draw of a matrix depends only on the seed and on the matrix's name. So two variants start from the same weights
 wherever their parameters have the same names, and no two layers start alike. Word and learned position vectors are
-drawn from N(0, 1/width) under every init, since the models scale them by √width. Norms and the scalars of a variant
+drawn from N(0, 1/width) under every init; the models scale words by √width. Norms and the scalars of a variant
 start as their classes define. Persistent keys and values (see Attention) are drawn alike under every init, and no
 variant scales them.
 """

@@ -107,8 +107,9 @@ class Stack(nn.Module):
 
     @cached_property
     def _counting(self) -> list[list[nn.Module]]:
-        """The modules with buffers, such as running statistics, by layer."""
-        return [[module for site in sites for module in with_buffers(site)] for sites in self.sites_by_layer]
+        """The modules with buffers, such as running statistics, by layer; those outside of sites are in every layer."""
+        shared = [module for part in (self.variant, self.add_ons) for module in with_buffers(part)]
+        return [shared + [each for site in sites for each in with_buffers(site)] for sites in self.sites_by_layer]
 
     @property
     def sites(self) -> list[Site]:

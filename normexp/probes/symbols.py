@@ -178,7 +178,7 @@ class Tracer:
             for module in model.modules():
                 if isinstance(module, Norm):
                     contexts.enter_context(replaced(module, forward=self._norm(module.symbol)))
-                elif isinstance(module, plain):  # a norm that is not a Norm
+                elif isinstance(module, plain) and not isinstance(module, nn.Identity):  # a norm that is not a Norm
                     contexts.enter_context(replaced(module, forward=self._norm(type(module).__name__)))
                 elif hasattr(module, "sublayer"):
                     sublayer: Any = module.sublayer

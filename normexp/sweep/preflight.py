@@ -36,8 +36,12 @@ def check_buildable(config: Config, set_keys: Collection[str]) -> None:
         # only checked where the user has folders of configs or set an option.
         if config.config_dirs or any(key.startswith(f"{group}.") for key in set_keys):
             _ = choice.factory
+    if "data" in groups or {"training.batch_tokens", "model.max_length", "experiment"} & set(set_keys):
+        _check_data(config)
     if any(key.startswith(("variant.", "norm.", "init.")) for key in set_keys):
-        _check_model(replace(config, depth=1, seed=0, model=replace(config.model, encoder_depth=1, decoder_depth=1)))
+        _check_model(_shallow(config))
+    if "model.attention_norm" in set_keys and config.model.attention_norm != "none":
+        _check_attention_norm(_shallow(config))
     for stack in STACKS:
         if f"variant.{stack}" in set_keys and stack not in _stacks(config):
             raise ConfigError(
@@ -60,8 +64,6 @@ def check_buildable(config: Config, set_keys: Collection[str]) -> None:
         )
     if not config.model.feed_forward:
         _check_without_feed_forward(config, set_keys)
-    if "data" in groups or {"training.batch_tokens", "model.max_length", "experiment"} & set(set_keys):
-        _check_data(config)
     if "lr" in config.optimizer.options:
         raise ConfigError("optimizer.lr is not an option; set lr")
     if "optimizer" in groups:
@@ -196,16 +198,35 @@ def _sizes(data: Choice, task: str) -> tuple[int, int]:
 @cache
 def _check_model(shallow: Config) -> None:
     """Build one layer of the model, to see whether its classes accept their options."""
+    with _refused(f"variant={shallow.variant.name} norm={shallow.norm.name} init={shallow.init.name}"):
+        _modules(shallow)
+        shallow.init.build()
+
+
+@cache
+def _check_attention_norm(shallow: Config) -> None:
+    """Refuse norms in attention that the variant replaces with modules of its own, all of them."""
+    if _modules(shallow) == _modules(replace(shallow, model=replace(shallow.model, attention_norm="none"))):
+        raise ConfigError(
+            f"model.attention_norm={shallow.model.attention_norm} is not used by variant={shallow.variant.name}, which "
+            "has its own modules there; remove it"
+        )
+
+
+def _shallow(config: Config) -> Config:
+    """The same with one layer in every stack."""
+    return replace(config, depth=1, seed=0, model=replace(config.model, encoder_depth=1, decoder_depth=1))
+
+
+def _modules(config: Config) -> list[tuple[str, type]]:
+    """Name and class of every module of the model."""
     import torch
 
     from normexp.data.corpus import load_corpus
     from normexp.model.build import build
 
-    corpus = load_corpus(shallow.data)
-    with _refused(f"variant={shallow.variant.name} norm={shallow.norm.name} init={shallow.init.name}"):
-        with torch.device("meta"):
-            build(shallow, corpus)
-        shallow.init.build()
+    with torch.device("meta"):
+        return [(name, type(module)) for name, module in build(config, load_corpus(config.data)).named_modules()]
 
 
 def _check_schedule(schedule: Choice, steps: int) -> None:

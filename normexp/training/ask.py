@@ -75,20 +75,24 @@ def answer(model: Model, corpus: Corpus, question: Question) -> Answer:
     length = len(question.ids) + 1  # with <eos>, or <bos>
     if length > model.embedding.max_length:
         raise ConfigError(f"TEXT must have at most {model.embedding.max_length - 1} tokens; got {length - 1}")
-    decode, device = corpus.vocabulary.decode, torch.device("cpu")
+    device = torch.device("cpu")
     if isinstance(model, LanguageModel) and not isinstance(model, Translator):
         most = min(question.most, model.embedding.max_length - length)
-        text = decode(continued(model, [question.ids], most, device)[0])
-        return Answer(text, text == question.expected)
+        return _compared(corpus, continued(model, [question.ids], most, device)[0], question)
     source = torch.tensor([[*question.ids, EOS]])
     if isinstance(model, Translator):
-        text = decode(model.translate(source, None, begin=BOS, end=EOS)[0])
-        return Answer(text, text == question.expected)
+        return _compared(corpus, model.translate(source, None, begin=BOS, end=EOS)[0], question)
     shares = model(source)[0].softmax(dim=-1)
     best = shares.topk(min(CLASSES, len(shares)))
     names = [corpus.classes[place] for place in best.indices.tolist()]
     text = ", ".join(f"{name} {share:.0%}" for name, share in zip(names, best.values.tolist(), strict=True))
     return Answer(text, names[0] == question.expected)
+
+
+def _compared(corpus: Corpus, ids: Sequence[int], question: Question) -> Answer:
+    """What was written as text. An unknown token is not the one of the reference, and a person's text has none."""
+    text = corpus.vocabulary.decode(ids)
+    return Answer(text, bool(question.expected) and text == question.expected and UNK not in ids)
 
 
 def _without_eos(ids: list[int]) -> list[int]:

@@ -1,6 +1,6 @@
 """What a model reaches on examples that it was not trained on."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import sacrebleu
@@ -28,22 +28,24 @@ def cross_entropy(scores: Tensor, labels: Tensor, smoothing: float = 0.0) -> Ten
 
 
 @torch.no_grad()
-def losses(model: Model, batches: Iterable[Batch], device: torch.device) -> dict[str, float]:
+def losses(model: Model, batches: Sequence[Batch], device: torch.device) -> dict[str, float]:
     """nll, token_accuracy (accuracy for texts) and, for translation, permuted_nll over all labels.
 
-    permuted_nll: nll with every target given its neighbour's source. A model that ignores the source has the same loss.
+    permuted_nll: nll with every target given its neighbour's source, which for a batch of one is in the batch before. A
+        model that ignores the source has the same loss.
     """
     model.eval()
     translates = isinstance(model, Translator)
     sums: dict[str, Tensor | float] = {"nll": 0.0, "right": 0.0, "permuted_nll": 0.0}
     count: int | Tensor = 0
-    for on_host in batches:
+    for place, on_host in enumerate(batches):
         batch = on_host.to(device)
         scores = logits(model, batch)
         sums["nll"] += cross_entropy(scores, batch.labels) * batch.tokens
         sums["right"] += (scores.argmax(dim=-1) == batch.labels).sum()
         if translates:
-            other = batch.permuted()
+            alone = len(batch.labels) == 1
+            other = batch.with_source_of(batches[place - 1].to(device)) if alone else batch.permuted()
             sums["permuted_nll"] += cross_entropy(logits(model, other), other.labels) * batch.tokens
         count += batch.tokens
     model.train()

@@ -81,10 +81,15 @@ def probe_untrained(trainer: Trainer, probes: ProbeSet, recorder: Recorder, corp
         context = trainer.probe_context(batch)
         loss = context.nll.detach()
     recorder.add_step(1, loss, probes.measure(context))
-    recorder.flush()
+    found = {"baselines": corpus.baselines_for(trainer.config.task.name), "parameters": parameters(trainer)}
+    try:
+        recorder.flush()
+    except DivergedError as error:
+        log.info("%s", error)
+        found |= {"diverged_at": error.step, "first_to_go": trainer.first_nonfinite_activation(batch)}
     recorder.write_tables()
     keep_graph(recorder.folder, trainer)
-    recorder.finish({"baselines": corpus.baselines_for(trainer.config.task.name), "parameters": parameters(trainer)})
+    recorder.finish(found)
 
 
 def run_steps(
@@ -113,11 +118,12 @@ def run_steps(
         recorder.add_step(step, loss, measured)
 
         last = step == steps or (step == hopeless_at and _stuck(trainer, recorder))
-        if last or step % every.flush_every == 0 or step % every.checkpoint_every == 0:
+        evaluates, saves = (last or step % each == 0 for each in (every.evaluate_every, every.checkpoint_every))
+        if evaluates or saves or step % every.flush_every == 0:
             recorder.flush()
-        if last or step % every.evaluate_every == 0:
+        if evaluates:
             recorder.add_evaluation(step, evaluate.losses(trainer.model, valid, trainer.device))
-        if last or step % every.checkpoint_every == 0:
+        if saves:
             recorder.save(trunk=step == kept)
         if last:
             return

@@ -7,13 +7,14 @@ import torch
 from normexp.data.batches import IGNORE, Batches
 from normexp.data.corpus import Corpus
 from normexp.data.examples import Example
-from normexp.data.vocabulary import BOS, EOS
+from normexp.data.vocabulary import BOS, EOS, SPECIAL, UNK
 from normexp.model.build import Model
 from normexp.model.transformer import LanguageModel, Translator
 from normexp.records.samples import Sample
 from normexp.training.evaluate import logits
 
 PROMPT = 24  # tokens that a language model reads, and at most writes
+WRONG = "⁇"  # in place of <unk> in a translation: the word of a reference that is unknown is no other unknown word
 FEW = 10  # texts of the tasks other than translation
 
 
@@ -46,7 +47,7 @@ def _translations(
         written = model.translate(batch.source, batch.source_mask, begin=BOS, end=EOS)
         for source, labels, words in zip(on_host.source.tolist(), on_host.labels.tolist(), written, strict=True):
             expected = [word for word in labels if word not in (IGNORE, EOS)]
-            found.append(Sample(decode(source), decode(expected), decode(words)))
+            found.append(Sample(decode(source), decode(expected), decode(words).replace(SPECIAL[UNK], WRONG)))
     return found
 
 

@@ -16,7 +16,8 @@ class AttentionResiduals(FinalNorm):
     V stacks the sources v₀, v₁, … (batch, token, source, width): the embedding and the outputs of sub-layers, not
     running sums. Each sub-layer and the end of the stack have one learned query w, which starts at 0. So every mix
     starts as an average, and the model as pre_ln up to a factor that the next norm removes. The paper's RMSNorm on the
-    sources is the run's norm here. Probes see the average of the sources, which is what is read at the start.
+    sources is the run's norm here; a bias of that norm shifts all scores alike and has no effect. Probes see the
+    average of the sources, which is what is read at the start.
     """
 
     equation = "read Σᵢ aᵢvᵢ, a = softmax(wᵀLN(v)), w = 0 at the start; append v ← F(LN(read)); LN of a last mix"

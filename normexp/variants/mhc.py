@@ -136,5 +136,5 @@ class IdentityHyperConnections(MHC):
 
     def join(self, x: Tensor, site: Site) -> Tensor:
         a, b = self.read_and_write(site.stream_norm(torch.flatten(x, -2)), site)
-        site.capture("mixing", torch.eye(self.streams, device=x.device))
+        site.capture("mixing", torch.eye(self.streams, device=site.read.device))
         return site.capture("streams", x + written(b, site.branch(site.norm(read(a, x)))))

@@ -58,7 +58,8 @@ class NGPT(Variant):
     a and z are stored as 1/√width, so that they move faster. Differences: ReLU or GELU in place of SwiGLU, with a gain
     on it alike; positions are added before the first N and not by rotation; z is one scalar, on what predicts, in place
     of one per word; cross-attention and a tied head are our choice. With block=llama the first two are gone, but what
-    the gate multiplies has no gain. The authors train without warm-up and weight decay.
+    the gate multiplies has no gain, and gains on queries and keys act before the rotation, not after it. The authors
+    train without warm-up and weight decay.
     It brings its norm along, so setting a norm is an error.
     """
 

@@ -39,7 +39,7 @@ class ValueResidual(PreLN):
     share: the weight of the first layer's values.
     """
 
-    equation = "x ← x + F(LN(x)), in layer l > 1 with ½V₁ + ½V_l as the values of attention; LN at the end"
+    equation = "x ← x + F(LN(x)), in layer l > 1 with sV₁ + (1 − s)V_l as the values of attention, s = ½; LN at the end"
     paper = "zhou2024"
     verified = "authors' code, x-transformers; cross-attention as in x-transformers"
     separate_layers = False

@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 import torch
+from torch import nn
 
 from normexp.config.choice import Choice
 from normexp.config.compose import Composer
@@ -151,7 +152,7 @@ def _gains(name: str, sites: list[Site], variant: Variant, init: Init) -> Iterat
     gains: dict[tuple[str, str], list[float]] = {}
     for site in sites:
         for role in ROLES:
-            if hasattr(site.sublayer, role):
+            if isinstance(getattr(site.sublayer, role, None), nn.Linear):
                 gains.setdefault((site.kind, role), []).append(
                     variant.init_scale(site, role) * init.factor(site, role, len(sites))
                 )

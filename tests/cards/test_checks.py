@@ -103,6 +103,13 @@ def test_what_is_meant_is_a_note(lab: Path) -> None:
 
 
 @pytest.mark.slow
+def test_what_fades_in_is_checked_at_its_end_too() -> None:
+    found = failed(findings_of("variant=no_norm", "addon=[prores]", "model.width=32", tasks=ALONE))
+    (where,) = found.values()
+    assert re.match(r"at 48 layers the gradient of .* is not finite at step 1,000,000$", where)
+
+
+@pytest.mark.slow
 def test_a_gate_that_starts_closed_is_a_note() -> None:
     found = findings_of("variant=re_zero", tasks=ALONE)
     assert not failed(found)

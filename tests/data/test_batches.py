@@ -103,6 +103,13 @@ def test_permuted_gives_every_target_its_neighbours_source(examples):
             assert torch.equal(rolled.source_mask, rolled.source != PAD)
 
 
+def test_a_batch_of_one_can_have_the_last_source_of_another(examples):
+    one, other = Batches(examples[:1], BUDGET).epoch(None)[0], Batches(examples[1:5], BUDGET).epoch(None)[0]
+    mixed = one.with_source_of(other)
+    assert mixed.source.tolist() == other.source[-1:].tolist()
+    assert mixed.labels is one.labels
+
+
 def test_classes_are_labels_without_a_target(examples):
     classified = [Example(e.source, e.source[0] % 3) for e in examples]
     epoch = Batches(classified, BUDGET).epoch(generator())

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from normexp.data.classification import LANGUAGES, cldr_languages, fold
+from normexp.data.vocabulary import UNK
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,13 @@ def test_a_phrase_is_folded_to_letters_that_all_languages_share(languages):
     assert all(re.fullmatch(r"[a-z0 ]+", text) for text in languages.splits["train"]["text"])
     row = languages.splits["test"][3]
     assert languages.vocabulary.decode(row["source"]) == row["text"] == fold(row["phrase"])
+
+
+@pytest.mark.slow
+def test_a_text_that_a_person_gives_is_folded_too(languages):
+    encode = languages.vocabulary.encode
+    assert encode("Lundi 5 décembre 1988") == encode("lundi 0 decembre 0")
+    assert UNK not in encode("Lundi 5 décembre 1988")
 
 
 @pytest.mark.slow

@@ -235,6 +235,16 @@ def test_a_label_of_left_out_rows_alone_is_no_class(tmp_path):
         files(str(path), text="text", label="label", valid=str(valid))
 
 
+def test_a_folder_of_text_and_a_file_without_a_suffix_are_for_language_modelling(tmp_path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "train.txt").write_text("one\n")
+    (tmp_path / "book").write_text("one\n")
+    assert task_of({"path": str(folder)}) == task_of({"path": "book", "folder": str(tmp_path)}) == "language_modelling"
+    (folder / "train.txt").rename(folder / "train.csv")
+    assert task_of({"path": str(folder)}) == task_of({"path": "nowhere"}) == ""
+
+
 def test_the_entropy_of_a_users_targets_is_unknown(tmp_path):
     corpus = files(**written(tmp_path, "tsv"))
     assert corpus.baselines_for("language_modelling")["floor"] == 0

@@ -55,6 +55,12 @@ def test_running_statistics_are_updated_once(norm):
     same(golden.tiny_run("post_ln", "classification", f"norm={norm}"))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("norm", ["batch_norm", "power_norm"])
+def test_so_are_those_of_norms_that_are_no_sites(norm):
+    same(golden.tiny_run("dlcl_pre", "classification", f"norm={norm}"))
+
+
 def kept(config, depth):
     """Bytes that the forward keeps for the backward, parameters not counted."""
     config = with_values(config, model={**golden.MODEL, "encoder_depth": depth, "decoder_depth": 1})

@@ -42,6 +42,13 @@ class Backward(PostLN):
         return site.norm(x + branch)
 
 
+class Broken(PostLN):
+    """x ← LN(∞·F(x))"""
+
+    def join(self, x, site):
+        return site.norm(torch.inf * site.branch(x))
+
+
 class NotFiniteBackwards(torch.autograd.Function):
     @staticmethod
     def forward(_, x):
@@ -125,3 +132,11 @@ def test_a_loss_that_ends_above_its_first_has_diverged(tmp_path):
     assert all(torch.tensor(loss).isfinite() for loss in losses(folder).values())
     status = folder.status
     assert (status["outcome"], status["diverged_at"], status["first_to_go"]) == ("diverged", None, None)
+
+
+def test_an_untrained_model_whose_loss_is_not_finite_keeps_what_was_measured(tmp_path):
+    folder = run(tmp_path / "run", "steps=0", variant=node(Broken))
+    status = folder.status
+    assert (status["state"], status["diverged_at"]) == ("completed", 1)
+    assert status["first_to_go"]
+    assert (folder.path / "layers.parquet").exists()

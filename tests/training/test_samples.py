@@ -3,10 +3,12 @@
 import pytest
 import torch
 
+from normexp.data.batches import Batches
 from normexp.data.corpus import load_corpus
-from normexp.data.vocabulary import EOS
+from normexp.data.vocabulary import EOS, UNK
 from normexp.model.build import build
-from normexp.training.samples import FEW, PROMPT, samples
+from normexp.training.evaluate import losses
+from normexp.training.samples import FEW, PROMPT, WRONG, samples
 from tests.support.configs import config_of
 from tests.support.runs import TINY
 
@@ -58,3 +60,20 @@ def test_the_answer_to_a_text_is_a_class(norm: str) -> None:
     assert {each.written for each in found} <= set(corpus.classes)
     read = {corpus.vocabulary.decode(each.source): corpus.classes[each.target] for each in examples[:FEW]}
     assert {each.given: each.expected for each in found} == read
+
+
+def test_batches_of_one_are_read_with_another_source() -> None:
+    """Else no run of long pairs, one to a batch, could show that it reads its source."""
+    model, _, examples = made("data.pairs=300")
+    longest = max(len(each.source) + len(each.target) for each in examples)
+    alike = [each for each in examples if len(each.source) + len(each.target) > longest / 2][:5]
+    batches = Batches(alike, longest).epoch(None)
+    assert {len(batch.labels) for batch in batches} == {1}
+    found = losses(model, batches, CPU)
+    assert found["permuted_nll"] != pytest.approx(found["nll"], rel=1e-6)
+
+
+def test_an_unknown_word_is_never_the_one_of_the_reference(monkeypatch) -> None:
+    model, corpus, examples = made("data.pairs=300")
+    monkeypatch.setattr(model, "translate", lambda source, mask, begin, end: [[UNK, EOS] for _ in source])
+    assert {each.written for each in samples(model, corpus, examples[:3], 400, CPU)} == {WRONG}

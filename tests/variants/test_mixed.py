@@ -3,12 +3,15 @@
 import pytest
 import torch
 
+from normexp.config.compose import Composer
 from normexp.errors import ConfigError
 from normexp.model.variant import Context, Site, StackShape
 from normexp.norms import LayerNorm
 from normexp.probes.graph import graph
+from normexp.variants.per_stack import _bundled
 from normexp.variants.sub_ln import SubLN
 from normexp.views.show import describe
+from tests.support.configs import config_of
 from tests.support.models import TORCH_DEFAULT, model_of
 from tests.support.references.comparison import REFERENCES, close, outputs
 from tests.support.runs import tiny_config
@@ -205,6 +208,12 @@ def test_per_stack_is_its_two_variants(encoder, decoder, tokens):
     x = torch.randn(2, 5, both.encoder.shape.width)
     assert torch.equal(both.encoder(x), first.encoder(x))
     assert torch.equal(both.decoder(x, memory=x), second.decoder(x, memory=x))
+
+
+@pytest.mark.parametrize("name", [name for name in Composer("train").options("variant") if name != "per_stack"])
+def test_per_stack_reads_options_as_the_command_line_does(name):
+    chosen = config_of(f"variant={name}").variant
+    assert (_bundled("encoder", name).target, _bundled("encoder", name).options) == (chosen.target, chosen.options)
 
 
 def test_per_stack_has_names_of_the_package_only():
