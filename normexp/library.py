@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from normexp.config.choice import add_to_path
-from normexp.config.identity import choices
+from normexp.config.identity import choices, user_sources
 from normexp.config.schema import Config, results_folder
 from normexp.data.batches import Batch, Batches
 from normexp.data.corpus import Corpus, load_corpus
+from normexp.data.splits import SPLITS
 from normexp.errors import ConfigError
 from normexp.model.build import Model
 from normexp.records.folder import RunFolder, is_current
@@ -50,7 +51,9 @@ class Loaded:
         return f"<run of {self.config.variant.name}, depth {self.config.depth}: {self.status.get('outcome')}>"
 
     def batches(self, split: str = "valid") -> Sequence[Batch]:
-        """The batches of a split, in the order in which it is evaluated."""
+        """The batches of train, valid or test, in the order in which they are evaluated."""
+        if split not in SPLITS:
+            raise ConfigError(f"the split must be one of {', '.join(SPLITS)}; got {split}")
         examples = self.corpus.examples(split, self.config.task.name)
         return Batches(examples, self.config.training.batch_tokens).epoch(None)
 
@@ -72,8 +75,8 @@ def load(run: str | Path, *, trust: bool = False) -> Loaded:
         config = folder.config
     except Damaged as error:
         raise ConfigError(f"{run} is damaged: {error}; run its sweep again to repair it") from error
+    folders = ", ".join(config.config_dirs)
     if config.config_dirs and not trust:
-        folders = ", ".join(config.config_dirs)
         raise ConfigError(f"{run} was trained with --config-dir {folders}; {TRUST}")
     status = folder.status
     if status["state"] == "damaged":
@@ -88,6 +91,13 @@ def load(run: str | Path, *, trust: bool = False) -> Loaded:
     if foreign and not trust:
         raise ConfigError(f"{run} uses {', '.join(foreign)}; {TRUST}")
     add_to_path(config.config_dirs)
+    made = folder.provenance
+    if (
+        config.config_dirs
+        and made
+        and made[-1].get("user_sources") != user_sources(config.config_dirs, choices(config))
+    ):
+        raise ConfigError(f"{run} was trained by other code than {folders} has now; run its sweep again")
     corpus = load_corpus(config.data)
     trainer = Trainer(_on_cpu(config), corpus)
     if folder.weights.is_file():
@@ -109,8 +119,12 @@ def build(overrides: str | Sequence[str] = "", *, config_dirs: Sequence[str] = (
 
     overrides: as on the command line, in one text or as a list. Raises ConfigError as the command line does.
     """
-    words = shlex.split(overrides) if isinstance(overrides, str) else list(overrides)
-    config = plan("train", words, config_dirs=config_dirs).runs[0].config
+    try:
+        words = shlex.split(overrides) if isinstance(overrides, str) else list(overrides)
+    except ValueError as error:
+        raise ConfigError(f"{overrides} cannot be read: a quotation mark or a backslash has no end") from error
+    folders = [config_dirs] if isinstance(config_dirs, str) else list(config_dirs)
+    config = plan("train", words, config_dirs=folders).runs[0].config
     return Trainer(_on_cpu(config), load_corpus(config.data)).calibrate().model
 
 

@@ -57,9 +57,9 @@ class Edition:
         return twelve.REFERENCE / self.folder
 
     def targets(self, depth: int) -> pd.Series:
-        """Loss at the best rate by variant; those left out of which no best rate was found inside."""
+        """Loss at the best rate by variant, without those of which no rate inside was found, or none that learns."""
         points = self.map.table("points")
-        at = points[(points["depth"] == depth) & points["interior"]]
+        at = points[(points["depth"] == depth) & points["interior"] & (points["window"] != 0)]
         return at.set_index("variant")["loss"].rename("loss")
 
     @property

@@ -85,6 +85,9 @@ def test_load_imports_no_user_code_unasked(tmp_path):
     with pytest.raises(ConfigError, match="pass trust=True"):
         normexp.load(sweep.folders[0].path)
     assert type(normexp.load(sweep.folders[0].path, trust=True).model.stacks[0].variant).__name__ == "Theirs"
+    (lab / "theirs.py").write_text((lab / "theirs.py").read_text().replace("...", "edited = True"))
+    with pytest.raises(ConfigError, match=r"was trained by other code than .* has now; run its sweep again"):
+        normexp.load(sweep.folders[0].path, trust=True)
 
 
 def lab_of(folder: Path, name: str) -> Path:

@@ -85,8 +85,9 @@ def probe(
 ) -> None:
     """Measure untrained models: [bold]normexp probe depth=6,18 'probe=\\[stream,dependency]'[/].
 
-    Models can have any size, up to the papers' own: [bold]model=base[/]. The same probes measure a training run every
-    [bold]probe.every[/] steps: [bold]normexp sweep depth=6 probe=\\[gradient_norm,stream][/].
+    Models can have any size, up to the papers' own: [bold]model=base[/]. With [bold]steps=N[/] they are trained, too.
+    The same probes measure a training run every [bold]probe.every[/] steps:
+    [bold]normexp sweep depth=6 probe=\\[gradient_norm,stream][/].
     """
     set_hub(offline)
     _run("probe", overrides, config_dir, name, jobs, pool, dry_run, estimate, yes, submit)

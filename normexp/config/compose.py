@@ -125,7 +125,11 @@ class Composer:
         values |= {preset: names[preset] for preset in PRESETS}
         for group, held in LISTS.items():
             nodes = values[held] or {}
+            if not isinstance(nodes, Mapping):
+                raise ConfigError(f"{held} must be set as {held}.NAME.OPTION=VALUE; got {nodes}")
             for name, node in nodes.items():
+                if not isinstance(node or {}, Mapping):
+                    raise ConfigError(f"{held}.{name} must be set as {held}.{name}.OPTION=VALUE; got {node}")
                 if "_target_" not in (node or {}):
                     raise ConfigError(f"{held}.{name} is set, but {group}=[…] does not name {name}")
             chosen = _chosen(group, overrides)

@@ -33,12 +33,12 @@ def _reason(lines: Sequence[str], group: str = "") -> str:
     """The reason that these lines give. group: of the file that they are about, if it is one."""
     refused = re.compile(r"(?:mismatched|extraneous|no viable|token recognition).*?'(.*?)'(?: expecting|$)")
     if wrong := next(filter(None, map(refused.match, lines)), None):
-        return "it ends too early" if wrong[1] == "<EOF>" else f"{wrong[1]} is not allowed there"
+        return "it ends too early" if wrong[1] == "<EOF>" else f"{wrong[1].strip()} is not allowed there"
     key = next((line.partition(":")[2].strip() for line in lines if line.startswith("full_key:")), "")
     if wrong := re.match(r"Value '(.*)' (?:of type '.*' could not be converted to|is not a valid) (\w+)", lines[0]):
         return f"{key} must be {TYPES.get(wrong[2], wrong[2])}; got {wrong[1] or 'nothing'}"
     if lines[0].startswith("LexerNoViableAltException"):
-        return "a quotation mark or a backslash has no end"
+        return "it has a quotation mark or a backslash without an end, or a character that needs quotation marks"
     if re.match(r"Key '.*' (is )?not in ", lines[0]):
         section, dot, _ = key.partition(".")
         if section == group == EXPERIMENT:

@@ -46,6 +46,8 @@ def read(text: str, loader: ConfigLoader) -> Request:
         raise ConfigError(f"{text} must not end in a comma; a list of values has no spaces, as in depth=6,12")
     if "=" not in text:
         raise ConfigError(f"{text} must be KEY=VALUE, for example depth=6")
+    if re.match(r"[\w.]+\s*=\s", text) or re.match(r"[\w.]+\s+=", text):
+        raise ConfigError(f"{text} must have no space next to =, as in depth=6")
     try:
         (override,) = OverridesParser.create(config_loader=loader).parse_overrides([text])
         swept = override.is_sweep_override()
@@ -55,7 +57,7 @@ def read(text: str, loader: ConfigLoader) -> Request:
         listed = override.sweep_string_iterator() if swept else iter([override.get_value_element_as_str()])
         values = tuple(itertools.islice(listed, MOST_VALUES + 1))
     except HydraException as error:
-        raise ConfigError(f"{text} cannot be read: {sentence(error)}") from error
+        raise ConfigError(f"{text} cannot be read: {sentence(error)}{_quoted(text)}") from error
     except RecursionError as error:
         raise ConfigError(f"{text[:40]}… cannot be read: it is nested too deeply") from error
     if not values:
@@ -68,6 +70,13 @@ def read(text: str, loader: ConfigLoader) -> Request:
     key = override.get_key_element()
     name = key.lstrip("+~")
     return Request(text, name, values, swept, key[: len(key) - len(name)], elements)
+
+
+def _quoted(text: str) -> str:
+    """How to write a value of data as text, if it is not: a path or a delimiter may have any character."""
+    key, _, value = text.partition("=")
+    plain = key.startswith("data.") and not any(mark in value for mark in "'\"\\")
+    return f"; to take it as text, write '{key}=\"{value}\"'" if plain else ""
 
 
 def _check_key(override: Override, text: str, loader: ConfigLoader) -> None:
@@ -84,7 +93,10 @@ def _check_key(override: Override, text: str, loader: ConfigLoader) -> None:
         raise ConfigError(f"{key} is not a key{did_you_mean(key, keys)}")
     if key in CHOICES or "/" in key:
         values = override.sweep_iterator() if override.is_sweep_override() else [override.value()]
+        values = list(values)
         options = loader.get_group_options(key)
+        if key not in LISTS and any(isinstance(one, list) for one in values):
+            raise ConfigError(f"{key} must be one name; {key}=NAME,NAME runs one after the other; got {text}")
         for value in (str(each) for one in values for each in (one if isinstance(one, list) else [one])):
             if value not in options:
                 raise ConfigError(unknown(key, value, options))

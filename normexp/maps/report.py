@@ -84,7 +84,7 @@ def markdown(
         "",
         _table(
             points.assign(
-                rate=[formatting.number(lr) + ("" if inside else " (edge)") for lr, inside in _pairs(points)],
+                rate=[formatting.number(row["lr"]) + _found(row) for _, row in points.iterrows()],
                 loss=[_interval(row) for _, row in points.iterrows()],
             ).drop(columns=["low", "high", "floor", "blind", "lr", "interior", "lr_fitted", "trained"])
         ),
@@ -124,8 +124,9 @@ def _stopped(asked: Survey) -> str:
     return f" Runs of the search that were still stuck after {after} were stopped." if at else ""
 
 
-def _pairs(points: pd.DataFrame) -> list[tuple[float, bool]]:
-    return list(zip(points["lr"], points["interior"], strict=True))
+def _found(point: pd.Series) -> str:
+    """What there is to know of a best rate: that none learned, or that it is at the edge of those tried."""
+    return " (no rate learned)" if point["window"] == 0 else "" if point["interior"] else " (edge)"
 
 
 def _interval(row: pd.Series) -> str:

@@ -1,7 +1,8 @@
 """What sweeps would cost: the table that a dry run prints, and the line with which a study starts."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 
@@ -147,6 +148,20 @@ def _without_seed(config: Config) -> Config:
     return replace(config, seed=0, lr=1.0, warmup="0", name="", probes=())
 
 
+@contextmanager
+def _built(config: Config) -> Iterator[None]:
+    """What a class raises while a run is measured, as a ConfigError that names the variant."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        name, said = config.variant.name, " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(
+            f"variant={name} cannot be measured: {said}; normexp check variant={name} says more"
+        ) from error
+
+
 @cache
 def _parameters(config: Config) -> int:
     import torch
@@ -154,7 +169,7 @@ def _parameters(config: Config) -> int:
     from normexp.data.corpus import load_corpus
     from normexp.model.build import build
 
-    with torch.device("meta"):
+    with _built(config), torch.device("meta"):
         model = build(config, load_corpus(config.data))
     return sum(p.numel() for p in model.parameters())
 
@@ -185,10 +200,11 @@ def _seconds_untrained(config: Config) -> float:
     torch.set_num_threads(config.training.threads)
     corpus = load_corpus(config.data)
     start = time.perf_counter()
-    trainer = Trainer(config, corpus).calibrate()
-    batch = next(trainer.data())
-    trainer.backward(batch)
-    ProbeSet(config).measure(trainer.probe_context(batch)).frames()
+    with _built(config):
+        trainer = Trainer(config, corpus).calibrate()
+        batch = next(trainer.data())
+        trainer.backward(batch)
+        ProbeSet(config).measure(trainer.probe_context(batch)).frames()
     return time.perf_counter() - start
 
 
@@ -201,15 +217,16 @@ def _seconds_per_step(shallow: Config, deeper: Config) -> tuple[float, float]:
     from normexp.training.trainer import Trainer
 
     torch.set_num_threads(shallow.training.threads)
-    trainers = [Trainer(config, load_corpus(config.data)) for config in (shallow, deeper)]
     times: tuple[list[float], list[float]] = ([], [])
-    data = trainers[0].data()
-    for _ in range(8):
-        batch = next(data)
-        for trainer, own in zip(trainers, times, strict=True):
-            start = time.perf_counter()
-            loss = trainer.backward(batch)
-            trainer.update()
-            float(loss)  # waits for the device
-            own.append(time.perf_counter() - start)
+    with _built(shallow):
+        trainers = [Trainer(config, load_corpus(config.data)) for config in (shallow, deeper)]
+        data = trainers[0].data()
+        for _ in range(8):
+            batch = next(data)
+            for trainer, own in zip(trainers, times, strict=True):
+                start = time.perf_counter()
+                loss = trainer.backward(batch)
+                trainer.update()
+                float(loss)  # waits for the device
+                own.append(time.perf_counter() - start)
     return min(times[0]), min(times[1])

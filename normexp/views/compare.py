@@ -108,8 +108,8 @@ def curves(a: Side, b: Side) -> Iterator[str]:
     yield from different_data(pd.concat([a.runs, b.runs]))
     if _several(a.runs) or _several(b.runs):
         yield "what follows compares means over all runs of each side, which differ in more than their seeds"
-    if a.losses.empty or b.losses.empty:
-        return
+    if a.losses.empty or b.losses.empty or not (a.runs["steps"].any() and b.runs["steps"].any()):
+        return  # of untrained models there is one loss
     means = means_of(a.losses, b.losses)
     if means.empty:
         yield "there is no step at which every run of both sides has a loss"

@@ -60,7 +60,7 @@ def _key(name: str, rules: Any, default: Config) -> Iterator[str]:
     if rules.get("tasks"):
         yield f"  read by: {', '.join(rules['tasks'])}"
     if not rules.get("identity", True):
-        yield "  is no part of a run's identity" + (f"; {SIZES}" if name in SETTING_OTHERS else "")
+        yield "  is not part of a run's identity" + (f"; {SIZES}" if name in SETTING_OTHERS else "")
 
 
 def _choices(group: str, composer: Composer) -> Iterator[str]:
@@ -127,4 +127,4 @@ def _said(cls: Any, option: str) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, Choice):
         return value.name
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else value
+    return ", ".join(str(_plain(each)) for each in value) if isinstance(value, tuple) else value

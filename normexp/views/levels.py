@@ -8,6 +8,7 @@ from normexp.views import formatting
 
 BASELINES = {
     **{"unigram": "unigram", "position_only": "position-only", "target_bigram": "target bigram"},
+    **{"target_trigram": "target trigram", "target_4gram": "target 4-gram", "target_5gram": "target 5-gram"},
     **{"class_prior": "class prior", "blind": "source-blind", "bar": "bar", "floor": "floor"},
 }
 # Losses reach the floor where one of them gets this close, as a share of blind − floor.

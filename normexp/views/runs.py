@@ -47,7 +47,7 @@ def load_runs(folder: Path | str) -> pd.DataFrame:
     its error. Text from files has no control characters here.
 
     Of a sweep, these are the runs of its last command. Runs from before a variant or a default was edited stay on
-    disk, but are left out: they would look like another seed of the new ones.
+    disk, but are left out, unless `folder` is that of the run: they would look like another seed of the new ones.
     """
     known: Flattened = {}
     frame = pd.DataFrame([_row(run, known) for run in in_order(Path(folder))])
@@ -58,14 +58,19 @@ def load_runs(folder: Path | str) -> pd.DataFrame:
 
 
 def in_order(folder: Path) -> list[Path]:
-    """The run folders at or below a folder, in the order of their sweeps. Raises ConfigError if there is none."""
+    """The run folders at or below a folder, in the order of their sweeps. Raises ConfigError if none counts."""
     found = list(find_runs(folder))
     if not found:
         raise ConfigError(f"no run in {folder}: a run is a folder with config.yaml and status.json")
+    if found == [folder]:
+        return found  # whichever command it is of
     by_sweep: dict[Path, list[Path]] = {}
     for run in sorted(found):
         by_sweep.setdefault(run.parent, []).append(run)
-    return [run for sweep, runs in by_sweep.items() for run in _in_order(sweep, runs)]
+    ordered = [run for sweep, runs in by_sweep.items() for run in _in_order(sweep, runs)]
+    if not ordered:
+        raise ConfigError(f"no run in {folder} is of the last command of its sweep; name the folder of a run")
+    return ordered
 
 
 def find_runs(folder: Path, depth: int = 0) -> Iterator[Path]:

@@ -75,7 +75,7 @@ def _differing(config: Config, default: Config) -> Iterator[str]:
     keys = [key for key in keys if key not in FOLLOW or ours[key] != ours["depth"]]
     yield "Settings other than the defaults:" if keys else "All settings are the defaults."
     for key in keys:
-        yield f"  {key}: {ours[key]}" + (f" (default {theirs[key]})" if key in theirs else "")
+        yield f"  {key}: {ours[key]}" + (f" (default {theirs[key] or 'none'})" if key in theirs else "")
     yield "normexp show --all prints every setting; normexp show KEY explains one."
 
 

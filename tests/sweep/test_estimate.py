@@ -69,3 +69,16 @@ def test_a_forecast_for_a_device_of_another_machine_says_so(tmp_path):
     said = "2 runs to do, less than a minute with 2 at a time, measured on this machine's CPU instead of cuda:99"
     assert forecast(sweeps, 2) == said
     assert "instead of" not in printed("variant=post_ln")
+
+
+@pytest.mark.slow
+def test_a_variant_that_raises_is_named(tmp_path):
+    lab = tmp_path / "lab"
+    (lab / "variant").mkdir(parents=True)
+    (lab / "variant" / "wrong.yaml").write_text("_target_: wrong.Wrong\n")
+    lines = ["from normexp.variants.pre_ln import PreLN", "", "class Wrong(PreLN):", "    def join(self, x, site):"]
+    (lab / "wrong.py").write_text("\n".join([*lines, "        return site.foo"]) + "\n")
+    done = in_process("sweep", *TINY, "variant=wrong", "depth=1", "--config-dir", str(lab), "--dry-run")
+    assert done.exit_code == 2
+    last = done.stderr.splitlines()[-1]
+    assert re.fullmatch("error: variant=wrong cannot be measured: AttributeError: .*; normexp check .*", last)

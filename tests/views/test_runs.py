@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from normexp.errors import ConfigError
 from normexp.sweep.plan import plan
 from normexp.views.runs import load_runs, load_table, split_sweeps, swept_keys
 
@@ -35,6 +36,14 @@ def test_a_planned_sweep_is_read_in_its_order(tmp_path: Path) -> None:
     frame = load_runs(tmp_path)
     assert list(frame["variant"]) == ["pre_ln", "post_ln"]
     assert set(frame["norm"]) == {"layer_norm"}
+    earlier = next(
+        path for path in (tmp_path / "try").iterdir() if path.is_dir() and str(path) not in [*frame["folder"]]
+    )
+    assert load_runs(earlier)["norm"].tolist() == ["rms_norm"]  # whoever names it wants it
+    for run in frame["folder"]:
+        shutil.rmtree(run)
+    with pytest.raises(ConfigError, match=r"no run in .*try is of the last command of its sweep; name"):
+        load_runs(tmp_path / "try")
 
 
 def test_runs_are_found_from_above_and_from_within(sweep: Path) -> None:
