@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from normexp.data.corpus import load_corpus
 from normexp.maps import numbers
+from tests.support.configs import config_of
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
@@ -157,6 +159,12 @@ def test_cards_have_the_tables_of_the_tied_map(folder, name):
     assert shipped.read_text() == (REFERENCE / folder / f"{name}.csv").read_text()
 
 
+def as_here(runs):
+    """The runs with the level blind of the text here, which `normexp map --known` compares."""
+    config = config_of("task=language_modelling")
+    return runs.assign(blind=load_corpus(config.data).baselines_for("language_modelling")["blind"])
+
+
 @pytest.fixture
 def edition(tmp_path, monkeypatch):
     """An edition of which nothing is published, and whose pages are not drawn."""
@@ -199,7 +207,7 @@ def test_what_is_published_is_not_trained_again(edition, monkeypatch, tmp_path):
     edition.path.mkdir()
     rates = [("post_ln", 3, 3e-3 * 2.0**k, 100, 2.0 + abs(k)) for k in (-1, 0, 1)]
     seeds = [("post_ln", 3, 3e-3, seed, 2.0) for seed in range(4)]
-    some_runs(*rates, *seeds).to_csv(edition.path / "runs.csv", index=False)
+    as_here(some_runs(*rates, *seeds)).to_csv(edition.path / "runs.csv", index=False)
     asked = edition.survey()
     todo = [(run.config.lr, run.config.seed) for run in asked.todo() if run.config.variant.name == "post_ln"]
     assert todo == [(3e-3, 100), (6e-3, 100), (3e-3, 4)]  # 6 layers begin where 3 layers ended
@@ -226,7 +234,7 @@ def test_what_is_complete_is_published_with_where_it_was_made(edition, monkeypat
 def test_without_a_run_nothing_is_overwritten(edition, monkeypatch, tmp_path):
     monkeypatch.setenv("NORMEXP_RESULTS", str(tmp_path / "results"))
     edition.path.mkdir()
-    seeds_of(3, 1).to_csv(edition.path / "runs.csv", index=False)
+    as_here(seeds_of(3, 1)).to_csv(edition.path / "runs.csv", index=False)
     before = (edition.path / "runs.csv").read_bytes()
     with pytest.raises(SystemExit, match="nothing to publish: no run in"):
         twelve["publish"](edition)
