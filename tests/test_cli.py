@@ -80,7 +80,7 @@ BAD_INPUT = [
     ("sweep --config-dir nowhere", "--config-dir must be a readable folder .*; got nowhere"),
     ("sweep --config-dir /etc/hosts", "--config-dir must be a readable folder .*; got /etc/hosts"),
     ("sweep hydra/launcher=slrm", "hydra/launcher must be one of basic.*; got slrm"),
-    ("train depth=6,12", "depth must have one value for `normexp train`; use `normexp sweep` for several"),
+    ("train depth=6,12", "depth must have one value here; `normexp sweep` takes several"),
     ("train norm.eps=oops", "norm.eps must be a number; got oops"),
     ("train norm.epsilon=1", "norm.epsilon is not an option of norm=layer_norm; it has eps"),
     ("train model.wdith=3", "model.wdith is not a key; did you mean model.width?"),

@@ -13,7 +13,7 @@ def clean(
     folder: Folder = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
 ) -> None:
-    """Remove runs in DIR (default: all results) that were interrupted, failed or are damaged, after listing them."""
+    """List, then remove, runs in DIR (default: all results) that were interrupted, failed or have a damaged status."""
     with bad_input():
         from normexp.records.clean import remove, to_remove
         from normexp.records.reading import visible

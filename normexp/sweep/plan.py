@@ -165,7 +165,7 @@ def _swept(command: str, requests: Sequence[Request]) -> tuple[str, ...]:
     """The config keys that vary."""
     several = [request for request in requests if request.swept]
     if command == "train" and several:
-        raise ConfigError(f"{several[0].key} must have one value for `normexp train`; use `normexp sweep` for several")
+        raise ConfigError(f"{several[0].key} must have one value here; `normexp sweep` takes several")
     named = [request.key for request in several]
     if "probe" in named:
         raise ConfigError("probe must be one list, for example probe=[stream,dependency]; every run makes all of them")

@@ -4,6 +4,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from normexp.config.choice import Choice
@@ -84,7 +85,11 @@ def _about(group: str, name: str, composer: Composer) -> str:
 def _having(section: str, composer: Composer) -> Iterator[Choice]:
     """The choices whose options the keys SECTION.… set: all of a group such as norm, or one such as probes.stream."""
     if section in CLASSES:
-        yield from (composer.choice(section, name) for name in composer.options(section))
+        for name in composer.options(section):
+            with suppress(ConfigError):  # a broken YAML of a user is left out
+                choice = composer.choice(section, name)
+                _ = choice.cls
+                yield choice
     for group, held in LISTS.items():
         name = section.removeprefix(f"{held}.")
         if name != section and name in composer.options(group):

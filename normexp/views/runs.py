@@ -34,6 +34,7 @@ DEEPEST = 12  # levels of folders that are searched for runs
 # Sections of configs that are flat already, by key and identity: the reader shares those that many runs have in common.
 # The section itself is kept with them, so that no other one gets its identity.
 Flattened = dict[tuple[str, int], tuple[Any, dict[str, Hashable]]]
+HOPELESS = "it cannot be repaired"
 REPAIR = "run the sweep again to repair it, or normexp results --repair"
 
 
@@ -185,9 +186,10 @@ def _row(run: Path, known: Flattened) -> dict[str, Any]:
         tables = TABLE_FILES if status["state"] == "completed" else ()
         check_intact(run, ["config.yaml", *tables], known=True)
     except Damaged as error:
-        status |= {"state": "damaged", "error": str(error)}
+        hopeless = HOPELESS in str(status.get("error"))  # --repair has been here, and says why
+        status |= {"state": "damaged", "error": status["error"] if hopeless else str(error)}
     if status["state"] == "damaged":
-        status["error"] = f"{status['error']}; {REPAIR}"
+        status["error"] += "" if HOPELESS in status["error"] else f"; {REPAIR}"
         status |= dict.fromkeys(("outcome", "final_loss", "valid_loss", "token_accuracy", "accuracy", "bleu"))
     elif not is_current(status):
         status["error"] = f"recorded in the older format {status['format']}; run the sweep again"

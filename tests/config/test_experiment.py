@@ -107,7 +107,7 @@ def test_a_wrong_file_is_one_sentence(text, sentence, lab):
 
 
 def test_train_needs_one_value(lab):
-    with pytest.raises(ConfigError, match="depth must have one value for `normexp train`; use `normexp sweep`"):
+    with pytest.raises(ConfigError, match="depth must have one value here; `normexp sweep` takes several"):
         plan("train", ["experiment=mine"], config_dirs=[lab])
 
 
