@@ -11,6 +11,7 @@ from normexp.records.folder import UNFINISHED, RunFolder
 from normexp.sweep.plan import Sweep, relative_cost
 from normexp.sweep.pools import Pool
 from normexp.sweep.progress import Progress
+from normexp.sweep.renamed import rename_complete
 from normexp.sweep.sizes import memory_advice
 
 ATTEMPTS = 3  # per run and command
@@ -45,7 +46,7 @@ def prepare(sweep: Sweep, say: Callable[[str], None], leave: Collection[str] = (
 
     leave: the runs that are left as they are.
     """
-    for line in repairs(sweep):
+    for line in (*rename_complete(sweep), *repairs(sweep)):
         say(line)
     sweep.create()
     pairs = [(run, folder) for run, folder in zip(sweep.runs, sweep.folders, strict=True) if run.name not in leave]

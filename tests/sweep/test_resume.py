@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import sys
 from contextlib import suppress
@@ -19,6 +20,7 @@ from normexp.sweep.plan import plan
 from normexp.sweep.pools import local
 from normexp.sweep.worker import execute
 from normexp.training.trainer import Trainer
+from tests.support.cli import in_process
 from tests.support.runs import TINY, alive, descendants, runs, started, status, swept, tiny_config, wait_until
 
 pytestmark = pytest.mark.slow
@@ -177,3 +179,15 @@ def test_a_run_whose_data_has_changed_starts_again_and_is_finished(tmp_path):
     execute(folder.path)
     assert "restarting from step 1" in folder.log.read_text()
     assert folder.finished
+
+
+def test_runs_keep_what_they_have_when_a_sweep_gets_another_axis(tmp_path, monkeypatch):
+    monkeypatch.setenv("NORMEXP_RESULTS", str(tmp_path))
+    line = ["sweep", *TINY, "steps=3", "variant=pre_ln", "depth=1", "--name", "more", "--jobs", "1"]
+    assert in_process(*line, "seed=0,1").exit_code == 0
+    again = in_process(*line, "seed=0,1", f"lr={tiny_config().lr},1e-3")
+    assert again.exit_code == 0, again.output
+    assert len(re.findall(r"^seed[01]-\w+ is complete; its name is seed[01]-lr\S+ now$", again.stderr, re.M)) == 2
+    found = [RunFolder(path.parent) for path in (tmp_path / "more").glob("*/config.yaml")]
+    assert len(found) == 4
+    assert all(run.status["attempts"] == 1 for run in found)
