@@ -45,8 +45,7 @@ def ask(folder: Path, texts: Sequence[str], count: int, tokens: int, *, trust: b
         raise ConfigError(f"RUN must have a completed run; {folder} has none")
     if len(done) > MOST_RUNS:
         raise ConfigError(f"RUN must be one run, or a folder of at most {MOST_RUNS}; {folder} has {len(done)}")
-    told_apart = [key for key in map(str, done.columns) if key in ("task", "data") or key.startswith("data.")]
-    if any(done[key].nunique(dropna=False) > 1 for key in told_apart):
+    if any(done[key].nunique(dropna=False) > 1 for key in ("task", "data")):
         raise ConfigError(f"the runs in {folder} must have the same task and data; name one of them as RUN")
     keys = [key for key in swept_keys(done) if done[key].nunique(dropna=False) > 1]
     asked: list[Asked] = []

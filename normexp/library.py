@@ -110,7 +110,7 @@ def load(run: str | Path, *, trust: bool = False) -> Loaded:
     else:
         trainer.calibrate()  # it was only measured, so its weights are the initial ones
     for stack in trainer.model.stacks:  # what changes with time and is in no buffer
-        stack.on_step_begin(max(1, status["step"] or 0))
+        stack.on_step_begin(max(1, status.get("step") or 0))
     return Loaded(config, corpus, trainer.model.eval(), status)
 
 

@@ -313,7 +313,7 @@ def draw(edition: Edition) -> None:
         at_best = ranking(whole, title="Twelve variants at their best learning rates", **about)
         style.save(at_best, figures / "ranking")
         if points["depth"].nunique() >= SLOPED:
-            by_depth = rate_by_depth(points, variants, title=RATES, settings=settings)
+            by_depth = rate_by_depth(distinct(points), variants, title=RATES, settings=settings)
             style.save(by_depth, figures / "rate_by_depth")
     (edition.path / "map.md").write_text(page(edition))
 
