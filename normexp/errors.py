@@ -1,6 +1,8 @@
 """The errors that normexp raises itself."""
 
 import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 INTERRUPTED = "interrupted; run the same command again to resume"  # what such a command ends with
 # What says that the disk will not take the next file either.
@@ -45,6 +47,20 @@ def line_of(error: BaseException, place: int = 0) -> str:
 def named(error: BaseException) -> str:
     """The class of an error and what it says, on one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+@contextmanager
+def one_sentence(said: Callable[[Exception], str]) -> Iterator[None]:
+    """What code that is not ours raises inside becomes a ConfigError; one that is raised there stays as it is.
+
+    said: the sentence about an error.
+    """
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(said(error)) from error
 
 
 def disk_error(error: OSError) -> str:

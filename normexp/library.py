@@ -91,12 +91,8 @@ def load(run: str | Path, *, trust: bool = False) -> Loaded:
     if foreign and not trust:
         raise ConfigError(f"{run} uses {', '.join(foreign)}; {TRUST}")
     add_to_path(config.config_dirs)
-    made = folder.provenance
-    if (
-        config.config_dirs
-        and made
-        and made[-1].get("user_sources") != user_sources(config.config_dirs, choices(config))
-    ):
+    trained_by = [each.get("user_sources") for each in folder.provenance[-1:]]
+    if config.config_dirs and trained_by and trained_by != [user_sources(config.config_dirs, choices(config))]:
         raise ConfigError(f"{run} was trained by other code than {folders} has now; run its sweep again")
     corpus = load_corpus(config.data)
     trainer = Trainer(_on_cpu(config), corpus)

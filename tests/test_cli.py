@@ -203,6 +203,7 @@ def test_show_lists_only_what_differs_from_the_defaults(here):
         "  norm.eps: 0.5 (default 1e-05)\nnormexp show --all prints every setting; normexp show KEY explains one.\n"
     )
     assert "All settings are the defaults." in in_process("show").output
+    assert "model.fix_norm: True (default False)\n" in in_process("show", "model.fix_norm=true").output
 
 
 def test_show_explains_a_key(here):

@@ -3,6 +3,7 @@
 import math
 import runpy
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -212,10 +213,17 @@ def test_what_is_published_is_not_trained_again(edition, monkeypatch, tmp_path):
     todo = [(run.config.lr, run.config.seed) for run in asked.todo() if run.config.variant.name == "post_ln"]
     assert todo == [(3e-3, 100), (6e-3, 100), (3e-3, 4)]  # 6 layers begin where 3 layers ended
     commands = []
-    monkeypatch.setattr(twelve["subprocess"], "run", lambda words, check: commands.append(words))
+    ends = [2, 0]
+    monkeypatch.setattr(
+        twelve["subprocess"],
+        "run",
+        lambda words: commands.append(words) or SimpleNamespace(returncode=ends.pop()),
+    )
     monkeypatch.setitem(twelve["make"].__globals__, "publish", lambda edition: None)
     twelve["make"](edition, jobs=1, stacked=1)
     assert commands[0][-2:] == ["--known", str(edition.path / "runs.csv")]
+    with pytest.raises(SystemExit, match="2"):  # as the map ended
+        twelve["make"](edition, jobs=1, stacked=1)
 
 
 def test_what_is_complete_is_published_with_where_it_was_made(edition, monkeypatch):
@@ -265,6 +273,7 @@ def test_another_text_is_compared_by_order_and_rates(edition):
     assert twelve["other_text"](edition, numbers.points(here)) == []
     there = map_of({"pre_ln": 0, "post_ln": 1}, {"pre_ln": 1.6, "post_ln": 1.9})
     there.to_csv(edition.path / "other_text.csv", index=False)
+    (edition.path / "other_text_origin.json").write_text('[{"gpu": "NVIDIA H200"}]')
     (said,) = filter(None, twelve["other_text"](edition, numbers.points(here)))
-    assert said.startswith("At 24 layers, 2 of the variants were also trained on an NVIDIA H200")
+    assert said.startswith("At 24 layers, 2 of the variants were also trained on one NVIDIA H200, where")
     assert "is 1.00. The best rate is the same for 1 of 2 variants, twice or half as high for 1, and" in said

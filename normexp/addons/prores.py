@@ -25,8 +25,8 @@ class ProRes(AddOn):
     """Progressive residual warm-up: a factor on every branch that rises to 1, in layer l over T·l steps.
 
     l is the layer in its own stack, from 1. An untrained model has the factors of step 1. The authors count from 0, so
-    their first step is the identity; here the first layer's branch is not 0 in it. They give the length
-    of the last layer's ramp, T·L. Their schedules sqrt, square and stagewise are not included.
+    their first step is the identity; here the first layer's branch is not 0 in it. They give the length of the last
+    layer's ramp, T·L. Their schedules sqrt, square and stagewise are not included.
     steps: T. form: linear; reverse, the upper layers first; equal, all layers over T·L steps; or a factor that does not
     change: 1/L, 1/sqrt_L or 1/sqrt_l. Raises ConfigError for any other form, and for T below 1.
     """

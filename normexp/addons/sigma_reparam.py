@@ -9,8 +9,9 @@ from normexp.norms.norm import without_autocast
 
 
 class SigmaLinear(nn.Linear):
-    """x ↦ (g/σ(W)) W x + b, with σ(W) from one step of power iteration per forward.
+    """x ↦ (g/σ(W)) W x + b, with σ(W) from one step of power iteration per forward; W x + b where W starts at 0.
 
+    gain: g; None where W starts at 0.
     direction: the right singular vector as far as the iteration has found it; it moves in training only.
     """
 
@@ -18,8 +19,7 @@ class SigmaLinear(nn.Linear):
 
     def __init__(self, columns: int, rows: int, bias: bool) -> None:
         super().__init__(columns, rows, bias)
-        self.gain = nn.Parameter(torch.ones(()))
-        self.scaled = True
+        self.gain: nn.Parameter | None = nn.Parameter(torch.ones(()))
         self.register_buffer("direction", torch.full((columns,), columns**-0.5))
 
     @torch.no_grad()
@@ -28,15 +28,14 @@ class SigmaLinear(nn.Linear):
         if self.weight.is_meta:  # it has no values
             return
         _, sizes, directions = torch.linalg.svd(self.weight, full_matrices=False)
-        self.scaled = bool(sizes[0] > 0)
-        if not self.scaled:
-            self.register_parameter("gain", None)
+        if not sizes[0] > 0:
+            self.gain = None
             return
         self.direction.copy_(directions[0])
-        self.gain.copy_(sizes[0] if gain is None else torch.tensor(gain))
+        self.gain.copy_(sizes[0] if gain is None else torch.tensor(gain))  # type: ignore[union-attr]
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.scaled:
+        if self.gain is None:
             return super().forward(x)
         with without_autocast(x):
             weight = self.gain / self.largest() * self.weight

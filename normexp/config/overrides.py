@@ -46,7 +46,7 @@ def read(text: str, loader: ConfigLoader) -> Request:
         raise ConfigError(f"{text} must not end in a comma; a list of values has no spaces, as in depth=6,12")
     if "=" not in text:
         raise ConfigError(f"{text} must be KEY=VALUE, for example depth=6")
-    if re.match(r"[\w.]+\s*=\s", text) or re.match(r"[\w.]+\s+=", text):
+    if re.match(r"[\w.]+(=\s|\s+=)", text):
         raise ConfigError(f"{text} must have no space next to =, as in depth=6")
     try:
         (override,) = OverridesParser.create(config_loader=loader).parse_overrides([text])
@@ -92,8 +92,7 @@ def _check_key(override: Override, text: str, loader: ConfigLoader) -> None:
     elif group.partition("/")[0] != "hydra" and key not in keys and group not in (*CLASSES, *LISTS.values()):
         raise ConfigError(f"{key} is not a key{did_you_mean(key, keys)}")
     if key in CHOICES or "/" in key:
-        values = override.sweep_iterator() if override.is_sweep_override() else [override.value()]
-        values = list(values)
+        values = list(override.sweep_iterator() if override.is_sweep_override() else [override.value()])
         options = loader.get_group_options(key)
         if key not in LISTS and any(isinstance(one, list) for one in values):
             raise ConfigError(f"{key} must be one name; {key}=NAME,NAME runs one after the other; got {text}")

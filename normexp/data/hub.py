@@ -16,7 +16,7 @@ from normexp.data.columns import Columns, Table
 from normexp.data.commits import commit, refusal, unreachable
 from normexp.data.corpus import Corpus
 from normexp.data.prepare import Preparation, prepare
-from normexp.errors import ConfigError
+from normexp.errors import ConfigError, one_sentence
 
 SPLITS = {"train": ("train",), "valid": ("validation", "valid", "val", "dev"), "test": ("test",)}
 BATCH = 1000  # rows at a time
@@ -96,7 +96,7 @@ class Selection:
         # Without a network, `datasets` would try for 20 s before it turns to its cache.
         datasets.config.HF_HUB_OFFLINE = bool(unreachable(self.path, self.commit))
         builder = self._builder()
-        try:
+        with one_sentence(self._sentence):
             if self.cap:
                 if hasattr(builder.config, "fragment_scan_options"):
                     builder.config.fragment_scan_options = SMALL_REQUESTS
@@ -107,10 +107,6 @@ class Selection:
                 there = builder.as_dataset()
             chosen = {ours: there[theirs] for ours, theirs in self._chosen(list(there)).items()}
             return {ours: self._first(split) if self.cap else split for ours, split in chosen.items()}
-        except ConfigError:
-            raise
-        except Exception as error:
-            raise ConfigError(self._sentence(error)) from error
 
     def _builder(self) -> datasets.DatasetBuilder:
         try:

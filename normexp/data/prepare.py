@@ -31,7 +31,7 @@ from normexp.data.splits import SPLITS
 from normexp.data.store import read_split
 from normexp.errors import ConfigError
 
-FORMAT = 2  # raise it when the same data and settings would give other files
+FORMAT = 3  # raise it when the same data and settings would give other files
 SAMPLE = 200_000  # texts that a byte-pair tokeniser is trained on
 
 

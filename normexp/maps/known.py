@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from normexp.config.choice import Choice, named
+from normexp.config.choice import named
 from normexp.config.schema import value_of
 from normexp.data.corpus import load_corpus
 from normexp.errors import ConfigError
@@ -35,7 +35,6 @@ def known_runs(table: Path, planned: Iterable[PlannedRun], swept: Iterable[str])
         raise ConfigError(f"--known {table} has no column {missing[0]}, by which the runs of this map differ")
     by = {(*(_text(row[key]) for key in keys), f"{row['lr']:.6g}", row["seed"]): row for row in rows}
     found: dict[str, Mapping[str, Any]] = {}
-    levels: dict[tuple[Choice, str], list[Mapping[str, Any]]] = {}
     for run in planned:
         config = run.config
         values = {key: named(value_of(config, key)) for key in keys}
@@ -45,22 +44,19 @@ def known_runs(table: Path, planned: Iterable[PlannedRun], swept: Iterable[str])
                 raise ConfigError(
                     f"--known {table} is of runs with {row['step']} steps; those here have {config.steps}"
                 )
+            _check_data(table, row, load_corpus(config.data).baselines_for(config.task.name))
             found[run.name] = row | values  # as those that are trained here have them
-            levels.setdefault((config.data, config.task.name), []).append(row)
-    for (data, task), its_rows in levels.items():
-        _check_data(table, its_rows, load_corpus(data).baselines_for(task))
     return found
 
 
-def _check_data(table: Path, rows: Iterable[Mapping[str, Any]], here: Mapping[str, float]) -> None:
-    """Refuse runs whose corpus has not the levels that the one here has."""
-    for row in rows:
-        for level in ("blind", "floor"):
-            if not math.isclose(row[level], here[level], rel_tol=1e-5, abs_tol=1e-5):
-                raise ConfigError(
-                    f"--known {table} is of runs on other data: data={row['data']} has {level} loss "
-                    f"{here[level]:.6g} here and {row[level]:.6g} there"
-                )
+def _check_data(table: Path, row: Mapping[str, Any], here: Mapping[str, float]) -> None:
+    """Refuse a run whose corpus has not the levels that the one here has."""
+    for level in ("blind", "floor"):
+        if not math.isclose(row[level], here[level], rel_tol=1e-5, abs_tol=1e-5):
+            raise ConfigError(
+                f"--known {table} is of runs on other data: data={row['data']} has {level} loss {here[level]:.6g} "
+                f"here and {row[level]:.6g} there"
+            )
 
 
 def _text(value: Any) -> str:

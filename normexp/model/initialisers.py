@@ -2,9 +2,9 @@
 
 The draw of a matrix depends only on the seed and on the matrix's name. So two variants start from the same weights
 wherever their parameters have the same names, and no two layers start alike. Word and learned position vectors are
-drawn from N(0, 1/width) under every init; the models scale words by √width. Norms and the scalars of a variant
-start as their classes define. Persistent keys and values (see Attention) are drawn alike under every init, and no
-variant scales them.
+drawn from N(0, 1/width) under every init; the models scale words by √width. Norms and the scalars of a variant start
+as their classes define. Persistent keys and values (see Attention) are drawn alike under every init, and no variant
+scales them.
 """
 
 import hashlib

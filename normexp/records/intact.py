@@ -17,6 +17,7 @@ from normexp.records.reading import Damaged, check_file, read_json
 
 NAME = "files.json"
 LARGEST = 2**36  # bytes of a file
+HOPELESS = "it cannot be repaired"  # in the error of a run that repairing has marked as failed
 
 
 @contextmanager

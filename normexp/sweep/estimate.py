@@ -1,8 +1,8 @@
 """What sweeps would cost: the table that a dry run prints, and the line with which a study starts."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache
 
@@ -12,7 +12,7 @@ from rich.text import Text
 
 from normexp.config.schema import Config
 from normexp.config.validate import depths
-from normexp.errors import ConfigError
+from normexp.errors import ConfigError, named, one_sentence
 from normexp.records.folder import RunFolder
 from normexp.sweep.plan import PlannedRun, Sweep, default_jobs, relative_cost
 from normexp.sweep.preflight import device_of
@@ -148,18 +148,12 @@ def _without_seed(config: Config) -> Config:
     return replace(config, seed=0, lr=1.0, warmup="0", name="", probes=())
 
 
-@contextmanager
-def _built(config: Config) -> Iterator[None]:
+def _measuring(config: Config) -> AbstractContextManager[None]:
     """What a class raises while a run is measured, as a ConfigError that names the variant."""
-    try:
-        yield
-    except ConfigError:
-        raise
-    except Exception as error:
-        name, said = config.variant.name, " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(
-            f"variant={name} cannot be measured: {said}; normexp check variant={name} says more"
-        ) from error
+    variant = f"variant={config.variant.name}"
+    return one_sentence(
+        lambda error: f"{variant} cannot be measured: {named(error)}; normexp check {variant} says more"
+    )
 
 
 @cache
@@ -169,7 +163,7 @@ def _parameters(config: Config) -> int:
     from normexp.data.corpus import load_corpus
     from normexp.model.build import build
 
-    with _built(config), torch.device("meta"):
+    with _measuring(config), torch.device("meta"):
         model = build(config, load_corpus(config.data))
     return sum(p.numel() for p in model.parameters())
 
@@ -200,7 +194,7 @@ def _seconds_untrained(config: Config) -> float:
     torch.set_num_threads(config.training.threads)
     corpus = load_corpus(config.data)
     start = time.perf_counter()
-    with _built(config):
+    with _measuring(config):
         trainer = Trainer(config, corpus).calibrate()
         batch = next(trainer.data())
         trainer.backward(batch)
@@ -218,7 +212,7 @@ def _seconds_per_step(shallow: Config, deeper: Config) -> tuple[float, float]:
 
     torch.set_num_threads(shallow.training.threads)
     times: tuple[list[float], list[float]] = ([], [])
-    with _built(shallow):
+    with _measuring(shallow):
         trainers = [Trainer(config, load_corpus(config.data)) for config in (shallow, deeper)]
         data = trainers[0].data()
         for _ in range(8):

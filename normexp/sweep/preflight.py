@@ -6,8 +6,8 @@ What takes time is built only if the user set one of its keys.
 import math
 import os
 import sys
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from normexp.config.choice import Choice
 from normexp.config.schema import CLASSES, Config
 from normexp.config.validate import depths
-from normexp.errors import ConfigError
+from normexp.errors import ConfigError, named, one_sentence
 
 if TYPE_CHECKING:
     from normexp.model.variant import Variant
@@ -180,17 +180,16 @@ def _sizes(data: Choice, task: str) -> tuple[int, int]:
     """
     from normexp.data.corpus import load_corpus
 
-    try:
+    def said(error: Exception) -> str:
+        if isinstance(error, ValueError):  # our corpora name the option
+            return " ".join(str(error).split()).rstrip(".")
+        return f"data={data.name} does not accept its options: {named(error)[:300]}"
+
+    with one_sentence(said):
         corpus = load_corpus(data)
         if not corpus.serves(task):
             raise ConfigError(f"data={data.name} is for task={corpus.task}; it cannot be used with task={task}")
         corpus.baselines_for(task)
-    except ConfigError:
-        raise
-    except ValueError as error:
-        raise ConfigError(" ".join(str(error).split()).rstrip(".")) from error
-    except Exception as error:
-        raise ConfigError(f"data={data.name} does not accept its options: {_reason(error)}") from error
     lengths = [corpus.examples(str(split), task).lengths for split in corpus.splits]
     return max(int(each.sum(0).max()) for each in lengths), max(int(each.max()) for each in lengths)
 
@@ -198,9 +197,9 @@ def _sizes(data: Choice, task: str) -> tuple[int, int]:
 @cache
 def _check_model(shallow: Config) -> None:
     """Build one layer of the model, to see whether its classes accept their options."""
-    with _refused(f"variant={shallow.variant.name} norm={shallow.norm.name} init={shallow.init.name}"):
-        _modules(shallow)
+    with _refused(f"init={shallow.init.name}"):
         shallow.init.build()
+    _modules(shallow)
 
 
 @cache
@@ -219,13 +218,14 @@ def _shallow(config: Config) -> Config:
 
 
 def _modules(config: Config) -> list[tuple[str, type]]:
-    """Name and class of every module of the model."""
+    """Name and class of every module of the model. Raises ConfigError where a class does not accept its options."""
     import torch
 
     from normexp.data.corpus import load_corpus
     from normexp.model.build import build
 
-    with torch.device("meta"):
+    what = f"variant={config.variant.name} norm={config.norm.name} init={config.init.name}"
+    with _refused(what), torch.device("meta"):
         return [(name, type(module)) for name, module in build(config, load_corpus(config.data)).named_modules()]
 
 
@@ -235,19 +235,9 @@ def _check_schedule(schedule: Choice, steps: int) -> None:
             raise ValueError("its factor is not finite")
 
 
-@contextmanager
-def _refused(what: str) -> Iterator[None]:
+def _refused(what: str) -> AbstractContextManager[None]:
     """What a class says against its options, as a ConfigError in one line."""
-    try:
-        yield
-    except ConfigError:
-        raise
-    except Exception as error:
-        raise ConfigError(f"{what} does not accept its options: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return one_sentence(lambda error: f"{what} does not accept its options: {named(error)[:300]}")
 
 
 @cache
@@ -256,10 +246,5 @@ def _check_optimizer(optimizer: Choice) -> None:
 
     from normexp.training.optimizers import build_optimizer
 
-    try:
+    with _refused(f"optimizer={optimizer.name}"):
         build_optimizer(optimizer, nn.Linear(1, 1), lr=1e-3)
-    except ConfigError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"optimizer={optimizer.name} does not accept its options: {reason}") from error

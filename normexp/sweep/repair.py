@@ -35,7 +35,7 @@ def repair(runs: Iterable[Path], say: Callable[[str], None]) -> bool:
             say(f"{folder.name}: {damage}; a process is running it now, so it is left alone")
             good = False
         elif reason := _hopeless(folder):
-            folder.update(state="failed", error=f"{damage}; it cannot be repaired: {reason}")
+            folder.update(state="failed", error=f"{damage}; {intact.HOPELESS}: {reason}")
             say(f"{folder.name}: {damage}; marked as failed: {reason}")
         elif _was_complete(folder):
             config = folder.config

@@ -2,12 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from importlib import import_module
 from importlib.util import find_spec
 
 from normexp.config.names import unknown
-from normexp.errors import ConfigError, line_of
+from normexp.errors import ConfigError, line_of, one_sentence
 from normexp.trackers import TRACKERS
 from normexp.trackers.measured import Measured
 
@@ -37,7 +37,7 @@ def connect(name: str, project: str) -> Tracker:
     if find_spec(name) is None:
         raise ConfigError(f"export {name} needs {name}; pip install 'normexp[{name}]'")
     make: Callable[[str], Tracker] = getattr(import_module(f"normexp.trackers.{name}"), TRACKERS[name])
-    with _one_sentence(name):
+    with _refusals(name):
         return make(project)
 
 
@@ -47,19 +47,13 @@ def export(name: str, tracker: Tracker, runs: Iterable[Measured]) -> Iterator[st
     name: of the tracker. Raises ConfigError if it refuses a run.
     """
     for run in runs:
-        with _one_sentence(name):
+        with _refusals(name):
             known = tracker.has(run)
             if not known:
                 tracker.write(run)
         yield f"{run.label}: in {name} already" if known else f"{run.label}: written"
 
 
-@contextmanager
-def _one_sentence(name: str) -> Iterator[None]:
+def _refusals(name: str) -> AbstractContextManager[None]:
     """What a tracker raises, as a ConfigError. Each tracker has errors of its own."""
-    try:
-        yield
-    except ConfigError:
-        raise
-    except Exception as error:
-        raise ConfigError(f"{name} refused: {line_of(error)}") from error
+    return one_sentence(lambda error: f"{name} refused: {line_of(error)}")

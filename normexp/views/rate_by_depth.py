@@ -10,12 +10,12 @@ from normexp.views.grid import add_titles_and_legend, panels, per_row, values_of
 from normexp.views.names import name_of
 
 
-def rate_by_depth(points: pd.DataFrame, variants: pd.DataFrame, *, title: str, settings: str) -> Figure:
+def rate_by_depth(points: pd.DataFrame, variants: pd.DataFrame, *, title: str, settings: str, note: str = "") -> Figure:
     """Draw the best rate of every variant over depth, both logarithmic, and a line where its slope is known.
 
     points: one row per variant and depth, with lr_fitted, trained, the share of fresh seeds that train, and window, 0
     where no rate learned. variants: one per variant, with drift, the slope d ln lr / d ln depth, and its interval
-    drift_low and drift_high.
+    drift_low and drift_high. note: at the end of the caption.
     """
     names, depths = values_of(points, "variant"), np.array(values_of(points, "depth"), dtype=float)
     slopes, learned = variants.set_index("variant"), points[points["window"] != 0]  # where it is 0 no rate is the best
@@ -52,5 +52,5 @@ def rate_by_depth(points: pd.DataFrame, variants: pd.DataFrame, *, title: str, s
         "with its 95 % interval, over the depths at which most fresh seeds train, three at least; 0: the rate carries "
         "over. Open: most seeds are not trained, or there are none. No point: no rate learned."
     )
-    add_titles_and_legend(figure, title, settings, caption, [])
+    add_titles_and_legend(figure, title, settings, f"{caption} {note}".rstrip(), [])
     return figure

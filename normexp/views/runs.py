@@ -12,7 +12,7 @@ import pandas as pd
 from normexp.config.schema import ignored_keys
 from normexp.errors import ConfigError
 from normexp.records.folder import FILES, NO_RUNS, TABLE_FILES, RunFolder, is_current
-from normexp.records.intact import check_intact
+from normexp.records.intact import HOPELESS, check_intact
 from normexp.records.process import is_stopped, what_continues
 from normexp.records.reading import Damaged, plain, read_sweep, read_yaml, visible
 from normexp.records.tables import SCHEMAS, read_table
@@ -34,7 +34,6 @@ DEEPEST = 12  # levels of folders that are searched for runs
 # Sections of configs that are flat already, by key and identity: the reader shares those that many runs have in common.
 # The section itself is kept with them, so that no other one gets its identity.
 Flattened = dict[tuple[str, int], tuple[Any, dict[str, Hashable]]]
-HOPELESS = "it cannot be repaired"
 REPAIR = "run the sweep again to repair it, or normexp results --repair"
 
 

@@ -75,8 +75,12 @@ def _differing(config: Config, default: Config) -> Iterator[str]:
     keys = [key for key in keys if key not in FOLLOW or ours[key] != ours["depth"]]
     yield "Settings other than the defaults:" if keys else "All settings are the defaults."
     for key in keys:
-        yield f"  {key}: {ours[key]}" + (f" (default {theirs[key] or 'none'})" if key in theirs else "")
+        yield f"  {key}: {ours[key]}" + (f" (default {_or_none(theirs[key])})" if key in theirs else "")
     yield "normexp show --all prints every setting; normexp show KEY explains one."
+
+
+def _or_none(value: Any) -> Any:
+    return "none" if value in (None, "", [], {}) else value
 
 
 def _own_defaults(config: Config, default: Config) -> dict[str, Any]:

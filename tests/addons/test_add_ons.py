@@ -324,7 +324,9 @@ def test_the_spectral_norm_is_followed_in_training_only():
 
 def test_a_matrix_that_starts_at_zero_stays_as_it_is():
     model = model_of("fixup", addon=add_ons("sigma_reparam"))
-    scaled = {role: m.scaled for role, m in model.encoder.sites[0].sublayer.named_children() if hasattr(m, "scaled")}
+    scaled = {
+        role: m.gain is not None for role, m in model.encoder.sites[0].sublayer.named_children() if hasattr(m, "gain")
+    }
     assert scaled == {"query": True, "key": True, "value": True, "out": False}
 
 
