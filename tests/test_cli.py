@@ -179,19 +179,28 @@ def test_unknown_option_is_bad_input_too(here):
     assert list(here.iterdir()) == []
 
 
+def test_last_value_of_a_key_counts_and_is_named(here):
+    """Hydra takes it without a word; whoever writes depth=6 depth=12 may want both."""
+    planned = in_process("sweep", "depth=6,12", "variant=pre_ln", "seed=3", "depth=18", "--dry-run")
+    assert planned.exit_code == 0
+    assert "note: depth=18 replaces depth=6,12; several values are one list, as in depth=6,12" in planned.stderr
+    assert "1 run in" in planned.stdout
+    assert "pre_ln-depth18" in planned.stdout
+
+
 @pytest.mark.slow
 def test_show_prints_graph_constants_size_and_keys(here):
     shown = in_process("show", "--all", *TINY, "variant=pre_ln", "depth=2")
     assert shown.exit_code == 0
-    assert "variant:\n  name: pre_ln\n" in shown.output
-    assert "  encoder_depth: 2\n" in shown.output
-    assert shown.output.startswith("pre_ln: x ← x + F(LN(x)), LN at the end\n")
-    assert "  Xiong et al. 2020, On Layer Normalization in the Transformer Architecture, https://" in shown.output
-    assert "  decoder layers 1–2\n    h₁ = x + A(LN(x))\n    h₂ = h₁ + C(LN(h₁), memory)\n" in shown.output
-    assert "Constants at this depth:\n  none\n" in shown.output
-    assert "Parameters: 12,048\n" in shown.output
-    assert "Baselines of cldr_dates: unigram 2.9" in shown.output
-    assert shown.output.index("Parameters") < shown.output.index("variant:\n")
+    assert "variant:\n  name: pre_ln\n" in shown.stdout
+    assert "  encoder_depth: 2\n" in shown.stdout
+    assert shown.stdout.startswith("pre_ln: x ← x + F(LN(x)), LN at the end\n")
+    assert "  Xiong et al. 2020, On Layer Normalization in the Transformer Architecture, https://" in shown.stdout
+    assert "  decoder layers 1–2\n    h₁ = x + A(LN(x))\n    h₂ = h₁ + C(LN(h₁), memory)\n" in shown.stdout
+    assert "Constants at this depth:\n  none\n" in shown.stdout
+    assert "Parameters: 12,048\n" in shown.stdout
+    assert "Baselines of cldr_dates: unigram 2.9" in shown.stdout
+    assert shown.stdout.index("Parameters") < shown.output.index("variant:\n")
     assert list(here.iterdir()) == []
 
 

@@ -34,6 +34,21 @@ def _keys() -> str:
     return "\n\n".join(lines)
 
 
+def _last_of_each_key(context: typer.Context, given: list[str] | None) -> list[str] | None:
+    """The overrides, of each key the last; others are named, since whoever wrote depth=6 depth=12 may want both."""
+    last = {word.partition("=")[0].lstrip("+~"): place for place, word in enumerate(given or [])}
+    if given is None or len(last) == len(given) or context.resilient_parsing:
+        return given
+    from normexp.records.reading import visible
+
+    for place, word in enumerate(given):
+        kept = last[word.partition("=")[0].lstrip("+~")]
+        if place != kept:
+            note = f"note: {given[kept]} replaces {word}; several values are one list, as in depth=6,12"
+            typer.echo(visible(note), err=True)
+    return [given[place] for place in sorted(last.values())]
+
+
 KEYS = _keys()
 Overrides = Annotated[
     list[str] | None,
@@ -42,6 +57,7 @@ Overrides = Annotated[
         help="Overrides in Hydra's grammar.",
         show_default=False,
         autocompletion=completion.overrides,
+        callback=_last_of_each_key,
     ),
 ]
 ConfigDir = Annotated[
