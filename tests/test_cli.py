@@ -385,3 +385,12 @@ def test_train_ends_with_its_table_and_figures(here):
     assert drawn.exit_code == 0
     assert all(path.name in drawn.output for path in figures)
     assert all(path.stat().st_mtime_ns > then for path, then in figures.items())
+
+
+@pytest.mark.slow
+def test_closed_streams_end_in_no_traceback(tmp_path):
+    """Python has no sys.stdout then, and the first file that is opened would get what is printed."""
+    line = f"{sys.executable} -m normexp show --all"
+    done = subprocess.run(f"{line} >&- 2>err", shell=True, cwd=tmp_path, check=True)
+    assert (done.returncode, (tmp_path / "err").read_text()) == (0, "")
+    assert subprocess.run(f"{line} depth=0 2>&-", shell=True, cwd=tmp_path, stdout=subprocess.PIPE).returncode == 2
