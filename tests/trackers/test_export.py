@@ -93,9 +93,16 @@ def test_wandb_writes_a_folder_for_each_run(results, tmp_path):
 
 
 def test_trackio_has_what_the_tables_have(results, tmp_path):
+    """Nothing of an export that was interrupted."""
     pytest.importorskip("trackio")
-    exported_twice("trackio", results, TRACKIO_DIR=str(tmp_path))
     environment = {**os.environ, "TRACKIO_DIR": str(tmp_path)}
+    label = _all(results)[0].label
+    interrupted = (
+        f"import trackio; trackio.init('mine', '{label} (incomplete)', embed=False); "
+        "trackio.log({'curves/nll/train': -1.0}, step=10**6); trackio.finish()"
+    )
+    subprocess.run([sys.executable, "-c", interrupted], env=environment, capture_output=True, check=True)
+    exported_twice("trackio", results, TRACKIO_DIR=str(tmp_path))
 
     def read(*words: str) -> dict:
         command = [sys.executable, "-m", "trackio.cli", *words, "--project", "mine", "--json"]
