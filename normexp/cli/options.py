@@ -34,8 +34,8 @@ def _keys() -> str:
     return "\n\n".join(lines)
 
 
-def _last_of_each_key(context: typer.Context, given: list[str] | None) -> list[str] | None:
-    """The overrides, of each key the last; others are named, since whoever wrote depth=6 depth=12 may want both."""
+def _name_replaced(context: typer.Context, given: list[str] | None) -> list[str] | None:
+    """Name overrides that a later one replaces, since whoever wrote depth=6 depth=12 may want both. Changes none."""
     last = {word.partition("=")[0].lstrip("+~"): place for place, word in enumerate(given or [])}
     if given is None or len(last) == len(given) or context.resilient_parsing:
         return given
@@ -46,7 +46,7 @@ def _last_of_each_key(context: typer.Context, given: list[str] | None) -> list[s
         if place != kept:
             note = f"note: {given[kept]} replaces {word}; several values are one list, as in depth=6,12"
             typer.echo(visible(note), err=True)
-    return [given[place] for place in sorted(last.values())]
+    return given
 
 
 KEYS = _keys()
@@ -57,7 +57,7 @@ Overrides = Annotated[
         help="Overrides in Hydra's grammar.",
         show_default=False,
         autocompletion=completion.overrides,
-        callback=_last_of_each_key,
+        callback=_name_replaced,
     ),
 ]
 ConfigDir = Annotated[

@@ -17,6 +17,7 @@ from normexp.records.folder import RunFolder
 from normexp.sweep.plan import PlannedRun, Sweep, default_jobs, relative_cost
 from normexp.sweep.preflight import device_of
 from normexp.sweep.progress import clock, count_of
+from normexp.sweep.renamed import complete_elsewhere
 
 STRIDE = 3  # layers between the two depths that are measured
 MOST_MEASURED = 100  # runs; for more, sizes and times are only measured on request
@@ -114,7 +115,10 @@ def _done(run: PlannedRun, folder: RunFolder) -> bool:
 
 
 def _pairs(sweep: Sweep) -> list[tuple[PlannedRun, RunFolder]]:
-    return list(zip(sweep.runs, sweep.folders, strict=True))
+    """Each run with its folder, or the one in which it is complete under an earlier name."""
+    elsewhere = complete_elsewhere(sweep)
+    folders = (RunFolder(elsewhere.get(folder.path, folder.path)) for folder in sweep.folders)
+    return list(zip(sweep.runs, folders, strict=True))
 
 
 def _on_cpu(config: Config) -> Config:

@@ -185,7 +185,9 @@ def test_runs_keep_what_they_have_when_a_sweep_gets_another_axis(tmp_path, monke
     monkeypatch.setenv("NORMEXP_RESULTS", str(tmp_path))
     line = ["sweep", *TINY, "steps=3", "variant=pre_ln", "depth=1", "--name", "more", "--jobs", "1"]
     assert in_process(*line, "seed=0,1").exit_code == 0
-    again = in_process(*line, "seed=0,1", f"lr={tiny_config().lr},1e-3")
+    wider = (*line, "seed=0,1", f"lr={tiny_config().lr},1e-3")
+    assert re.findall(r"(complete|to do) *\n", in_process(*wider, "--dry-run").stdout) == ["complete", "to do"] * 2
+    again = in_process(*wider)
     assert again.exit_code == 0, again.output
     assert len(re.findall(r"^seed[01]-\w+ is complete; its name is seed[01]-lr\S+ now$", again.stderr, re.M)) == 2
     found = [RunFolder(path.parent) for path in (tmp_path / "more").glob("*/config.yaml")]
