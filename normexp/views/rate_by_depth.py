@@ -33,7 +33,8 @@ def rate_by_depth(points: pd.DataFrame, variants: pd.DataFrame, *, title: str, s
         known = f"not known, {len(works)} depth{'s' * (len(works) != 1)}"
         if np.isfinite(slope["drift"]):
             x, y = np.log(works["depth"].astype(float)), np.log(works["lr_fitted"])
-            axis.plot(depths, np.exp(y.mean() + slope["drift"] * (np.log(depths) - x.mean())), color="crimson", lw=1)
+            ends = np.array([x.min(), x.max()])
+            axis.plot(np.exp(ends), np.exp(y.mean() + slope["drift"] * (ends - x.mean())), color="crimson", lw=1)
             known = formatting.slope(slope["drift"], slope["drift_low"], slope["drift_high"])
         axis.set_xscale("log")
         axis.set_yscale("log")
