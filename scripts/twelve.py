@@ -62,9 +62,13 @@ FLAT = 0.2  # the margin of exponents, see METHOD.md
 
 @dataclass(frozen=True)
 class Edition:
-    """One of the two maps: its folder in results/reference, what its runs are called, what the page says of it."""
+    """One of the two maps: its folder in results/reference, that of its tables for cards, what its runs are called.
+
+    notes: what its page says of it.
+    """
 
     folder: str
+    shipped: str
     name: str
     overrides: tuple[str, ...]
     notes: tuple[str, ...]
@@ -98,6 +102,7 @@ OTHERS = (
 )
 TIED = Edition(
     "map",
+    "tied",
     "twelve",
     (),
     (
@@ -111,6 +116,7 @@ TIED = Edition(
 )
 UNTIED = Edition(
     "map_untied",
+    "untied",
     "twelve-untied",
     ("model.tied=false",),
     (
@@ -302,8 +308,7 @@ def draw(edition: Edition) -> None:
     variants = numbers.variants(distinct(points))
     for name, frame in (("points", points), ("variants", variants)):
         frame.to_csv(edition.path / f"{name}.csv", **CSV)
-        if edition is TIED:
-            shutil.copyfile(edition.path / f"{name}.csv", SHIPPED / f"{name}.csv")
+        shutil.copyfile(edition.path / f"{name}.csv", SHIPPED / edition.shipped / f"{name}.csv")
     points, variants = edition.table("points"), edition.table("variants")
     figures = edition.path / "figures"
     settings = SETTINGS if edition is TIED else SETTINGS.replace("tiny", "tiny, untied")

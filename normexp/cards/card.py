@@ -12,7 +12,7 @@ from normexp.cards import figures, start
 from normexp.cards.case import Case
 from normexp.cards.checks import RUNS, check
 from normexp.cards.finding import Finding, State, headline
-from normexp.cards.numbers import Map, numbers, predictors, reference
+from normexp.cards.numbers import Map, numbers, predictors, shipped
 from normexp.cards.subject import GRAPH, Subject
 from normexp.config.compose import Composer
 from normexp.papers import papers_of
@@ -21,6 +21,7 @@ from normexp.views.report.parts import Graph, Picture, Section, Table
 
 READ = (*GRAPH, "data", "training")  # groups and keys that a card reads
 MEANINGLESS = ("It does not run", "It reads future tokens", "It does not give the same result twice")
+TIES = "The order of the variants depends on the output matrix: {} shows the other map."
 NO_MAP = "No map of this variant has been made; run `normexp map variant={}`."
 
 ENDS = "Mean [95 % interval]; of depth₅₀, the depths between which it is"
@@ -60,7 +61,7 @@ def make(
     if not failed & set(MEANINGLESS):
         measured = start.measure(about, start.QUICK if quick else start.FULL, say)
     written = [] if RUNS.fails in failed else graph.written(Case.of(about.config, about.config.task.name).model())
-    found = numbers(about.name, of or (None if _hides_ours(about) else reference()))
+    found = numbers(about.name, of or (None if _hides_ours(about) else shipped(about.config.model.tied)))
     return Card(about, findings, written, measured, found, time.monotonic() - began, quick)
 
 
@@ -124,9 +125,11 @@ def _map(card: Card) -> Section:
     folders = [f"--config-dir {shlex.quote(each)}" for each in card.about.config_dirs]
     command = " ".join(["normexp card", card.about.command, *folders, *(["--quick"] * card.quick)])
     cost = f"Checks and measurements took {card.seconds:.0f} s."
-    changed = [text for text in card.about.others if text.partition("=")[0].partition(".")[0] not in NO_MATTER]
+    matter = (text for text in card.about.others if not text.startswith("model.tied="))
+    changed = [text for text in matter if text.partition("=")[0].partition(".")[0] not in NO_MATTER]
     regard = f"These are the map's numbers, in its own settings, without regard to {' '.join(changed)}."
-    notes = [regard, cost] if changed else [cost]
+    other = "model.tied=false" if card.about.config.model.tied else "model.tied=true"
+    notes = [*([regard] if changed else []), TIES.format(other), cost]
     if found.empty:
         why = REFUSED if card.start is None else NO_MAP.format(" ".join([name, *folders]))
         return Section("On the map", title, notes=[why, cost], commands=[command])

@@ -12,7 +12,7 @@ from normexp.cards.start import PEERS
 from normexp.maps.numbers import depth50_ends
 from normexp.views.formatting import number, slope
 
-SHIPPED = Path(__file__).parent / "reference"  # the tables that `normexp map` writes, of all variants
+SHIPPED = Path(__file__).parent / "reference"  # the tables of scripts/twelve.py and scripts/predictors.py
 
 
 class Map(NamedTuple):
@@ -22,8 +22,13 @@ class Map(NamedTuple):
     variants: pd.DataFrame
 
 
-def reference(folder: Path = SHIPPED) -> Map | None:
-    """The tables of a map from its folder, by default those of the package; None where there are none."""
+def shipped(tied: bool) -> Map | None:
+    """The map that the package has. tied: the one with the embedding as the output matrix."""
+    return reference(SHIPPED / ("tied" if tied else "untied"))
+
+
+def reference(folder: Path) -> Map | None:
+    """The tables of a map from its folder; None where there are none."""
     paths = [folder / f"{name}.csv" for name in Map._fields]
     return Map(*map(pd.read_csv, paths)) if all(path.is_file() for path in paths) else None
 

@@ -1,6 +1,7 @@
 """The page of a variant: what it has for one that passes, and for one that is refused."""
 
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from normexp.cards import files
 from normexp.cards.card import READ, Card
 from normexp.cards.checks import CHECKS, RUNS
 from normexp.cards.finding import Finding, State
-from normexp.cards.numbers import numbers, reference
+from normexp.cards.numbers import numbers, shipped
 from normexp.cards.subject import subject
 from normexp.cards.text import terminal
 from tests.support.cards import planted_map, start_table
@@ -73,11 +74,24 @@ def test_the_page_is_complete_without_network(card: Card, tmp_path: Path) -> Non
 def test_options_of_the_variant_are_on_the_page(card: Card, tmp_path: Path) -> None:
     """The map has the variant with its default options, and the command makes the same card again."""
     about = subject("card", ["variant=b2t", "variant.weight_scaling=true", "task=language_modelling"], [], READ)
-    of = replace(card, about=about, quick=True, start=None, numbers=numbers("b2t", reference()))
+    of = replace(card, about=about, quick=True, start=None, numbers=numbers("b2t", shipped(tied=True)))
     markdown, _, _ = written(of, tmp_path)
     assert "normexp card variant=b2t variant.weight_scaling=true task=language_modelling --quick" in markdown
     assert markdown.count("variant.weight_scaling=true") >= 3
     assert "in its own settings, without regard to variant.weight_scaling=true." in markdown
+
+
+def test_the_map_is_the_one_with_the_output_matrix_of_the_card(card: Card, tmp_path: Path) -> None:
+    for tied, other in ((True, False), (False, True)):
+        words = [f"model.tied={tied}".lower(), "variant=deep_norm", "task=language_modelling"]
+        about = subject("card", words, [], READ)
+        of = replace(card, about=about, start=None, numbers=numbers("deep_norm", shipped(about.config.model.tied)))
+        markdown, _, _ = written(of, tmp_path)
+        loss = re.search(r"loss at its best rate \| docstrings, depth 24 \| ([\d.]+)", markdown)
+        assert loss
+        assert float(loss[1]) == (2.5 if tied else 1.57)
+        assert f"model.tied={other} shows the other map".lower() in markdown
+        assert "without regard to" not in markdown
 
 
 def test_a_variant_without_a_map_says_how_to_make_one(card: Card, tmp_path: Path) -> None:
