@@ -26,7 +26,7 @@ from scipy.stats import kendalltau
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from normexp.cards.numbers import SHIPPED
+from normexp.cards.numbers import shipped
 from normexp.records.provenance import origins
 from normexp.studies.statistics import rate
 from normexp.studies.verdict import interval, judge
@@ -183,7 +183,8 @@ def compared(edition: Edition, measures: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 **{"measure": name, "label": _in_words(measure.label), "source": measure.source},
-                **{"depth": edition.depths[-1], "variants": len(values[-1]), "tau": tau(values, measure.sign)},
+                **{"planned": name in edition.planned, "layers": edition.layers, "variants": len(values[-1])},
+                "tau": tau(values, measure.sign),
                 **{
                     "low": max(at.low, -1.0),
                     "high": min(at.high, 1.0),
@@ -200,8 +201,7 @@ def draw(edition: Edition) -> None:
     measures = pd.read_csv(edition.path / "measures.csv")
     found = compared(edition, measures)
     found.to_csv(edition.path / "predictors.csv", index=False, lineterminator="\n", float_format="%.4g")
-    if edition is TIED:
-        shutil.copyfile(edition.path / "predictors.csv", SHIPPED / "predictors.csv")  # for cards
+    shutil.copyfile(edition.path / "predictors.csv", shipped(edition is TIED) / "predictors.csv")
     with style.context():
         style.save(scatter(edition, measures, found), edition.path / "figures" / "predictors")
     (edition.path / "predictors.md").write_text(page(edition, found, measures))

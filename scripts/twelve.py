@@ -28,7 +28,7 @@ from scipy.stats import kendalltau
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from normexp.cards.numbers import SHIPPED
+from normexp.cards.numbers import shipped
 from normexp.errors import ConfigError
 from normexp.maps import numbers, report
 from normexp.maps.report import RATES, SLOPED, TITLE
@@ -62,13 +62,9 @@ FLAT = 0.2  # the margin of exponents, see METHOD.md
 
 @dataclass(frozen=True)
 class Edition:
-    """One of the two maps: its folder in results/reference, that of its tables for cards, what its runs are called.
-
-    notes: what its page says of it.
-    """
+    """One of the two maps: its folder in results/reference, what its runs are called, what the page says of it."""
 
     folder: str
-    shipped: str
     name: str
     overrides: tuple[str, ...]
     notes: tuple[str, ...]
@@ -102,7 +98,6 @@ OTHERS = (
 )
 TIED = Edition(
     "map",
-    "tied",
     "twelve",
     (),
     (
@@ -116,7 +111,6 @@ TIED = Edition(
 )
 UNTIED = Edition(
     "map_untied",
-    "untied",
     "twelve-untied",
     ("model.tied=false",),
     (
@@ -308,7 +302,7 @@ def draw(edition: Edition) -> None:
     variants = numbers.variants(distinct(points))
     for name, frame in (("points", points), ("variants", variants)):
         frame.to_csv(edition.path / f"{name}.csv", **CSV)
-        shutil.copyfile(edition.path / f"{name}.csv", SHIPPED / edition.shipped / f"{name}.csv")
+        shutil.copyfile(edition.path / f"{name}.csv", shipped(edition is TIED) / f"{name}.csv")
     points, variants = edition.table("points"), edition.table("variants")
     figures = edition.path / "figures"
     settings = SETTINGS if edition is TIED else SETTINGS.replace("tiny", "tiny, untied")

@@ -12,7 +12,7 @@ from normexp.cards import figures, start
 from normexp.cards.case import Case
 from normexp.cards.checks import RUNS, check
 from normexp.cards.finding import Finding, State, headline
-from normexp.cards.numbers import Map, numbers, predictors, shipped
+from normexp.cards.numbers import Map, numbers, predictors, reference, shipped
 from normexp.cards.subject import GRAPH, Subject
 from normexp.config.compose import Composer
 from normexp.papers import papers_of
@@ -61,7 +61,7 @@ def make(
     if not failed & set(MEANINGLESS):
         measured = start.measure(about, start.QUICK if quick else start.FULL, say)
     written = [] if RUNS.fails in failed else graph.written(Case.of(about.config, about.config.task.name).model())
-    found = numbers(about.name, of or (None if _hides_ours(about) else shipped(about.config.model.tied)))
+    found = numbers(about.name, of or (None if _hides_ours(about) else reference(shipped(about.config.model.tied))))
     return Card(about, findings, written, measured, found, time.monotonic() - began, quick)
 
 
@@ -113,7 +113,7 @@ def _start(card: Card, pictures: Sequence[Picture]) -> Section:
         settings=_settings(card.about),
         sentences=list(start.sentences(found, name)),
         tables=[(caption, Table(["measure", *variants, "closer to"], rows))],
-        notes=[*unknown, predictors()],
+        notes=[*unknown, predictors(shipped(card.about.config.model.tied))],
         pictures=list(pictures),
         origin=["start.csv, next to this page, has every value."],
     )

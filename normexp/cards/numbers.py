@@ -12,8 +12,6 @@ from normexp.cards.start import PEERS
 from normexp.maps.numbers import depth50_ends
 from normexp.views.formatting import number, slope
 
-SHIPPED = Path(__file__).parent / "reference"  # the tables of scripts/twelve.py and scripts/predictors.py
-
 
 class Map(NamedTuple):
     """The tables of a map: one row per point, and one per variant (see normexp.maps)."""
@@ -22,9 +20,9 @@ class Map(NamedTuple):
     variants: pd.DataFrame
 
 
-def shipped(tied: bool) -> Map | None:
-    """The map that the package has. tied: the one with the embedding as the output matrix."""
-    return reference(SHIPPED / ("tied" if tied else "untied"))
+def shipped(tied: bool) -> Path:
+    """The tables that the package has. tied: those of the map with the embedding as the output matrix."""
+    return Path(__file__).parent / "reference" / ("tied" if tied else "untied")
 
 
 def reference(folder: Path) -> Map | None:
@@ -126,15 +124,16 @@ def _number(rows: pd.DataFrame, name: str, column: str) -> float:
     return float(rows[column].astype(float)[name])
 
 
-def predictors(folder: Path = SHIPPED) -> str:
-    """Whether measures of the start predict training: what the study of the map's variants found."""
+def predictors(folder: Path) -> str:
+    """Whether measures of the start predict training: what was found of the variants of the map in this folder."""
     found = pd.read_csv(folder / "predictors.csv").sort_values("tau", ascending=False)
-    named = [
-        f"{row['label']} (Kendall's τ {slope(row['tau'], row['low'], row['high'])})" for _, row in found.iterrows()
-    ]
-    sure = [name for name, verdict in zip(named, found["verdict"], strict=True) if verdict == "holds"]
+    name = [f"{row['label']} (Kendall's τ {slope(row['tau'], row['low'], row['high'])})" for _, row in found.iterrows()]
+    found = found.assign(name=name)
     compared = f"Of {len(found)} measures at the start"
-    losses = f"the losses of {found['variants'].max()} variants at {found['depth'].max()} layers"
-    if sure:
-        return f"{compared} these predict {losses}: {', '.join(sure)}."
-    return f"{compared} none is sure to predict {losses}; the closest is {named[0]}."
+    losses = f"the losses of {found['variants'].max()} variants at {found['layers'].iloc[0]}"
+    sure = found[found["verdict"] == "holds"]
+    if sure.empty:
+        return f"{compared} none is sure to predict {losses}; the closest is {name[0]}."
+    kinds = (("", sure[sure["planned"]]), ("exploratory: ", sure[~sure["planned"]]))
+    lists = [f"{kind}{', '.join(part['name'])}" for kind, part in kinds if len(part)]
+    return f"{compared} these predict {losses}: {'; '.join(lists)}."

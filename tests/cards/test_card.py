@@ -13,7 +13,7 @@ from normexp.cards import files
 from normexp.cards.card import READ, Card
 from normexp.cards.checks import CHECKS, RUNS
 from normexp.cards.finding import Finding, State
-from normexp.cards.numbers import numbers, shipped
+from normexp.cards.numbers import numbers, reference, shipped
 from normexp.cards.subject import subject
 from normexp.cards.text import terminal
 from tests.support.cards import planted_map, start_table
@@ -74,7 +74,7 @@ def test_the_page_is_complete_without_network(card: Card, tmp_path: Path) -> Non
 def test_options_of_the_variant_are_on_the_page(card: Card, tmp_path: Path) -> None:
     """The map has the variant with its default options, and the command makes the same card again."""
     about = subject("card", ["variant=b2t", "variant.weight_scaling=true", "task=language_modelling"], [], READ)
-    of = replace(card, about=about, quick=True, start=None, numbers=numbers("b2t", shipped(tied=True)))
+    of = replace(card, about=about, quick=True, start=None, numbers=numbers("b2t", reference(shipped(tied=True))))
     markdown, _, _ = written(of, tmp_path)
     assert "normexp card variant=b2t variant.weight_scaling=true task=language_modelling --quick" in markdown
     assert markdown.count("variant.weight_scaling=true") >= 3
@@ -85,7 +85,7 @@ def test_the_map_is_the_one_with_the_output_matrix_of_the_card(card: Card, tmp_p
     for tied, other in ((True, False), (False, True)):
         words = [f"model.tied={tied}".lower(), "variant=deep_norm", "task=language_modelling"]
         about = subject("card", words, [], READ)
-        of = replace(card, about=about, start=None, numbers=numbers("deep_norm", shipped(about.config.model.tied)))
+        of = replace(card, about=about, start=None, numbers=numbers("deep_norm", reference(shipped(tied))))
         markdown, _, _ = written(of, tmp_path)
         loss = re.search(r"loss at its best rate \| docstrings, depth 24 \| ([\d.]+)", markdown)
         assert loss

@@ -54,12 +54,17 @@ def test_the_map_is_read_from_its_two_tables(tmp_path: Path) -> None:
 
 
 def test_what_predicts_training_is_named_where_something_does(tmp_path: Path) -> None:
-    head = "label,depth,variants,tau,low,high,verdict\n"
-    rows = ("b,9,12,0.2,-0.1,0.5,cannot tell", "a,9,12,0.6,0.3,0.9,{}")
+    head = "label,planned,layers,variants,tau,low,high,verdict\n"
+    rows = (
+        "b,True,9 layers,12,0.2,-0.1,0.5,cannot tell",
+        "a,True,9 layers,12,0.6,0.3,0.9,{}",
+        "c,False,9 layers,12,0.5,0.4,0.6,{}",
+    )
     losses = "the losses of 12 variants at 9 layers"
     for verdict, said in {
-        "holds": f"these predict {losses}: a (Kendall's τ 0.60 [0.30, 0.90]).",
+        "holds": f"these predict {losses}: a (Kendall's τ 0.60 [0.30, 0.90]); "
+        "exploratory: c (Kendall's τ 0.50 [0.40, 0.60]).",
         "cannot tell": f"none is sure to predict {losses}; the closest is a (Kendall's τ 0.60 [0.30, 0.90]).",
     }.items():
-        (tmp_path / "predictors.csv").write_text(head + "\n".join(rows).format(verdict))
-        assert predictors(tmp_path) == f"Of 2 measures at the start {said}"
+        (tmp_path / "predictors.csv").write_text(head + "\n".join(rows).replace("{}", verdict))
+        assert predictors(tmp_path) == f"Of 3 measures at the start {said}"
