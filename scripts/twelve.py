@@ -106,7 +106,7 @@ TIED = Edition(
         "A run of the search that was still stuck after half its steps was ended there. For DeepNorm, which leaves "
         "the plateau late, this ended every rate at 6, 12 and 24 layers, so it was searched a second time with three "
         "quarters of the steps, the rule that `normexp map` has now. Where no rate learned at all, none was searched "
-        "again.",
+        "again, but the two lowest rates were added later, under the new rule.",
     ),
 )
 UNTIED = Edition(
