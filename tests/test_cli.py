@@ -186,6 +186,7 @@ def test_last_value_of_a_key_counts_and_is_named(here):
     assert "note: depth=18 replaces depth=6,12; several values are one list, as in depth=6,12" in planned.stderr
     assert "1 run in" in planned.stdout
     assert "depth18-" in planned.stdout
+    assert in_process("show", "depth", "depth").stderr == ""  # nothing is replaced
 
 
 @pytest.mark.slow

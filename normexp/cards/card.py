@@ -21,11 +21,12 @@ from normexp.views.report.parts import Graph, Picture, Section, Table
 
 READ = (*GRAPH, "data", "training")  # groups and keys that a card reads
 MEANINGLESS = ("It does not run", "It reads future tokens", "It does not give the same result twice")
+CHOOSES = "model.tied"  # the key that chooses between the maps of the package
 TIES = "The order of the variants depends on the output matrix: {} shows the other map."
 NO_MAP = "No map of this variant has been made; run `normexp map variant={}`."
 
 ENDS = "Mean [95 % interval]; of depth₅₀, the depths between which it is"
-NO_MATTER = ("task", "data", "depth", "seed", "training")  # what says nothing of the variant
+NO_MATTER = {"task", "data", "depth", "seed", "training"}  # what says nothing of the variant
 REFUSED = "A map would mean nothing either: its losses could not be compared with those of others."
 
 
@@ -125,11 +126,11 @@ def _map(card: Card) -> Section:
     folders = [f"--config-dir {shlex.quote(each)}" for each in card.about.config_dirs]
     command = " ".join(["normexp card", card.about.command, *folders, *(["--quick"] * card.quick)])
     cost = f"Checks and measurements took {card.seconds:.0f} s."
-    matter = (text for text in card.about.others if not text.startswith("model.tied="))
-    changed = [text for text in matter if text.partition("=")[0].partition(".")[0] not in NO_MATTER]
+    keys = ((text, text.partition("=")[0]) for text in card.about.others)
+    changed = [text for text, key in keys if not {key, key.partition(".")[0]} & {*NO_MATTER, CHOOSES}]
     regard = f"These are the map's numbers, in its own settings, without regard to {' '.join(changed)}."
-    other = "model.tied=false" if card.about.config.model.tied else "model.tied=true"
-    notes = [*([regard] if changed else []), TIES.format(other), cost]
+    other = TIES.format(f"{CHOOSES}={str(not card.about.config.model.tied).lower()}")
+    notes = [*([regard] if changed else []), other, cost]
     if found.empty:
         why = REFUSED if card.start is None else NO_MAP.format(" ".join([name, *folders]))
         return Section("On the map", title, notes=[why, cost], commands=[command])

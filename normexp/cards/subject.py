@@ -12,7 +12,10 @@ from normexp.config.schema import Config
 from normexp.errors import ConfigError
 from normexp.sweep.plan import plan
 
-GRAPH = ("depth", "seed", "task", "model", "attention", "variant", "addon", "norm", "init")  # what decides the graph
+GRAPH = (  # what decides the graph
+    *("depth", "seed", "task", "model", "block"),
+    *("attention", "variant", "addon", "norm", "init"),
+)
 TASKS = ("translation", "language_modelling")  # checked where the overrides name no task
 
 

@@ -36,15 +36,13 @@ def _keys() -> str:
 
 def _name_replaced(context: typer.Context, given: list[str] | None) -> list[str] | None:
     """Name overrides that a later one replaces, since whoever wrote depth=6 depth=12 may want both. Changes none."""
-    last = {word.partition("=")[0].lstrip("+~"): place for place, word in enumerate(given or [])}
-    if given is None or len(last) == len(given) or context.resilient_parsing:
-        return given
-    from normexp.records.reading import visible
+    last: dict[str, str] = {}
+    for word in reversed([] if context.resilient_parsing else given or []):
+        key, equals, _ = word.lstrip("+~").partition("=")
+        if equals and (kept := last.setdefault(key, word)) is not word:
+            from normexp.records.reading import visible
 
-    for place, word in enumerate(given):
-        kept = last[word.partition("=")[0].lstrip("+~")]
-        if place != kept:
-            note = f"note: {given[kept]} replaces {word}; several values are one list, as in depth=6,12"
+            note = f"note: {kept} replaces {word}; several values are one list, as in depth=6,12"
             typer.echo(visible(note), err=True)
     return given
 

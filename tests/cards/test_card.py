@@ -94,6 +94,16 @@ def test_the_map_is_the_one_with_the_output_matrix_of_the_card(card: Card, tmp_p
         assert "without regard to" not in markdown
 
 
+def test_a_block_is_part_of_the_model(card: Card, tmp_path: Path) -> None:
+    """Which has an output matrix of its own, so the map is the untied one."""
+    about = subject("card", ["block=llama", "variant=pre_ln", "task=language_modelling"], [], READ)
+    assert about.config.norm.name == "rms_norm"
+    of = replace(card, about=about, start=None, numbers=numbers("pre_ln", reference(shipped(tied=True))))
+    markdown, _, _ = written(of, tmp_path)
+    assert "in its own settings, without regard to block=llama." in markdown
+    assert "model.tied=true shows the other map" in markdown
+
+
 def test_a_variant_without_a_map_says_how_to_make_one(card: Card, tmp_path: Path) -> None:
     bare = replace(card, numbers=numbers("harmless", None))
     for text in written(bare, tmp_path):
